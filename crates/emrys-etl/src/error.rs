@@ -1,0 +1,294 @@
+//! What can go wrong in a workflow.
+
+use std::path::PathBuf;
+
+use datafusion::error::DataFusionError;
+use emrys_schema::closest_name;
+
+/// The result of workflow operations.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong in a workflow, by who must act.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An option of an operator, a writer or a session has a value that makes no sense.
+    #[error("{operator}: `{option}` is {value}, but {expected}")]
+    InvalidOption {
+        /// The operator, in lower case.
+        operator: String,
+        /// The option.
+        option: String,
+        /// The value given.
+        value: String,
+        /// What was expected, and what to do.
+        expected: String,
+    },
+    /// A column is not in the input of an operator.
+    #[error("{operator}: column `{column}` is not in the input{}", describe_candidates(.column, .available))]
+    UnknownColumn {
+        /// The operator that asked for it.
+        operator: String,
+        /// The column.
+        column: String,
+        /// The columns that there are.
+        available: Vec<String>,
+    },
+    /// A column has a type that the operator cannot work on.
+    #[error("{operator}: column `{column}` is {found}, but {expected}")]
+    UnsupportedType {
+        /// The operator.
+        operator: String,
+        /// The column.
+        column: String,
+        /// Its type.
+        found: String,
+        /// What the operator needs, and what to do.
+        expected: String,
+    },
+    /// Two columns of the same name would stand side by side.
+    #[error("{operator}: two columns are called `{column}`; rename one of them")]
+    DuplicateColumn {
+        /// Where they meet.
+        operator: String,
+        /// The name.
+        column: String,
+    },
+    /// Columns of different rows would stand side by side.
+    #[error(
+        "{operator}: `{left}` has the rows of {left_rows}, but `{right}` has the rows of {right_rows}; \
+         let both come from the same operator"
+    )]
+    RowsDiffer {
+        /// Where they meet.
+        operator: String,
+        /// A column of one side.
+        left: String,
+        /// What defines its rows.
+        left_rows: String,
+        /// A column of the other side.
+        right: String,
+        /// What defines its rows.
+        right_rows: String,
+    },
+    /// Several errors found at once, while the graph was checked.
+    #[error("{} errors in the workflow:{}", .0.len(), .0.iter().map(|e| format!("\n- {e}")).collect::<String>())]
+    Several(Vec<Error>),
+    /// The data do not allow what was asked.
+    #[error("{operator}: {problem}")]
+    Data {
+        /// The operator, or `fit`, `transform`, `write`.
+        operator: String,
+        /// What is wrong with which column, and what to do.
+        problem: String,
+    },
+    /// A data set without files or rows.
+    #[error("{source_name}: {problem}")]
+    EmptyDataset {
+        /// The path, list or glob.
+        source_name: String,
+        /// What is missing, and what to do.
+        problem: String,
+    },
+    /// A file or folder cannot be used.
+    #[error("{action} `{}`: {problem}", path.display())]
+    File {
+        /// What was being done, such as `read`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// Two files of a data set have different columns or types.
+    #[error(
+        "files of one data set differ: column `{column}` is {left_type} in `{}` but {right_type} in `{}`; \
+         cast it, or leave one of the files out",
+        left.display(),
+        right.display()
+    )]
+    FilesDiffer {
+        /// The column.
+        column: String,
+        /// One file.
+        left: PathBuf,
+        /// The column's type there, or `missing`.
+        left_type: String,
+        /// Another file.
+        right: PathBuf,
+        /// The column's type there, or `missing`.
+        right_type: String,
+    },
+    /// The operating system refused.
+    #[error("{action} `{}`", path.display())]
+    Io {
+        /// What was being done, such as `write`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A parquet file cannot be read or written.
+    #[error("{action} `{}`", path.display())]
+    Parquet {
+        /// What was being done, such as `read`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: parquet::errors::ParquetError,
+    },
+    /// A saved workflow, manifest or configuration is not what it should be.
+    #[error("load `{}`: {problem}", path.display())]
+    Saved {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// A stored format is newer than this version understands.
+    #[error(
+        "load `{}`: format version {found} is newer than {supported}, the newest this version reads; \
+         update emrys",
+        path.display()
+    )]
+    NewerFormat {
+        /// The file.
+        path: PathBuf,
+        /// The version in the file.
+        found: u64,
+        /// The newest version that can be read.
+        supported: u64,
+    },
+    /// A declarative graph is not well formed.
+    #[error("{place}: {problem}")]
+    Declaration {
+        /// Where in the text, such as `node cats`.
+        place: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// An error at one operator of the graph.
+    #[error("{node}: {source}")]
+    At {
+        /// The operator and its place in the graph.
+        node: String,
+        /// What went wrong there.
+        source: Box<Error>,
+    },
+    /// A schema is not what it should be.
+    #[error(transparent)]
+    Schema(#[from] emrys_schema::Error),
+    /// The memory limit does not suffice.
+    #[error("out of memory while {activity}: raise the memory limit or set a spill directory")]
+    OutOfMemory {
+        /// What was being done.
+        activity: String,
+        /// What the engine said.
+        source: DataFusionError,
+    },
+    /// The query engine failed.
+    #[error("query failed while {activity}")]
+    Query {
+        /// What was being done.
+        activity: String,
+        /// What the engine said.
+        source: DataFusionError,
+    },
+    /// A bug of Emrys; please report it.
+    #[error("internal error, please report it: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// Wraps an error of the engine; an error of ours that travelled through it comes out again.
+    pub fn query(activity: impl Into<String>) -> impl FnOnce(DataFusionError) -> Error {
+        move |error| Error::from_engine(activity.into(), error)
+    }
+
+    fn from_engine(activity: String, error: DataFusionError) -> Error {
+        match error {
+            DataFusionError::External(inner) => match inner.downcast::<Error>() {
+                Ok(ours) => *ours,
+                Err(inner) => Error::Query { activity, source: DataFusionError::External(inner) },
+            },
+            DataFusionError::Context(_, inner) if carries_our_error(&inner) => {
+                Error::from_engine(activity, *inner)
+            }
+            DataFusionError::ArrowError(inner, backtrace) => match *inner {
+                arrow::error::ArrowError::ExternalError(inner) => match inner.downcast::<Error>() {
+                    Ok(ours) => *ours,
+                    Err(inner) => match inner.downcast::<DataFusionError>() {
+                        Ok(inner) => Error::from_engine(activity, *inner),
+                        Err(inner) => {
+                            Error::Query { activity, source: DataFusionError::External(inner) }
+                        }
+                    },
+                },
+                inner => Error::Query {
+                    activity,
+                    source: DataFusionError::ArrowError(Box::new(inner), backtrace),
+                },
+            },
+            error if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) => {
+                Error::OutOfMemory { activity, source: error }
+            }
+            error => Error::Query { activity, source: error },
+        }
+    }
+
+    /// The same error with the place in the graph where it arose.
+    pub(crate) fn at(self, node: impl Into<String>) -> Error {
+        Error::At { node: node.into(), source: Box::new(self) }
+    }
+
+    /// One error for several; `Ok` if there is none.
+    pub(crate) fn collect(mut errors: Vec<Error>) -> Result<()> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Error::Several(errors)),
+        }
+    }
+
+    /// Whether the user can mend it by changing the workflow, its options or the data.
+    pub fn is_user(&self) -> bool {
+        match self {
+            Error::At { source, .. } => source.is_user(),
+            Error::Query { .. } | Error::Internal(_) => false,
+            _ => true,
+        }
+    }
+}
+
+fn carries_our_error(error: &DataFusionError) -> bool {
+    match error {
+        DataFusionError::External(inner) => inner.is::<Error>(),
+        DataFusionError::Context(_, inner) => carries_our_error(inner),
+        DataFusionError::ArrowError(inner, _) => {
+            matches!(&**inner, arrow::error::ArrowError::ExternalError(_))
+        }
+        _ => false,
+    }
+}
+
+impl From<Error> for DataFusionError {
+    fn from(error: Error) -> DataFusionError {
+        DataFusionError::External(Box::new(error))
+    }
+}
+
+/// `; did you mean ...? (input: ...)`, listing at most ten names.
+fn describe_candidates(name: &str, available: &[String]) -> String {
+    let mut text = String::new();
+    if let Some(closest) = closest_name(name, available.iter().map(String::as_str)) {
+        text += &format!("; did you mean `{closest}`?");
+    }
+    let shown = available.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = match available.len() {
+        0..=10 => String::new(),
+        n => format!(" and {} more", n - 10),
+    };
+    text + &format!(" (input: {shown}{more})")
+}
