@@ -1,0 +1,361 @@
+//! Finds the columns of every node and checks all schemas, before any data is read.
+
+use emrys_schema::{ColumnSchema, Schema};
+
+use super::graph::{Graph, NodeId, Phase, States, Step};
+use crate::operator::{DynOperator, InputSchema, message_name};
+use crate::selector::Selected;
+use crate::{Error, Result};
+
+/// A graph whose columns are all known.
+#[derive(Debug, Clone)]
+pub(crate) struct Binding {
+    /// `None` for nodes that are not needed.
+    nodes: Vec<Option<BoundNode>>,
+    pub(crate) rows: Vec<RowSource>,
+    pub(crate) needs_row_id: bool,
+}
+
+/// The columns of a node.
+#[derive(Debug, Clone)]
+pub(crate) struct BoundNode {
+    pub(crate) columns: Vec<BoundColumn>,
+    pub(crate) selected: Vec<Selected>,
+    pub(crate) rows: RowsId,
+    /// For operators: what comes in.
+    pub(crate) input: Option<BoundInput>,
+}
+
+/// A column: its public name and meaning, and the name it has inside the plan.
+#[derive(Debug, Clone)]
+pub(crate) struct BoundColumn {
+    pub(crate) schema: ColumnSchema,
+    pub(crate) internal: String,
+}
+
+/// The input of an operator.
+#[derive(Debug, Clone)]
+pub(crate) struct BoundInput {
+    pub(crate) schema: InputSchema,
+    /// Public and internal names of inputs and dependencies.
+    pub(crate) names: Vec<(String, String)>,
+    /// The rows of the inputs, which are not those of the outputs if the operator changes rows.
+    pub(crate) rows: RowsId,
+}
+
+/// The position of a [`RowSource`] in [`Binding::rows`].
+pub(crate) type RowsId = usize;
+
+/// What defines a set of rows: the data set, or an operator that changes rows.
+#[derive(Debug, Clone)]
+pub(crate) struct RowSource {
+    pub(crate) description: String,
+    pub(crate) columns: Vec<BoundColumn>,
+}
+
+/// The name inside the plan of a column that a node makes.
+pub(crate) fn internal_name(node: usize, column: &str) -> String {
+    // The data set's own columns have number 0; no two columns have the same name.
+    format!("#{node}.{column}")
+}
+
+impl Binding {
+    /// The columns of a node.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the node is not needed in this phase.
+    pub(crate) fn node(&self, id: NodeId) -> Result<&BoundNode> {
+        self.nodes[id].as_ref().ok_or_else(|| not_bound(id))
+    }
+
+    /// The columns of the data set that are used, in its order.
+    pub(crate) fn used_columns(&self) -> Vec<&BoundColumn> {
+        let used: std::collections::HashSet<&str> = self
+            .nodes
+            .iter()
+            .flatten()
+            .flat_map(|node| {
+                let read = node.input.iter().flat_map(|input| &input.names);
+                let read = read.map(|(_, internal)| internal.as_str());
+                read.chain(node.columns.iter().map(|column| column.internal.as_str()))
+            })
+            .collect();
+        let columns = self.rows[0].columns.iter();
+        columns.filter(|column| used.contains(column.internal.as_str())).collect()
+    }
+}
+
+fn not_bound(id: NodeId) -> Error {
+    Error::Internal(format!("node {id} is not bound"))
+}
+
+impl BoundNode {
+    pub(crate) fn schema(&self) -> Result<Schema> {
+        Ok(Schema::new(self.columns.iter().map(|column| column.schema.clone()))?)
+    }
+}
+
+/// Binds a graph to the schema of a data set; `states` refine what fitted operators promise.
+///
+/// # Errors
+/// All errors of all operators at once; those that only follow from others are left out.
+pub(crate) fn bind(
+    graph: &Graph,
+    dataset: &Schema,
+    states: &States,
+    phase: Phase,
+) -> Result<Binding> {
+    let root = RowSource {
+        description: "the data set".to_owned(),
+        columns: dataset
+            .iter()
+            .map(|column| BoundColumn {
+                schema: column.clone(),
+                internal: internal_name(0, column.name()),
+            })
+            .collect(),
+    };
+    let needed = graph.upstream_of([graph.output], phase);
+    let mut binder =
+        Binder { graph, dataset, states, phase, rows: vec![root], nodes: Vec::new() };
+    let mut errors = Vec::new();
+    for id in 0..graph.steps.len() {
+        let inputs = graph.steps[id].inputs(phase);
+        let upstream_failed = inputs.iter().any(|input| binder.nodes[*input].is_none());
+        let node = if upstream_failed || !needed[id] {
+            None
+        } else {
+            binder.bind(id).map_err(|error| errors.push(error)).ok()
+        };
+        binder.nodes.push(node);
+    }
+    Error::collect(errors)?;
+    let needs_row_id = graph.operators().any(|(_, operator)| operator.needs_row_id());
+    Ok(Binding {
+        nodes: binder.nodes,
+        rows: binder.rows,
+        needs_row_id,
+    })
+}
+
+struct Binder<'a> {
+    graph: &'a Graph,
+    dataset: &'a Schema,
+    states: &'a States,
+    phase: Phase,
+    rows: Vec<RowSource>,
+    nodes: Vec<Option<BoundNode>>,
+}
+
+impl Binder<'_> {
+    fn node(&self, id: NodeId) -> Result<&BoundNode> {
+        self.nodes[id].as_ref().ok_or_else(|| not_bound(id))
+    }
+
+    fn bind(&mut self, id: NodeId) -> Result<BoundNode> {
+        let label = self.graph.steps[id].label();
+        match &self.graph.steps[id] {
+            Step::Select(selector) => {
+                let selected = selector.resolve(self.dataset, &label)?;
+                self.pick(&self.rows[0].columns, selected, 0)
+            }
+            Step::Operator { operator, input, dependencies } => {
+                self.operator(id, &**operator, *input, dependencies)
+            }
+            Step::Concat(parts) => self.concat(&label, parts),
+            Step::Subset { input, columns } => {
+                let node = self.node(*input)?;
+                let selected = columns.resolve(&node.schema()?, &label)?;
+                self.pick(&node.columns, selected, node.rows)
+            }
+            Step::Without { input, columns } => {
+                let node = self.node(*input)?;
+                let removed = columns.resolve(&node.schema()?, &label)?;
+                Ok(without(node, |name| removed.iter().any(|s| s.columns().iter().any(|c| c == name))))
+            }
+            Step::Difference { input, other } => {
+                let removed = self.node(*other)?;
+                let names = |name: &str| removed.columns.iter().any(|c| c.schema.name() == name);
+                Ok(without(self.node(*input)?, names))
+            }
+            Step::Group(node) => {
+                let mut node = self.node(*node)?.clone();
+                let names = node.columns.iter().map(|c| c.schema.name().to_owned()).collect();
+                node.selected = vec![Selected::Group(names)];
+                node.input = None;
+                Ok(node)
+            }
+            Step::Subgraph { node, .. } => {
+                let node = self.node(*node)?.clone();
+                Ok(BoundNode { input: None, ..node })
+            }
+        }
+    }
+
+    fn pick(
+        &self,
+        from: &[BoundColumn],
+        selected: Vec<Selected>,
+        rows: RowsId,
+    ) -> Result<BoundNode> {
+        let mut columns: Vec<BoundColumn> = Vec::new();
+        for name in selected.iter().flat_map(Selected::columns) {
+            if columns.iter().all(|column| column.schema.name() != name) {
+                let column = from.iter().find(|column| column.schema.name() == name);
+                columns.push(column.cloned().ok_or_else(|| {
+                    Error::Internal(format!("column `{name}` was resolved but is not there"))
+                })?);
+            }
+        }
+        Ok(BoundNode { columns, selected, rows, input: None })
+    }
+
+    fn concat(&self, label: &str, parts: &[NodeId]) -> Result<BoundNode> {
+        let mut sum = BoundNode { columns: Vec::new(), selected: Vec::new(), rows: 0, input: None };
+        for (i, part) in parts.iter().enumerate() {
+            let node = self.node(*part)?;
+            if i == 0 {
+                sum.rows = node.rows;
+            } else if node.rows != sum.rows && !node.columns.is_empty() {
+                return Err(self.rows_differ(label, &sum, node));
+            }
+            for column in &node.columns {
+                match sum.columns.iter().find(|c| c.schema.name() == column.schema.name()) {
+                    None => sum.columns.push(column.clone()),
+                    Some(same) if same.internal == column.internal => {}
+                    Some(_) => {
+                        return Err(Error::DuplicateColumn {
+                            operator: label.to_owned(),
+                            column: column.schema.name().to_owned(),
+                        });
+                    }
+                }
+            }
+            for selected in &node.selected {
+                if !sum.selected.contains(selected) {
+                    sum.selected.push(selected.clone());
+                }
+            }
+        }
+        // Groups come after plain columns here too.
+        sum.selected.sort_by_key(|selected| matches!(selected, Selected::Group(_)));
+        Ok(sum)
+    }
+
+    fn operator(
+        &mut self,
+        id: NodeId,
+        operator: &dyn DynOperator,
+        input: NodeId,
+        dependencies: &[NodeId],
+    ) -> Result<BoundNode> {
+        operator.check()?;
+        let name = message_name(operator.name());
+        let node = self.node(input)?;
+        let mut names: Vec<(String, String)> = node
+            .columns
+            .iter()
+            .map(|column| (column.schema.name().to_owned(), column.internal.clone()))
+            .collect();
+        let mut extra = Vec::new();
+        let needed = match self.phase {
+            Phase::Training => operator.dependencies(),
+            Phase::Inference => operator.transform_dependencies(),
+        };
+        for dependency in needed {
+            if names.iter().any(|(public, _)| *public == dependency) {
+                continue;
+            }
+            let column = self.dependency(&name, node, dependencies, &dependency)?;
+            names.push((dependency, column.internal.clone()));
+            extra.push(column.schema.clone());
+        }
+        let rows = node.rows;
+        let schema =
+            InputSchema::new(name, node.selected.clone(), node.schema()?, Schema::new(extra)?);
+        let output = operator
+            .output_schema(&schema, self.states.get(&id))
+            .map_err(|error| match error {
+                Error::Schema(_) => error.at(schema.operator()),
+                error => error,
+            })?;
+        let columns: Vec<BoundColumn> = output
+            .iter()
+            .map(|column| BoundColumn {
+                schema: column.clone(),
+                internal: internal_name(id + 1, column.name()),
+            })
+            .collect();
+        let output_rows = if operator.changes_rows()? {
+            self.rows.push(RowSource {
+                description: self.graph.describe(id),
+                columns: columns.clone(),
+            });
+            self.rows.len() - 1
+        } else {
+            rows
+        };
+        Ok(BoundNode {
+            selected: columns
+                .iter()
+                .map(|column| Selected::Column(column.schema.name().to_owned()))
+                .collect(),
+            columns,
+            rows: output_rows,
+            input: Some(BoundInput { schema, names, rows }),
+        })
+    }
+
+    /// Where a column comes from that an operator names besides its inputs.
+    fn dependency(
+        &self,
+        operator: &str,
+        input: &BoundNode,
+        given: &[NodeId],
+        name: &str,
+    ) -> Result<&BoundColumn> {
+        let mut available = Vec::new();
+        for id in given {
+            let node = self.node(*id)?;
+            if let Some(column) = node.columns.iter().find(|c| c.schema.name() == name) {
+                if node.rows != input.rows {
+                    return Err(self.rows_differ(operator, input, node));
+                }
+                return Ok(column);
+            }
+            available.extend(node.columns.iter().map(|c| c.schema.name().to_owned()));
+        }
+        let base = &self.rows[input.rows].columns;
+        base.iter().find(|c| c.schema.name() == name).ok_or_else(|| {
+            available.extend(base.iter().map(|c| c.schema.name().to_owned()));
+            Error::UnknownColumn { operator: operator.to_owned(), column: name.to_owned(), available }
+        })
+    }
+
+    fn rows_differ(&self, operator: &str, left: &BoundNode, right: &BoundNode) -> Error {
+        let name = |node: &BoundNode| {
+            node.columns.first().map(|c| c.schema.name().to_owned()).unwrap_or_default()
+        };
+        Error::RowsDiffer {
+            operator: operator.to_owned(),
+            left: name(left),
+            left_rows: self.rows[left.rows].description.clone(),
+            right: name(right),
+            right_rows: self.rows[right.rows].description.clone(),
+        }
+    }
+}
+
+fn without(node: &BoundNode, removed: impl Fn(&str) -> bool) -> BoundNode {
+    BoundNode {
+        columns: node.columns.iter().filter(|c| !removed(c.schema.name())).cloned().collect(),
+        selected: node
+            .selected
+            .iter()
+            .filter(|selected| !selected.columns().iter().any(|name| removed(name)))
+            .cloned()
+            .collect(),
+        rows: node.rows,
+        input: None,
+    }
+}

@@ -1,0 +1,172 @@
+//! Saved workflows: `workflow.json` and the files of the operators beside it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use emrys_schema::Schema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::io::{AtomicDir, Existing};
+use crate::operator::{ArtifactReader, ArtifactWriter};
+use crate::ops;
+use crate::plan::graph::{Graph, NodeId, States, Step};
+use crate::selector::Selector;
+use crate::session::Session;
+use crate::workflow::FittedWorkflow;
+use crate::{Error, Result};
+
+/// The file of a saved workflow.
+pub(crate) const WORKFLOW_FILE: &str = "workflow.json";
+
+/// The newest version of the format that this version reads and writes.
+const FORMAT_VERSION: u64 = 1;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedWorkflow {
+    emrys_workflow: u64,
+    created_by: String,
+    steps: Vec<SavedStep>,
+    output: NodeId,
+    input_schema: Schema,
+    output_schema: Schema,
+    training_fingerprint: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum SavedStep {
+    Select(Selector),
+    Operator {
+        name: String,
+        config: Value,
+        input: NodeId,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        dependencies: Vec<NodeId>,
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        state: Value,
+    },
+    Concat(Vec<NodeId>),
+    Subset { input: NodeId, columns: Selector },
+    Without { input: NodeId, columns: Selector },
+    Difference { input: NodeId, other: NodeId },
+    Group(NodeId),
+    Subgraph { name: String, node: NodeId },
+}
+
+pub(crate) fn save(workflow: &FittedWorkflow, path: &Path) -> Result<()> {
+    let folder = AtomicDir::create(path, Existing::ReplaceIfHolds(WORKFLOW_FILE))?;
+    let mut steps = Vec::with_capacity(workflow.graph.steps.len());
+    for (id, step) in workflow.graph.steps.iter().enumerate() {
+        steps.push(save_step(workflow, id, step, folder.path())?);
+    }
+    let saved = SavedWorkflow {
+        emrys_workflow: FORMAT_VERSION,
+        created_by: concat!("emrys ", env!("CARGO_PKG_VERSION")).to_owned(),
+        steps,
+        output: workflow.graph.output,
+        input_schema: workflow.input_schema.clone(),
+        output_schema: workflow.output_schema.clone(),
+        training_fingerprint: format!("{:016x}", workflow.training_fingerprint),
+    };
+    let text = serde_json::to_string_pretty(&saved)
+        .map_err(|e| Error::Internal(format!("workflow to JSON: {e}")))?;
+    let file = folder.path().join(WORKFLOW_FILE);
+    std::fs::write(&file, text).map_err(Error::io("write", &file))?;
+    folder.commit()
+}
+
+fn save_step(
+    workflow: &FittedWorkflow,
+    id: NodeId,
+    step: &Step,
+    folder: &Path,
+) -> Result<SavedStep> {
+    Ok(match step.clone() {
+        Step::Select(selector) => SavedStep::Select(selector),
+        Step::Operator { operator, input, dependencies } => {
+            let state = match workflow.states.get(&id) {
+                Some(state) => {
+                    operator.save_state(state, &mut ArtifactWriter::new(folder, id))?
+                }
+                None => Value::Null,
+            };
+            SavedStep::Operator {
+                name: operator.name().to_owned(),
+                config: operator.config()?,
+                input,
+                dependencies,
+                state,
+            }
+        }
+        Step::Concat(parts) => SavedStep::Concat(parts),
+        Step::Subset { input, columns } => SavedStep::Subset { input, columns },
+        Step::Without { input, columns } => SavedStep::Without { input, columns },
+        Step::Difference { input, other } => SavedStep::Difference { input, other },
+        Step::Group(node) => SavedStep::Group(node),
+        Step::Subgraph { name, node } => SavedStep::Subgraph { name, node },
+    })
+}
+
+pub(crate) fn load(path: &Path, session: Arc<Session>) -> Result<FittedWorkflow> {
+    let file = path.join(WORKFLOW_FILE);
+    let wrong = |problem: String| Error::Saved { path: file.clone(), problem };
+    let text = std::fs::read_to_string(&file).map_err(Error::io("read", &file))?;
+    let json: Value = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+    // The version comes first: a newer format may differ in everything else.
+    match json.get("emrys_workflow").and_then(Value::as_u64) {
+        Some(FORMAT_VERSION) => {}
+        Some(found) if found > FORMAT_VERSION => {
+            return Err(Error::NewerFormat { path: file, found, supported: FORMAT_VERSION });
+        }
+        _ => return Err(wrong("it is not a saved workflow: `emrys_workflow` is missing".into())),
+    }
+    let saved: SavedWorkflow = serde_json::from_value(json).map_err(|e| wrong(e.to_string()))?;
+    let fingerprint = u64::from_str_radix(&saved.training_fingerprint, 16)
+        .map_err(|_| wrong("`training_fingerprint` is not a hexadecimal number".into()))?;
+
+    let artifacts = ArtifactReader::new(path, &file);
+    let mut graph = Graph { steps: Vec::new(), output: saved.output };
+    let mut states = States::new();
+    for (id, step) in saved.steps.into_iter().enumerate() {
+        let step = load_step(id, step, &artifacts, &mut states)?;
+        // The order of the file is the order of computation, so cycles cannot be written down.
+        if step.inputs(crate::plan::graph::Phase::Training).into_iter().any(|input| input >= id) {
+            return Err(wrong(format!("step {id} uses a step that comes after it")));
+        }
+        graph.steps.push(step);
+    }
+    if graph.output >= graph.steps.len() {
+        return Err(wrong(format!("the output is step {}, which is not there", graph.output)));
+    }
+    let loaded =
+        FittedWorkflow::new(graph, states, saved.input_schema, fingerprint, session)?;
+    if loaded.output_schema != saved.output_schema {
+        return Err(wrong("the stored output schema is not that of the stored operators".into()));
+    }
+    Ok(loaded)
+}
+
+fn load_step(
+    id: NodeId,
+    step: SavedStep,
+    artifacts: &ArtifactReader,
+    states: &mut States,
+) -> Result<Step> {
+    Ok(match step {
+        SavedStep::Select(selector) => Step::Select(selector),
+        SavedStep::Operator { name, config, input, dependencies, state } => {
+            let operator = ops::build(&name, config)
+                .map_err(|error| artifacts.wrong(format!("step {id}: {error}")))?;
+            states.insert(id, operator.load_state(state, artifacts)?);
+            Step::Operator { operator, input, dependencies }
+        }
+        SavedStep::Concat(parts) => Step::Concat(parts),
+        SavedStep::Subset { input, columns } => Step::Subset { input, columns },
+        SavedStep::Without { input, columns } => Step::Without { input, columns },
+        SavedStep::Difference { input, other } => Step::Difference { input, other },
+        SavedStep::Group(node) => Step::Group(node),
+        SavedStep::Subgraph { name, node } => Step::Subgraph { name, node },
+    })
+}
