@@ -1,1 +1,36 @@
-//! placeholder
+//! Recommender models on [Burn](https://docs.rs/burn).
+//!
+//! What a user composes is a *spec*: plain data such as [`Mlp::new([64, 32])`](blocks::Mlp), put
+//! together with [`Compose`]. Building a spec against a [`Schema`](emrys_schema::Schema) checks
+//! that everything fits and makes the *block*: a Burn module with parameters.
+
+mod block;
+pub mod blocks;
+mod compose;
+pub mod embeddings;
+mod erased;
+mod error;
+mod features;
+mod initializer;
+pub mod losses;
+pub mod metrics;
+pub mod models;
+pub mod optimizers;
+mod registry;
+pub mod retrieval;
+mod scope;
+mod spec;
+pub mod tasks;
+pub mod trainer;
+mod value;
+
+pub use block::{Block, BoxedBlock, Built, Pass};
+pub use blocks::Activation;
+pub use compose::Compose;
+pub use error::{Error, Result};
+pub use features::Features;
+pub use initializer::Initializer;
+pub use registry::{register_block, registered_blocks};
+pub use scope::{Problem, Problems, Scope, build};
+pub use spec::{BlockSpec, Spec};
+pub use value::{AnyTensor, RowShape, Signature, Value};

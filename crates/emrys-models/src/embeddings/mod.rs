@@ -1,0 +1,1 @@
+//! Embedding tables: storage, declaration, lookup and sparse updates.

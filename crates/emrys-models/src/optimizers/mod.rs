@@ -1,0 +1,1 @@
+//! Optimizers, dense and sparse.

@@ -1,0 +1,1 @@
+//! Full-catalogue evaluation and top-k retrieval.
