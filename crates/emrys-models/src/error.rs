@@ -127,6 +127,17 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// Embedding tables cannot do what was asked.
+    #[error(transparent)]
+    Embeddings(#[from] crate::embeddings::EmbeddingError),
+    /// The state of a dense optimizer cannot be written or read.
+    #[error("optimizer state in `{}`: {problem}", .path.display())]
+    OptimizerState {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// A schema operation failed.
     #[error(transparent)]
     Schema(#[from] emrys_schema::Error),
