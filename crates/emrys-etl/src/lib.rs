@@ -2,5 +2,8 @@
 
 mod error;
 pub mod io;
+mod session;
 
 pub use error::{Error, Result};
+pub use io::{Dataset, ReadOptions};
+pub use session::{Session, SessionOptions};
