@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema as ArrowSchema, SchemaRef};
+use emrys_schema::FOOTER_KEY;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
+use parquet::file::metadata::ParquetMetaDataReader;
 use twox_hash::XxHash64;
 
 use crate::{Error, Result};
@@ -28,7 +29,8 @@ pub(crate) struct Footer {
     pub(crate) row_groups: Vec<u64>,
     /// The columns, with the plain type of each (see [`plain_type`]).
     pub(crate) arrow: SchemaRef,
-    pub(crate) key_values: Vec<KeyValue>,
+    /// The text of the Emrys schema, if the file carries one.
+    pub(crate) schema_text: Option<String>,
     /// The hash of the footer's bytes, which hold the sizes and extremes of all column chunks.
     pub(crate) hash: u64,
 }
@@ -86,7 +88,6 @@ impl Footer {
                 .map_err(|_| problem("it is corrupt: a row group has a negative number of rows"))?;
             row_groups.push(rows);
         }
-        let key_values = metadata.file_metadata().key_value_metadata().cloned().unwrap_or_default();
         let arrow = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())
             .map_err(parquet)?;
         Ok(Footer {
@@ -95,7 +96,7 @@ impl Footer {
             modified: fs::metadata(path).and_then(|metadata| metadata.modified()).map_err(io)?,
             row_groups,
             arrow: plain_schema(arrow.schema()),
-            key_values,
+            schema_text: arrow.schema().metadata().get(FOOTER_KEY).cloned(),
             hash: XxHash64::oneshot(0, &footer),
         })
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use arrow::datatypes::Schema as ArrowSchema;
-use emrys_schema::{ColumnSchema, DType, FOOTER_KEY, Schema};
+use emrys_schema::{ColumnSchema, DType, Schema};
 
 use super::footer::Footer;
 use crate::{Error, Result};
@@ -18,17 +18,14 @@ pub(crate) fn stored(files: &[Footer]) -> Result<Option<Schema>> {
             Err(error) => return Err(error.into()),
         }
     }
-    let text = first.key_values.iter().find(|pair| pair.key == FOOTER_KEY);
-    match text.and_then(|pair| pair.value.as_deref()) {
-        Some(text) => Ok(Some(Schema::from_footer_json(text)?)),
-        None => Ok(None),
-    }
+    Ok(first.schema_text.as_deref().map(Schema::from_footer_json).transpose()?)
 }
 
 /// The folder that all files are in, if it is the same.
 fn common_folder(files: &[Footer]) -> Option<&Path> {
     let folder = files.first()?.path.parent()?;
-    files.iter().all(|file| file.path.parent() == Some(folder)).then_some(folder)
+    let same = files.iter().all(|file| file.path.parent() == Some(folder));
+    same.then_some(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
 }
 
 /// One entry per column of the data: what is stored where there is something, else the type
