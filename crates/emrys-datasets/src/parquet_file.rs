@@ -43,7 +43,8 @@ impl ParquetFile {
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .build();
         let file = File::create(&temporary).map_err(Error::io("create", &temporary))?;
-        let writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(Error::parquet(path))?;
+        let writer =
+            ArrowWriter::try_new(file, schema, Some(properties)).map_err(Error::parquet(path))?;
         Ok(ParquetFile { path: path.to_owned(), temporary, writer: Some(writer), rows: 0 })
     }
 
@@ -58,10 +59,9 @@ impl ParquetFile {
     /// Completes the file under its own name, replacing an older one, and returns its rows.
     pub(crate) fn finish(mut self) -> Result<u64> {
         if let Some(writer) = self.writer.take() {
-            let written = writer
-                .close()
-                .map_err(Error::parquet(&self.path))
-                .and_then(|_| fs::rename(&self.temporary, &self.path).map_err(Error::io("create", &self.path)));
+            let written = writer.close().map_err(Error::parquet(&self.path)).and_then(|_| {
+                fs::rename(&self.temporary, &self.path).map_err(Error::io("create", &self.path))
+            });
             if written.is_err() {
                 // The error says what happened; a file left behind could only add confusion.
                 let _ = fs::remove_file(&self.temporary);

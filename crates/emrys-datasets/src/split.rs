@@ -86,9 +86,12 @@ impl RandomSplit {
         let mut selection = Selection::new(rows, self.valid_fraction, self.seed);
         for batch in batches {
             let batch = batch.map_err(Error::arrow(input))?;
-            let held_out: BooleanArray = (0..batch.num_rows()).map(|_| Some(selection.draw())).collect();
+            let held_out: BooleanArray =
+                (0..batch.num_rows()).map(|_| Some(selection.draw())).collect();
             let select = |mask: &BooleanArray| filter_record_batch(&batch, mask);
-            train.write(&not(&held_out).and_then(|mask| select(&mask)).map_err(Error::arrow(input))?)?;
+            train.write(
+                &not(&held_out).and_then(|mask| select(&mask)).map_err(Error::arrow(input))?,
+            )?;
             valid.write(&select(&held_out).map_err(Error::arrow(input))?)?;
         }
         Ok(SplitRows { train_rows: train.finish()?, valid_rows: valid.finish()? })

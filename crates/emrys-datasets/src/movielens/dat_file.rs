@@ -33,9 +33,16 @@ impl DatFile {
     /// Goes to the next line; false at the end of the file.
     pub(super) fn advance(&mut self) -> Result<bool> {
         self.bytes.clear();
-        let read = self.reader.read_until(b'\n', &mut self.bytes).map_err(Error::io("read", &self.path))?;
+        let read = self
+            .reader
+            .read_until(b'\n', &mut self.bytes)
+            .map_err(Error::io("read", &self.path))?;
         if read == 0 {
-            return if self.line == 0 { Err(Error::EmptyFile { path: self.path.clone() }) } else { Ok(false) };
+            return if self.line == 0 {
+                Err(Error::EmptyFile { path: self.path.clone() })
+            } else {
+                Ok(false)
+            };
         }
         self.line += 1;
         let line = self.bytes.strip_suffix(b"\n").unwrap_or(&self.bytes);
@@ -63,8 +70,19 @@ impl DatFile {
     }
 
     /// The error for a field of this line.
-    pub(super) fn bad_field(&self, field: &'static str, value: &str, expected: &'static str) -> Error {
-        Error::BadField { path: self.path.clone(), line: self.line, field, value: value.to_owned(), expected }
+    pub(super) fn bad_field(
+        &self,
+        field: &'static str,
+        value: &str,
+        expected: &'static str,
+    ) -> Error {
+        Error::BadField {
+            path: self.path.clone(),
+            line: self.line,
+            field,
+            value: value.to_owned(),
+            expected,
+        }
     }
 }
 
@@ -79,9 +97,13 @@ impl UniqueIds {
     pub(super) fn insert(&mut self, file: &DatFile, field: &'static str, id: i64) -> Result<()> {
         match self.lines.insert(id, file.line) {
             None => Ok(()),
-            Some(first_line) => {
-                Err(Error::DuplicateId { path: file.path.clone(), line: file.line, first_line, field, id })
-            }
+            Some(first_line) => Err(Error::DuplicateId {
+                path: file.path.clone(),
+                line: file.line,
+                first_line,
+                field,
+                id,
+            }),
         }
     }
 }

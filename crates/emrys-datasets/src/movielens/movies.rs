@@ -39,7 +39,11 @@ pub(super) fn convert(from: &Path, to: &Path) -> Result<u64> {
             title.append_value(title_text);
             for name in genres_text.split('|') {
                 if name.is_empty() {
-                    return Err(lines.bad_field("Genres", genres_text, "names separated by single bars"));
+                    return Err(lines.bad_field(
+                        "Genres",
+                        genres_text,
+                        "names separated by single bars",
+                    ));
                 }
                 genres.values().append_value(name);
             }

@@ -29,7 +29,8 @@ pub(super) fn convert_dat(from: &Path, to: &Path) -> Result<u64> {
     let mut lines = DatFile::open(from, &["UserID", "MovieID", "Rating", "Timestamp"])?;
     let mut file = ParquetFile::create(to, Arc::clone(&schema))?;
 
-    let (mut user, mut movie, mut timestamp) = (Int64Builder::new(), Int64Builder::new(), Int64Builder::new());
+    let (mut user, mut movie, mut timestamp) =
+        (Int64Builder::new(), Int64Builder::new(), Int64Builder::new());
     let mut rating = Float32Builder::new();
     let mut more = true;
     while more {
@@ -43,7 +44,8 @@ pub(super) fn convert_dat(from: &Path, to: &Path) -> Result<u64> {
             user.append_value(lines.integer("UserID", user_text)?);
             movie.append_value(lines.integer("MovieID", movie_text)?);
             let stars = rating_text.parse().ok().filter(|stars| is_stars(*stars));
-            rating.append_value(stars.ok_or_else(|| lines.bad_field("Rating", rating_text, STARS))?);
+            rating
+                .append_value(stars.ok_or_else(|| lines.bad_field("Rating", rating_text, STARS))?);
             timestamp.append_value(lines.integer("Timestamp", timestamp_text)?);
             rows += 1;
         }
@@ -104,7 +106,13 @@ impl ParquetRows<'_> {
         let column = self.batch.column_by_name(name).ok_or_else(|| Error::MissingColumn {
             path: self.path.to_owned(),
             column: name,
-            available: self.batch.schema().fields().iter().map(|field| field.name().clone()).collect(),
+            available: self
+                .batch
+                .schema()
+                .fields()
+                .iter()
+                .map(|field| field.name().clone())
+                .collect(),
         })?;
         let (readable, expected) = match dtype {
             DataType::Int64 => (column.data_type().is_integer(), "an integer"),

@@ -1,7 +1,9 @@
 use std::fs::{self, File};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+};
 use arrow::datatypes::{Float32Type, Int64Type};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -26,7 +28,9 @@ fn folder(users: &str, movies: &[u8], ratings: &str) -> TempDir {
 fn parquet_folder(columns: Vec<(&str, ArrayRef)>) -> TempDir {
     let folder = folder(USERS, MOVIES, RATINGS);
     fs::remove_file(folder.path().join("ratings.dat")).unwrap();
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true)))
+            .unwrap();
     let file = File::create(folder.path().join("ratings.parquet")).unwrap();
     let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
@@ -41,12 +45,19 @@ fn convert(folder: &TempDir) -> Result<MovieLensTables> {
 /// The error's text, without the temporary folder.
 fn refusal(folder: &TempDir) -> String {
     let text = convert(folder).unwrap_err().to_string();
-    text.replace(&format!("{}/", folder.path().display()), "").replace(&folder.path().display().to_string(), "DIR")
+    text.replace(&format!("{}/", folder.path().display()), "")
+        .replace(&folder.path().display().to_string(), "DIR")
 }
 
 fn read(path: &Path) -> RecordBatch {
     let file = File::open(path).unwrap();
-    ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().next().unwrap().unwrap()
+    ParquetRecordBatchReaderBuilder::try_new(file)
+        .unwrap()
+        .build()
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
 }
 
 #[test]
@@ -59,7 +70,10 @@ fn published_files_become_tables() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(ratings["userId"].as_primitive::<Int64Type>().values(), &[1, 5]);
     assert_eq!(ratings["movieId"].as_primitive::<Int64Type>().values(), &[73, 1]);
     assert_eq!(ratings["rating"].as_primitive::<Float32Type>().values(), &[5.0, 3.0]);
-    assert_eq!(ratings["timestamp"].as_primitive::<Int64Type>().values(), &[978_300_760, 978_302_109]);
+    assert_eq!(
+        ratings["timestamp"].as_primitive::<Int64Type>().values(),
+        &[978_300_760, 978_302_109]
+    );
 
     let users = read(&tables.users);
     assert_eq!(users["gender"].as_string::<i32>(), &StringArray::from(vec!["F", "M"]));
@@ -68,12 +82,16 @@ fn published_files_become_tables() -> Result<(), Box<dyn std::error::Error>> {
     let movies = read(&tables.movies);
     assert_eq!(movies["title"].as_string::<i32>().value(1), "Misérables, Les (1995)");
     let genres = movies["genres"].as_list::<i32>().value(0);
-    assert_eq!(genres.as_string::<i32>(), &StringArray::from(vec!["Animation", "Children's", "Comedy"]));
+    assert_eq!(
+        genres.as_string::<i32>(),
+        &StringArray::from(vec!["Animation", "Children's", "Comedy"])
+    );
     Ok(())
 }
 
 #[test]
-fn parquet_ratings_give_the_same_columns_and_keep_null_times() -> Result<(), Box<dyn std::error::Error>> {
+fn parquet_ratings_give_the_same_columns_and_keep_null_times()
+-> Result<(), Box<dyn std::error::Error>> {
     let folder = parquet_folder(vec![
         ("movie_id", Arc::new(Int32Array::from(vec![73, 1]))),
         ("user_id", Arc::new(Int32Array::from(vec![1, 5]))),

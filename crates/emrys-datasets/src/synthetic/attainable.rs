@@ -23,9 +23,11 @@ impl Attainable {
             .probabilities
             .iter()
             .zip(&self.clicks)
-            .map(|(probability, clicked)| {
-                if *clicked { -probability.ln() } else { -(-probability).ln_1p() }
-            })
+            .map(
+                |(probability, clicked)| {
+                    if *clicked { -probability.ln() } else { -(-probability).ln_1p() }
+                },
+            )
             .sum();
         loss / self.clicks.len() as f64
     }

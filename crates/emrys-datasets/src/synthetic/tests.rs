@@ -16,7 +16,10 @@ fn read(folder: &Path) -> RecordBatch {
     let batches: Vec<RecordBatch> = paths
         .iter()
         .flat_map(|path| {
-            ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap().build().unwrap()
+            ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap())
+                .unwrap()
+                .build()
+                .unwrap()
         })
         .map(Result::unwrap)
         .collect();
@@ -43,7 +46,8 @@ fn the_seed_alone_decides_the_rows() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 #[test]
-fn the_attainable_figures_are_those_of_the_written_labels() -> Result<(), Box<dyn std::error::Error>> {
+fn the_attainable_figures_are_those_of_the_written_labels() -> Result<(), Box<dyn std::error::Error>>
+{
     let folder = tempfile::tempdir()?;
     let log = small().write(folder.path())?;
     let rows = read(&log.valid);
@@ -80,7 +84,8 @@ fn lists_are_ragged_and_some_are_empty() -> Result<(), Box<dyn std::error::Error
     let folder = tempfile::tempdir()?;
     let rows = read(&small().write(folder.path())?.train);
     let tags = rows.column_by_name("tags").unwrap().as_list::<i32>();
-    let lengths: std::collections::BTreeSet<i32> = (0..tags.len()).map(|row| tags.value_length(row)).collect();
+    let lengths: std::collections::BTreeSet<i32> =
+        (0..tags.len()).map(|row| tags.value_length(row)).collect();
     assert_eq!(lengths, (0..=4).collect());
     Ok(())
 }
@@ -90,7 +95,9 @@ fn side_features_belong_to_their_user_or_item() -> Result<(), Box<dyn std::error
     let folder = tempfile::tempdir()?;
     let rows = read(&small().write(folder.path())?.train);
     for (id, feature) in [("user_id", "city"), ("item_id", "category"), ("item_id", "tags")] {
-        let text = |name: &str, row| array_value_to_string(rows.column_by_name(name).unwrap(), row).unwrap();
+        let text = |name: &str, row| {
+            array_value_to_string(rows.column_by_name(name).unwrap(), row).unwrap()
+        };
         let mut seen = std::collections::HashMap::new();
         for row in 0..rows.num_rows() {
             let value = text(feature, row);

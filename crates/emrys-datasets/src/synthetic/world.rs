@@ -89,7 +89,8 @@ impl World {
             user: self.user_popularity.draw(rng),
             item: self.item_popularity.draw(rng),
             device: self.device_popularity.draw(rng),
-            session_seconds: (!rng.random_bool(NULL_SESSIONS)).then(|| (4.0 + 1.2 * normal(rng)).exp()),
+            session_seconds: (!rng.random_bool(NULL_SESSIONS))
+                .then(|| (4.0 + 1.2 * normal(rng)).exp()),
             price_shown: !rng.random_bool(NULL_PRICES),
         }
     }
@@ -139,7 +140,8 @@ fn draw_items(count: usize, rng: &mut impl Rng) -> Vec<Item> {
             let tags = index::sample(rng, TAGS, tag_count).into_vec();
             let log_price = normal(rng);
             // The sum of n effects has variance n; the mean number of tags is two.
-            let tag_effect: f64 = tags.iter().map(|tag| tag_effects[*tag]).sum::<f64>() / 2f64.sqrt();
+            let tag_effect: f64 =
+                tags.iter().map(|tag| tag_effects[*tag]).sum::<f64>() / 2f64.sqrt();
             Item {
                 // Numbers far beyond the count, with gaps.
                 id: 100_000 + 37 * number as i64,
@@ -147,7 +149,9 @@ fn draw_items(count: usize, rng: &mut impl Rng) -> Vec<Item> {
                 tags,
                 price: (3.0 + log_price).exp(),
                 traits: mix(&category_traits[category], SHARED_TRAIT, rng),
-                effect: ITEM_EFFECT * normal(rng) + TAG_EFFECT * tag_effect + PRICE_EFFECT * log_price,
+                effect: ITEM_EFFECT * normal(rng)
+                    + TAG_EFFECT * tag_effect
+                    + PRICE_EFFECT * log_price,
             }
         })
         .collect()
