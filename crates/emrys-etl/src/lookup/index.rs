@@ -1,0 +1,129 @@
+//! Codes of values and of tuples of values.
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
+
+use super::column::{ColumnIndex, Numbering};
+use super::table::PackedTable;
+use super::{ABSENT, LookupError};
+
+/// The code of a null member of a tuple; values of the member come after it.
+const NULL_MEMBER: u32 = 1;
+
+/// Codes of distinct values, or of distinct tuples of values with nulls among their members.
+///
+/// Equal numbers are equal whatever the width of their types; NaN is null, and -0.0 is 0.0.
+#[derive(Debug, Clone)]
+pub(crate) struct ValueIndex {
+    columns: Vec<ColumnIndex>,
+    /// For tuples: table `i` numbers the pairs of (number of the first `i + 1` members, number of
+    /// the next member); the last one holds the codes.
+    pairs: Vec<PackedTable>,
+}
+
+impl ValueIndex {
+    /// Numbers the rows of some columns: row `i` gets code `first_code + i`. A null (for tuples:
+    /// nothing but nulls) has code `null_code`, unless it is one of the rows.
+    ///
+    /// # Errors
+    /// [`LookupError::Repeated`] if two rows are the same; [`LookupError::TooMany`] rows for 32
+    /// bits; [`LookupError::Unsupported`] types, such as lists.
+    pub(crate) fn build(
+        columns: &[ArrayRef],
+        first_code: u32,
+        null_code: u32,
+    ) -> Result<ValueIndex, LookupError> {
+        let rows = columns.first().map_or(0, |column| column.len());
+        let most = u32::MAX - first_code;
+        if rows > most as usize {
+            return Err(LookupError::TooMany { found: rows, most });
+        }
+        if let [column] = columns {
+            let (column, codes) = ColumnIndex::build(column, Numbering::ByRow(first_code), null_code)?;
+            check_distinct(&codes, first_code)?;
+            return Ok(ValueIndex { columns: vec![column], pairs: Vec::new() });
+        }
+
+        let mut members = Vec::with_capacity(columns.len());
+        let mut numbers = Vec::with_capacity(columns.len());
+        for column in columns {
+            let numbering = Numbering::ByAppearance(NULL_MEMBER + 1);
+            let (member, number) = ColumnIndex::build(column, numbering, NULL_MEMBER)?;
+            members.push(member);
+            numbers.push(number);
+        }
+        let mut pairs = Vec::with_capacity(columns.len() - 1);
+        let mut prefix = numbers[0].clone();
+        // The number of the tuple of nulls grows with the prefix.
+        let mut null_prefix = NULL_MEMBER;
+        for (at, member) in numbers.iter().enumerate().skip(1) {
+            let is_last = at + 1 == numbers.len();
+            let mut table = PackedTable::with_capacity(rows + 1);
+            let mut next = 1;
+            for (row, (prefix, member)) in prefix.iter_mut().zip(member).enumerate() {
+                let key = pair_key(*prefix, *member);
+                if is_last {
+                    // `rows` is known to fit.
+                    *prefix = table.insert(key, first_code + row as u32);
+                } else {
+                    *prefix = table.insert(key, next);
+                    next += u32::from(*prefix == next);
+                }
+            }
+            let null_key = pair_key(null_prefix, NULL_MEMBER);
+            if !is_last {
+                null_prefix = table.insert(null_key, next);
+            } else if null_code != ABSENT {
+                table.insert(null_key, null_code);
+            }
+            pairs.push(table);
+        }
+        check_distinct(&prefix, first_code)?;
+        Ok(ValueIndex { columns: members, pairs })
+    }
+
+    /// Whether columns of these types can be looked up; the position of the first that cannot is
+    /// part of the error.
+    pub(crate) fn check(&self, types: &[&DataType]) -> Result<(), (usize, LookupError)> {
+        for (position, (column, data_type)) in self.columns.iter().zip(types).enumerate() {
+            column.check(data_type).map_err(|error| (position, error))?;
+        }
+        Ok(())
+    }
+
+    /// Values as [`lookup`](Self::lookup) sees them: of the family that was indexed, so that equal
+    /// values have equal hashes.
+    pub(crate) fn align(&self, position: usize, values: &ArrayRef) -> Result<ArrayRef, LookupError> {
+        self.columns[position].align(values)
+    }
+
+    /// The code of each row; [`ABSENT`] where the value or tuple is not in the index.
+    ///
+    /// # Errors
+    /// [`LookupError::Mismatch`] as [`check`](Self::check) finds it before;
+    /// [`LookupError::Inexact`] for a fraction among integers.
+    pub(crate) fn lookup(&self, columns: &[ArrayRef]) -> Result<Vec<u32>, LookupError> {
+        let mut codes = self.columns[0].lookup(&columns[0])?;
+        for ((member, values), pairs) in self.columns[1..].iter().zip(&columns[1..]).zip(&self.pairs) {
+            let numbers = member.lookup(values)?;
+            let prefix = codes.clone();
+            let keys = prefix.iter().zip(&numbers).map(|(prefix, number)| pair_key(*prefix, *number));
+            pairs.lookup(keys, &mut codes);
+        }
+        Ok(codes)
+    }
+}
+
+/// The key of a pair. Members that are absent have number zero, which is in no stored key.
+fn pair_key(prefix: u32, member: u32) -> u128 {
+    u128::from(prefix) << 32 | u128::from(member)
+}
+
+fn check_distinct(codes: &[u32], first_code: u32) -> Result<(), LookupError> {
+    match codes.iter().enumerate().find(|(row, code)| **code as usize != first_code as usize + row) {
+        Some((row, code)) => {
+            Err(LookupError::Repeated { first: (code - first_code) as usize, second: row })
+        }
+        None => Ok(()),
+    }
+}
