@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use arrow::array::types::{ByteArrayType, ByteViewType};
 use arrow::array::{Array, AsArray, GenericByteArray, GenericByteViewArray};
 use arrow::buffer::Buffer;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{ArrowNativeType, DataType};
 use foldhash::fast::FixedState;
 
 use super::LookupError;
@@ -35,7 +35,6 @@ impl<T: ByteArrayType> ByteValues for &GenericByteArray<T> {
 
     #[inline]
     fn packed(&self, row: usize) -> u128 {
-        use arrow::array::OffsetSizeTrait as _;
         let start = self.value_offsets()[row].as_usize();
         let len = self.value_offsets()[row + 1].as_usize() - start;
         if len > LONGEST_PACKED {
@@ -78,7 +77,8 @@ fn pack(bytes: &[u8]) -> u128 {
 /// Evaluates an expression with `$values` bound to an array of strings or binary values.
 macro_rules! with_bytes {
     ($array:expr, $values:ident => $body:expr) => {{
-        let array: &dyn Array = $array;
+        use arrow::array::AsArray;
+        let array: &dyn arrow::array::Array = $array;
         match array.data_type() {
             DataType::Utf8 => { let $values = array.as_string::<i32>(); $body }
             DataType::LargeUtf8 => { let $values = array.as_string::<i64>(); $body }
@@ -86,7 +86,7 @@ macro_rules! with_bytes {
             DataType::Binary => { let $values = array.as_binary::<i32>(); $body }
             DataType::LargeBinary => { let $values = array.as_binary::<i64>(); $body }
             DataType::BinaryView => { let $values = array.as_binary_view(); $body }
-            found => return Err(LookupError::Unsupported { found: found.clone() }),
+            found => return Err($crate::lookup::LookupError::Unsupported { found: found.clone() }),
         }
     }};
 }
@@ -123,7 +123,6 @@ impl BytesTable {
         row: usize,
         code: u32,
     ) -> u32 {
-        use arrow::array::OffsetSizeTrait as _;
         match values.packed(row) {
             LONG => {
                 let start = values.value_offsets()[row].as_usize();
@@ -160,7 +159,6 @@ impl BytesTable {
 
 /// How many values are too long to be packed, and the buffer that holds the bytes.
 fn shape_of<T: ByteArrayType>(values: &GenericByteArray<T>) -> (usize, Buffer) {
-    use arrow::array::OffsetSizeTrait as _;
     let lengths = values.value_offsets().windows(2).map(|pair| (pair[1] - pair[0]).as_usize());
     (lengths.filter(|len| *len > LONGEST_PACKED).count(), values.values().clone())
 }

@@ -4,7 +4,7 @@ use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray};
 use arrow::datatypes::{ArrowDictionaryKeyType, DataType};
 
 use super::bytes::{BytesTable, with_bytes};
-use super::keys::{NAN_KEY, integer_key, integer_of_key, nanoseconds, plain_type, strict_cast, with_keys};
+use super::keys::{NAN_KEY, integer_key, integer_of_key, plain_type, strict_cast, with_keys};
 use super::table::{DenseTable, PackedTable};
 use super::{ABSENT, Family, LookupError, align, canonical};
 

@@ -194,7 +194,7 @@ pub(crate) fn canonical(values: &ArrayRef) -> ArrayRef {
         DataType::Float16 => canonical_floats::<Float16Type>(
             values,
             |value| value.is_nan(),
-            |value| value + Default::default(),
+            |value| value + <Float16Type as ArrowPrimitiveType>::Native::default(),
         ),
         DataType::Float32 => canonical_floats::<Float32Type>(values, f32::is_nan, |value| value + 0.0),
         DataType::Float64 => canonical_floats::<Float64Type>(values, f64::is_nan, |value| value + 0.0),
