@@ -1,0 +1,236 @@
+//! From counted values to a vocabulary.
+
+use std::cmp::{Ordering, Reverse};
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, LargeBinaryArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat, take};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
+use arrow::row::{RowConverter, Rows, SortField};
+use rayon::slice::ParallelSliceMut;
+
+use super::vocabulary::{Layout, Observed, Vocabulary};
+use crate::lookup::{Family, LookupError, canonical, common_type, strict_cast};
+
+/// Which of the counted values enter the vocabulary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// Those that occur at least so often.
+    MinCount(u64),
+    /// The most frequent, at most so many.
+    MostFrequent(usize),
+}
+
+/// Fewer candidates than this are sorted on one thread.
+const SORTED_ALONE: usize = 1 << 16;
+
+/// Makes a vocabulary from counted values.
+///
+/// `counts` holds the value columns and then the count (`Int64`), in any order and in any number of
+/// batches; a value that occurs several times is an error unless `merge` adds the counts up. The
+/// vocabulary is in order of falling count, and of rising value among equal counts: strings by
+/// their bytes, tuples member by member with null before everything else. It does not depend on
+/// the order of the input.
+pub(super) fn from_counts(
+    layout: Layout,
+    counts: &[RecordBatch],
+    limit: Limit,
+    merge: bool,
+) -> Result<Vocabulary, LookupError> {
+    let columns = stacked_columns(counts, layout.columns.len())?;
+    let counts = stacked_counts(counts, layout.columns.len())?;
+    let rows = counts.len();
+    if u32::try_from(rows).is_err() {
+        return Err(LookupError::TooMany { found: rows, most: u32::MAX });
+    }
+
+    let order = ValueOrder::new(&columns)?;
+    let mut nulls = 0;
+    let mut candidates = Vec::with_capacity(rows);
+    for (row, count) in counts.iter().enumerate() {
+        let count = count.unsigned_abs();
+        if columns.iter().all(|column| column.is_null(row)) {
+            nulls += count;
+        } else {
+            candidates.push(Candidate { count, prefix: order.prefix(row), row: row as u32 });
+        }
+    }
+    let total: u64 = candidates.iter().map(|candidate| candidate.count).sum();
+
+    // Floats that differ in the data (the zeros) may be one value.
+    if merge || columns.iter().any(|column| column.data_type().is_floating()) {
+        merge_equal_values(&mut candidates, &order);
+    }
+    if let Limit::MinCount(least) = limit {
+        candidates.retain(|candidate| candidate.count >= least);
+    }
+    sort(&mut candidates, |a, b| {
+        Reverse(a.count).cmp(&Reverse(b.count)).then_with(|| order.compare(a, b))
+    });
+    if let Limit::MostFrequent(most) = limit {
+        candidates.truncate(most);
+    }
+
+    let kept: UInt32Array = candidates.iter().map(|candidate| candidate.row).collect();
+    let values = columns.iter().map(|column| take(column, &kept, None)).collect::<Result<_, _>>()?;
+    let counts: Vec<i64> = candidates.iter().map(|candidate| candidate.count as i64).collect();
+    let in_vocabulary: u64 = candidates.iter().map(|candidate| candidate.count).sum();
+    let observed =
+        Observed { counts: Int64Array::from(counts), nulls, left_out: total - in_vocabulary };
+    Vocabulary::new(layout, values, Some(observed))
+}
+
+/// A counted value: how often it occurs, the head of its sort key, and its row.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    count: u64,
+    prefix: u64,
+    row: u32,
+}
+
+fn sort(
+    candidates: &mut [Candidate],
+    compare: impl Fn(&Candidate, &Candidate) -> Ordering + Sync,
+) {
+    // Candidates differ in value, so that an unstable sort has one result.
+    if candidates.len() < SORTED_ALONE {
+        candidates.sort_unstable_by(compare);
+    } else {
+        candidates.par_sort_unstable_by(compare);
+    }
+}
+
+/// Adds up the counts of candidates of equal value.
+fn merge_equal_values(candidates: &mut Vec<Candidate>, order: &ValueOrder) {
+    sort(candidates, |a, b| order.compare(a, b).then(a.row.cmp(&b.row)));
+    candidates.dedup_by(|next, kept| {
+        let equal = order.compare(next, kept).is_eq();
+        if equal {
+            kept.count += next.count;
+        }
+        equal
+    });
+}
+
+/// Each value column of all batches in one array, in a plain type with one form for each value.
+fn stacked_columns(batches: &[RecordBatch], columns: usize) -> Result<Vec<ArrayRef>, LookupError> {
+    (0..columns)
+        .map(|at| {
+            let parts: Vec<&ArrayRef> = batches.iter().map(|batch| batch.column(at)).collect();
+            let mut data_type = common_type(parts.iter().map(|part| part.data_type()))?;
+            let bytes: usize = parts.iter().map(|part| part.get_buffer_memory_size()).sum();
+            if i32::try_from(bytes).is_err() {
+                data_type = match data_type {
+                    DataType::Utf8 => DataType::LargeUtf8,
+                    DataType::Binary => DataType::LargeBinary,
+                    other => other,
+                };
+            }
+            let parts: Vec<ArrayRef> =
+                parts.into_iter().map(|part| strict_cast(part, &data_type)).collect::<Result<_, _>>()?;
+            let parts: Vec<&dyn Array> = parts.iter().map(|part| &**part).collect();
+            match parts.as_slice() {
+                [] => Ok(arrow::array::new_empty_array(&data_type)),
+                parts => Ok(canonical(&concat(parts)?)),
+            }
+        })
+        .collect()
+}
+
+fn stacked_counts(batches: &[RecordBatch], at: usize) -> Result<Vec<i64>, LookupError> {
+    let mut counts = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+    for batch in batches {
+        let part = strict_cast(batch.column(at), &DataType::Int64)?;
+        counts.extend_from_slice(part.as_primitive::<Int64Type>().values());
+    }
+    Ok(counts)
+}
+
+/// The order of values, told in most cases by a prefix of eight bytes.
+enum ValueOrder {
+    /// The prefix is the whole value.
+    Numbers(Vec<u64>),
+    /// The prefix is the first eight bytes behind those that all values have in common.
+    Bytes { keys: LargeBinaryArray, common: usize },
+    /// Tuples as bytes that sort like them, prefixed likewise.
+    Tuples { keys: Rows, common: usize },
+}
+
+impl ValueOrder {
+    fn new(columns: &[ArrayRef]) -> Result<ValueOrder, LookupError> {
+        let [column] = columns else {
+            // Rows have nulls first and floats in total order.
+            let fields = columns.iter().map(|column| SortField::new(column.data_type().clone()));
+            let keys = RowConverter::new(fields.collect())?.convert_columns(columns)?;
+            let common = common_prefix(keys.iter().map(|key| key.data()));
+            return Ok(ValueOrder::Tuples { keys, common });
+        };
+        Ok(match Family::of(column.data_type())? {
+            Family::Null => ValueOrder::Numbers(vec![0; column.len()]),
+            Family::Bytes => {
+                let keys = strict_cast(column, &DataType::LargeBinary)?.as_binary().clone();
+                let common = common_prefix(keys.iter().flatten());
+                ValueOrder::Bytes { keys, common }
+            }
+            Family::Integer if column.data_type().is_unsigned_integer() => {
+                let integers = strict_cast(column, &DataType::UInt64)?;
+                ValueOrder::Numbers(integers.as_primitive::<UInt64Type>().values().to_vec())
+            }
+            Family::Float => {
+                let floats = strict_cast(column, &DataType::Float64)?;
+                let floats = floats.as_primitive::<Float64Type>().values();
+                ValueOrder::Numbers(floats.iter().map(|float| rising(float.to_bits())).collect())
+            }
+            Family::Boolean | Family::Integer | Family::Time | Family::ZonedTime => {
+                let integers = strict_cast(column, &DataType::Int64)?;
+                let integers = integers.as_primitive::<Int64Type>().values();
+                ValueOrder::Numbers(integers.iter().map(|integer| *integer as u64 ^ SIGN).collect())
+            }
+        })
+    }
+
+    fn prefix(&self, row: usize) -> u64 {
+        match self {
+            ValueOrder::Numbers(keys) => keys[row],
+            ValueOrder::Bytes { keys, common } => prefix(keys.value(row), *common),
+            ValueOrder::Tuples { keys, common } => prefix(keys.row(row).data(), *common),
+        }
+    }
+
+    fn compare(&self, a: &Candidate, b: &Candidate) -> Ordering {
+        a.prefix.cmp(&b.prefix).then_with(|| {
+            let (a, b) = (a.row as usize, b.row as usize);
+            match self {
+                ValueOrder::Numbers(_) => Ordering::Equal,
+                ValueOrder::Bytes { keys, .. } => keys.value(a).cmp(keys.value(b)),
+                ValueOrder::Tuples { keys, .. } => keys.row(a).cmp(&keys.row(b)),
+            }
+        })
+    }
+}
+
+const SIGN: u64 = 1 << 63;
+
+/// The bits of a float as an integer that rises with it.
+fn rising(bits: u64) -> u64 {
+    if bits & SIGN == 0 { bits | SIGN } else { !bits }
+}
+
+/// Eight bytes from a position on, zeros behind the end, as a number of the same order.
+fn prefix(key: &[u8], from: usize) -> u64 {
+    let key = key.get(from..).unwrap_or_default();
+    let mut bytes = [0; 8];
+    let len = key.len().min(8);
+    bytes[..len].copy_from_slice(&key[..len]);
+    u64::from_be_bytes(bytes)
+}
+
+/// How many bytes all keys begin with.
+fn common_prefix<'a>(mut keys: impl Iterator<Item = &'a [u8]>) -> usize {
+    let Some(first) = keys.next() else { return 0 };
+    keys.try_fold(first.len(), |common, key| {
+        let equal = first[..common].iter().zip(key).take_while(|(a, b)| a == b).count();
+        // Nothing in common ends the search.
+        if equal == 0 { Err(0) } else { Ok(equal) }
+    })
+    .unwrap_or_else(|none| none)
+}

@@ -1,0 +1,186 @@
+//! From values to ids.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int32Array, Int64Array, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::DataType;
+use datafusion::error::Result as EngineResult;
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion::prelude::Expr;
+use serde::{Deserialize, Serialize};
+
+use super::state::{data_error, type_error};
+use super::vocabulary::{FIRST_UNSEEN_ID, Vocabulary};
+use crate::Result;
+use crate::hash::hash_tuples;
+use crate::lookup::{ABSENT, LookupError};
+use crate::operator::InputSchema;
+
+/// The type of ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IdType {
+    /// 32 bits, enough for 2 billion ids.
+    Int32,
+    /// 64 bits.
+    #[default]
+    Int64,
+}
+
+impl IdType {
+    /// The greatest id.
+    pub(super) fn max_id(self) -> u64 {
+        match self {
+            IdType::Int32 => i32::MAX as u64,
+            // Tables number values with 32 bits.
+            IdType::Int64 => u64::from(u32::MAX),
+        }
+    }
+
+    fn arrow_type(self) -> DataType {
+        match self {
+            IdType::Int32 => DataType::Int32,
+            IdType::Int64 => DataType::Int64,
+        }
+    }
+}
+
+impl Vocabulary {
+    /// The ids of the rows of a column (for tuples: of several columns), which are not lists.
+    ///
+    /// No id is null. A value that is not in the vocabulary has the id `2 + hash % num_buckets`,
+    /// which depends on the value alone (for tuples: on the exclusive or of the members' hashes).
+    /// Ids of known values are raised by `shift`.
+    pub(super) fn encode(
+        &self,
+        columns: &[ArrayRef],
+        id_type: IdType,
+        shift: u32,
+    ) -> Result<ArrayRef, LookupError> {
+        let mut ids = self.index.lookup(columns)?;
+        self.bucket_unseen(columns, &mut ids)?;
+        let first_id = self.first_id();
+        if shift > 0 {
+            for id in &mut ids {
+                *id += if *id >= first_id { shift } else { 0 };
+            }
+        }
+        Ok(match id_type {
+            // The greatest id was compared with the type when the vocabulary was fitted.
+            IdType::Int32 => {
+                Arc::new(Int32Array::from_iter_values(ids.into_iter().map(|id| id as i32)))
+            }
+            IdType::Int64 => Arc::new(Int64Array::from_iter_values(ids.into_iter().map(i64::from))),
+        })
+    }
+
+    fn bucket_unseen(&self, columns: &[ArrayRef], ids: &mut [u32]) -> Result<(), LookupError> {
+        if self.num_buckets() == 1 {
+            for id in ids {
+                *id = if *id == ABSENT { FIRST_UNSEEN_ID } else { *id };
+            }
+            return Ok(());
+        }
+        let unseen: UInt32Array =
+            (0..ids.len() as u32).filter(|row| ids[*row as usize] == ABSENT).collect();
+        if unseen.is_empty() {
+            return Ok(());
+        }
+        let values: Vec<ArrayRef> = columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| self.index.align(at, &take(column, &unseen, None)?))
+            .collect::<Result<_, _>>()?;
+        for (row, hash) in unseen.values().iter().zip(hash_tuples(&values)?) {
+            // The remainder is less than the number of buckets.
+            let bucket = (hash % u64::from(self.num_buckets())) as u32;
+            ids[*row as usize] = FIRST_UNSEEN_ID + bucket;
+        }
+        Ok(())
+    }
+}
+
+/// The function that encodes columns of the given types, none of which is a list.
+///
+/// # Errors
+/// [`Error::UnsupportedType`](crate::Error::UnsupportedType) if the values cannot be looked up.
+pub(super) fn function(
+    input: &InputSchema,
+    vocabulary: &Arc<Vocabulary>,
+    columns: &[String],
+    types: &[&DataType],
+    id_type: IdType,
+    shift: u32,
+) -> Result<ScalarUDF> {
+    vocabulary
+        .check_types(types)
+        .map_err(|(position, error)| type_error(input, &columns[position], types[position], &error))?;
+    Ok(ScalarUDF::new_from_impl(Encode {
+        operator: input.operator().to_owned(),
+        vocabulary: Arc::clone(vocabulary),
+        id_type,
+        shift,
+        signature: Signature::any(columns.len(), Volatility::Immutable),
+    }))
+}
+
+/// The ids of one column or tuple of columns.
+#[derive(Debug)]
+struct Encode {
+    operator: String,
+    vocabulary: Arc<Vocabulary>,
+    id_type: IdType,
+    shift: u32,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Encode {
+    fn name(&self) -> &'static str {
+        "categorify"
+    }
+
+    fn display_name(&self, args: &[Expr]) -> EngineResult<String> {
+        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        Ok(format!("categorify({}, {} by {})", args.join(", "), self.id_type.arrow_type(), self.vocabulary.name()))
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> EngineResult<String> {
+        self.display_name(args)
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> EngineResult<DataType> {
+        Ok(self.id_type.arrow_type())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        let columns = ColumnarValue::values_to_arrays(&args.args)?;
+        let ids = self
+            .vocabulary
+            .encode(&columns, self.id_type, self.shift)
+            .map_err(|error| data_error(&self.operator, self.vocabulary.name(), &error))?;
+        Ok(ColumnarValue::Array(ids))
+    }
+}
+
+impl PartialEq for Encode {
+    fn eq(&self, other: &Encode) -> bool {
+        Arc::ptr_eq(&self.vocabulary, &other.vocabulary)
+            && (self.id_type, self.shift) == (other.id_type, other.shift)
+    }
+}
+
+impl Eq for Encode {}
+
+impl Hash for Encode {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.vocabulary.name(), self.id_type, self.shift).hash(state);
+    }
+}

@@ -1,0 +1,156 @@
+//! The fitted state of one vocabulary.
+
+use std::fmt;
+
+use arrow::array::{Array, ArrayRef, Int64Array};
+use arrow::datatypes::DataType;
+
+use crate::lookup::{LookupError, ValueIndex};
+
+/// The id of a null.
+pub(super) const NULL_ID: u32 = 1;
+/// The first id of values that are not in the vocabulary.
+pub(super) const FIRST_UNSEEN_ID: u32 = 2;
+
+/// The known values of a column, of several columns that share them, or of tuples of columns, and
+/// their ids.
+///
+/// | id | meaning |
+/// |---|---|
+/// | 0 | padding; never given to a value |
+/// | 1 | null or NaN; for tuples: nothing but nulls |
+/// | 2 to 1 + B | any other value, by its hash; B is [`num_buckets`](Vocabulary::num_buckets) |
+/// | 2 + B and up | the values, in order |
+pub struct Vocabulary {
+    name: String,
+    columns: Vec<String>,
+    values: Vec<ArrayRef>,
+    num_buckets: u32,
+    observed: Option<Observed>,
+    pub(super) index: ValueIndex,
+}
+
+/// What was counted when a vocabulary was made from data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// How often each value of the vocabulary occurred.
+    pub counts: Int64Array,
+    /// The number of nulls.
+    pub nulls: u64,
+    /// How often values occurred that were left out of the vocabulary.
+    pub left_out: u64,
+}
+
+/// The name of a vocabulary, and how its ids are laid out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// The name of the vocabulary, and of its files.
+    pub(super) name: String,
+    /// The columns that hold the values; one, but for tuples.
+    pub(super) columns: Vec<String>,
+    /// The number of ids for values that are not in the vocabulary, at least one.
+    pub(super) num_buckets: u32,
+}
+
+impl Vocabulary {
+    /// Numbers distinct values in their order; no row may be null (for tuples: nothing but nulls).
+    pub(super) fn new(
+        layout: Layout,
+        values: Vec<ArrayRef>,
+        observed: Option<Observed>,
+    ) -> Result<Vocabulary, LookupError> {
+        let first_id = FIRST_UNSEEN_ID.saturating_add(layout.num_buckets);
+        let index = ValueIndex::build(&values, first_id, NULL_ID)?;
+        let Layout { name, columns, num_buckets } = layout;
+        Ok(Vocabulary { name, columns, values, num_buckets, observed, index })
+    }
+
+    /// The name: the column's, or the joined names of several.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The names of the members of a tuple; else the vocabulary's own name.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The values in order of their ids, one array per member of a tuple.
+    pub fn values(&self) -> &[ArrayRef] {
+        &self.values
+    }
+
+    /// What was counted, if the vocabulary was not given.
+    pub fn observed(&self) -> Option<&Observed> {
+        self.observed.as_ref()
+    }
+
+    /// The number of ids for values that are not in the vocabulary.
+    pub fn num_buckets(&self) -> u32 {
+        self.num_buckets
+    }
+
+    /// The id of the first value.
+    pub fn first_id(&self) -> u32 {
+        FIRST_UNSEEN_ID + self.num_buckets
+    }
+
+    /// The number of values.
+    pub fn len(&self) -> usize {
+        self.values.first().map_or(0, |values| values.len())
+    }
+
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of ids: padding, null, unseen values, and the vocabulary.
+    pub fn cardinality(&self) -> u64 {
+        u64::from(self.first_id()) + self.len() as u64
+    }
+
+    /// The rows of the file that describes the layout: kind, first id, number of ids, number of
+    /// values observed (where it was counted).
+    pub(super) fn meta(&self) -> [(&'static str, u64, u64, Option<u64>); 4] {
+        let observed = |count: fn(&Observed) -> u64| self.observed.as_ref().map(count);
+        let in_vocabulary = |observed: &Observed| {
+            observed.counts.values().iter().map(|count| count.unsigned_abs()).sum()
+        };
+        let buckets = u64::from(self.num_buckets);
+        [
+            ("pad", 0, 1, observed(|_| 0)),
+            ("null", 1, 1, observed(|observed| observed.nulls)),
+            ("oov", 2, buckets, observed(|observed| observed.left_out)),
+            ("unique", 2 + buckets, self.len() as u64, observed(in_vocabulary)),
+        ]
+    }
+
+    /// Whether columns of these types can be encoded; the position of the first that cannot is
+    /// part of the error.
+    pub(super) fn check_types(&self, types: &[&DataType]) -> Result<(), (usize, LookupError)> {
+        self.index.check(types)
+    }
+}
+
+impl PartialEq for Vocabulary {
+    fn eq(&self, other: &Vocabulary) -> bool {
+        let identity = |v: &Vocabulary| (v.name.clone(), v.columns.clone(), v.num_buckets);
+        identity(self) == identity(other)
+            && self.observed == other.observed
+            && self.values.len() == other.values.len()
+            && self.values.iter().zip(&other.values).all(|(a, b)| a == b)
+    }
+}
+
+impl fmt::Debug for Vocabulary {
+    /// Without the values, of which there may be millions.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vocabulary")
+            .field("name", &self.name)
+            .field("columns", &self.columns)
+            .field("num_buckets", &self.num_buckets)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
