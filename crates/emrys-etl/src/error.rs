@@ -139,6 +139,20 @@ pub enum Error {
         /// Why it failed.
         source: parquet::errors::ParquetError,
     },
+    /// The place of an output is taken.
+    #[error("write `{}`: it exists already; choose another folder or allow overwriting", path.display())]
+    OutputExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// No space is left.
+    #[error("{action} `{}`: the disk is full; free some space or choose another disk", path.display())]
+    DiskFull {
+        /// What was being done, such as `write`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+    },
     /// A saved workflow, manifest or configuration is not what it should be.
     #[error("load `{}`: {problem}", path.display())]
     Saved {
@@ -202,6 +216,42 @@ pub enum Error {
 }
 
 impl Error {
+    /// Wraps an error of the operating system.
+    pub fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Error {
+        move |source| {
+            let path = path.into();
+            match source.kind() {
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                    Error::DiskFull { action, path }
+                }
+                _ => Error::Io { action, path, source },
+            }
+        }
+    }
+
+    /// Wraps an error of the parquet library; what the operating system said comes out again.
+    pub fn parquet(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(parquet::errors::ParquetError) -> Error {
+        move |source| {
+            let path = path.into();
+            match source {
+                parquet::errors::ParquetError::External(inner) => {
+                    match inner.downcast::<std::io::Error>() {
+                        Ok(inner) => Error::io(action, path)(*inner),
+                        Err(inner) => Error::Parquet {
+                            action,
+                            path,
+                            source: parquet::errors::ParquetError::External(inner),
+                        },
+                    }
+                }
+                source => Error::Parquet { action, path, source },
+            }
+        }
+    }
+
     /// Wraps an error of the engine; an error of ours that travelled through it comes out again.
     pub fn query(activity: impl Into<String>) -> impl FnOnce(DataFusionError) -> Error {
         move |error| Error::from_engine(activity.into(), error)

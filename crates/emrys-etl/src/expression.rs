@@ -1,49 +1,209 @@
-//! Expressions as SQL text: parsed, printed, and evaluated on constants.
+//! Expressions as SQL text: parsed, printed, typed, and evaluated on constants.
 
-use std::sync::LazyLock;
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::{Arc, LazyLock};
 
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::error::Result as EngineResult;
+use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::physical_plan::PhysicalExpr;
 use datafusion::prelude::{Expr, SessionConfig, SessionContext};
+use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::unparser::expr_to_sql;
+use emrys_schema::DType;
 
-/// A session that only parses: names keep their case, as column names do everywhere in Emrys.
-static PARSER: LazyLock<SessionContext> = LazyLock::new(|| {
+use crate::operator::InputSchema;
+use crate::{Error, Result};
+
+/// A session that only plans: names keep their case, as column names do everywhere in Emrys.
+static PLANNER: LazyLock<SessionContext> = LazyLock::new(|| {
     let mut config = SessionConfig::new();
     config.options_mut().sql_parser.enable_ident_normalization = false;
     SessionContext::new_with_config(config)
 });
 
-/// Parses an expression over the columns of `schema`.
-pub(crate) fn parse(sql: &str, schema: &DFSchema) -> EngineResult<Expr> {
-    PARSER.parse_sql_expr(sql, schema)
+/// Parses an expression of an operator over columns of the given names and types.
+///
+/// # Errors
+/// [`Error::InvalidOption`].
+pub(crate) fn parse(operator: &str, option: &str, sql: &str, fields: Vec<Field>) -> Result<Expr> {
+    DFSchema::try_from(Schema::new(fields))
+        .and_then(|schema| PLANNER.parse_sql_expr(sql, &schema))
+        .map_err(|error| invalid(operator, option, sql, &brief(&error)))
 }
 
-/// Writes an expression as SQL that [`parse`] reads.
-pub(crate) fn to_sql(expr: &Expr) -> EngineResult<String> {
-    expr_to_sql(expr).map(|sql| sql.to_string())
+/// Refuses text that is no expression.
+///
+/// # Errors
+/// [`Error::InvalidOption`].
+pub(crate) fn check(operator: &str, sql: &str) -> Result<()> {
+    syntax(sql).map(|_| ()).map_err(|problem| invalid(operator, "expr", sql, &problem))
+}
+
+/// The names of the columns that an expression uses, sorted; none if it is no expression.
+pub(crate) fn column_names(sql: &str) -> Vec<String> {
+    let mut names = BTreeSet::new();
+    if let Ok(expr) = syntax(sql) {
+        let _: ControlFlow<()> = ast::visit_expressions(&expr, |part| {
+            if let ast::Expr::Identifier(name) = part {
+                names.insert(name.value.clone());
+            }
+            ControlFlow::Continue(())
+        });
+    }
+    names.into_iter().collect()
+}
+
+/// The type of an expression over the columns of an input; `operand` is another name for one of
+/// them. `None` if the types of the columns are not known.
+///
+/// # Errors
+/// [`Error::InvalidOption`] if the expression does not fit the columns.
+pub(crate) fn output_type(
+    operator: &str,
+    sql: &str,
+    input: &InputSchema,
+    operand: Option<(&str, &str)>,
+) -> Result<Option<FieldRef>> {
+    let mut fields: Vec<Field> = Vec::new();
+    if let Some((alias, column)) = operand {
+        fields.push(input.column(column)?.clone().with_name(alias).to_arrow_if_known()?);
+    }
+    for column in input.columns().chain(input.dependencies()) {
+        if operand.is_none_or(|(alias, _)| alias != column.name()) {
+            fields.push(column.to_arrow_if_known()?);
+        }
+    }
+    let used = column_names(sql);
+    let unknown = |field: &&Field| field.data_type() == &DataType::Null;
+    if fields.iter().filter(unknown).any(|field| used.contains(field.name())) {
+        return Ok(None);
+    }
+    let expr = parse(operator, "expr", sql, fields.clone())?;
+    let (_, field) = compile(expr, fields)
+        .map_err(|error| invalid(operator, "expr", sql, &brief(&error)))?;
+    Ok(Some(field))
+}
+
+/// The Arrow field of a column, of type null if the type is not known.
+trait ToArrowIfKnown {
+    fn to_arrow_if_known(&self) -> Result<Field>;
+}
+
+impl ToArrowIfKnown for emrys_schema::ColumnSchema {
+    fn to_arrow_if_known(&self) -> Result<Field> {
+        match self.dtype() {
+            DType::Unknown => Ok(Field::new(self.name(), DataType::Null, true)),
+            _ => Ok(self.to_arrow()?),
+        }
+    }
+}
+
+/// Compiles an expression over columns of the given names and types.
+pub(crate) fn compile(
+    expr: Expr,
+    fields: Vec<Field>,
+) -> EngineResult<(Arc<dyn PhysicalExpr>, FieldRef)> {
+    let schema = Schema::new(fields);
+    let compiled = PLANNER.create_physical_expr(expr, &DFSchema::try_from(schema.clone())?)?;
+    let field = compiled.return_field(&schema)?;
+    Ok((compiled, field))
+}
+
+/// The value of an expression over one text.
+///
+/// # Errors
+/// What is wrong with the expression.
+pub(crate) fn evaluate_text(sql: &str, name: &str, value: &str) -> Result<String, String> {
+    let evaluate = || {
+        let field = Field::new(name, DataType::Utf8, false);
+        let schema = DFSchema::try_from(Schema::new(vec![field.clone()]))?;
+        let expr = PLANNER.parse_sql_expr(sql, &schema)?;
+        let (compiled, _) = compile(expr, vec![field.clone()])?;
+        let input: ArrayRef = Arc::new(StringArray::from(vec![value]));
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![input])?;
+        let array = compiled.evaluate(&batch)?.into_array(1)?;
+        EngineResult::Ok(arrow::compute::cast(&array, &DataType::Utf8)?)
+    };
+    let array = evaluate().map_err(|error| brief(&error))?;
+    let texts = array.as_string::<i32>();
+    match texts.iter().next().flatten() {
+        Some(text) if !text.is_empty() => Ok(text.to_owned()),
+        _ => Err(format!("it gives no name for `{value}`")),
+    }
+}
+
+/// Writes an expression as SQL, in which operators store it.
+///
+/// # Errors
+/// [`Error::InvalidOption`].
+pub(crate) fn stored(operator: &str, expr: &Expr) -> Result<String> {
+    expr_to_sql(expr).map(|sql| sql.to_string()).map_err(|error| {
+        invalid(operator, "expr", &expr.to_string(), &format!("it has no SQL: {}", brief(&error)))
+    })
+}
+
+/// The expression with `a <> b` meaning that the two differ also where one is null, as in pandas.
+///
+/// # Errors
+/// [`Error::InvalidOption`].
+pub(crate) fn with_pandas_inequality(operator: &str, sql: &str) -> Result<String> {
+    let mut expr = syntax(sql).map_err(|problem| invalid(operator, "expr", sql, &problem))?;
+    let _: ControlFlow<()> = ast::visit_expressions_mut(&mut expr, |part| {
+        if let ast::Expr::BinaryOp { left, op: ast::BinaryOperator::NotEq, right } = part {
+            *part = ast::Expr::IsDistinctFrom(left.clone(), right.clone());
+        }
+        ControlFlow::Continue(())
+    });
+    Ok(expr.to_string())
 }
 
 /// Replaces the names of columns; names for which `rename` gives nothing are kept.
-pub(crate) fn rename_columns(expr: Expr, rename: impl Fn(&str) -> Option<String>) -> EngineResult<Expr> {
+pub(crate) fn rename_columns(
+    expr: Expr,
+    rename: impl Fn(&str) -> Option<String>,
+) -> EngineResult<Expr> {
     expr.transform(|part| {
-        Ok(match &part {
-            Expr::Column(column) => match rename(&column.name) {
-                Some(name) => Transformed::yes(datafusion::logical_expr::ident(name)),
-                None => Transformed::no(part),
-            },
-            _ => Transformed::no(part),
+        let new = match &part {
+            Expr::Column(column) => rename(&column.name),
+            _ => None,
+        };
+        Ok(match new {
+            Some(name) => Transformed::yes(datafusion::logical_expr::ident(name)),
+            None => Transformed::no(part),
         })
     })
     .map(|result| result.data)
 }
 
+fn syntax(sql: &str) -> Result<ast::Expr, String> {
+    let parse = || {
+        let mut parser = Parser::new(&GenericDialect {}).try_with_sql(sql)?;
+        let expr = parser.parse_expr()?;
+        parser.expect_token(&datafusion::sql::sqlparser::tokenizer::Token::EOF)?;
+        Ok::<_, datafusion::sql::sqlparser::parser::ParserError>(expr)
+    };
+    parse().map_err(|error| error.to_string().replace("sql parser error: ", ""))
+}
+
+fn invalid(operator: &str, option: &str, sql: &str, problem: &str) -> Error {
+    Error::InvalidOption {
+        operator: operator.to_owned(),
+        option: option.to_owned(),
+        value: format!("`{sql}`"),
+        expected: format!("that is no valid expression: {problem}"),
+    }
+}
+
 /// The message of an engine's error, without what only its developers can read.
-pub(crate) fn brief(error: &datafusion::error::DataFusionError) -> String {
+fn brief(error: &DataFusionError) -> String {
     let text = error.strip_backtrace();
-    let first = text.lines().next().unwrap_or_default();
-    let mut message = first;
+    let mut message = text.lines().next().unwrap_or_default();
     // Kinds of errors pile up in front of the text, such as `Schema error: `.
     while let Some((kind, rest)) = message.split_once("rror: ") {
         if kind.len() > 20 {

@@ -6,3 +6,8 @@ pub mod io;
 mod lookup;
 
 pub use error::{Error, Result};
+pub use graph::{Node, all_columns, cols, group, select, tagged};
+pub use io::{Dataset, FileLayout, Manifest, ReadOptions, WriteOptions};
+pub use selector::{Selected, Selector};
+pub use session::{Session, SessionOptions};
+pub use workflow::{FittedWorkflow, Transformed, Workflow};

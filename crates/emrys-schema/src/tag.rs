@@ -154,6 +154,17 @@ impl<'de> Deserialize<'de> for Tag {
 /// The tags of a column: no duplicates, no compounds, no two that exclude each other.
 ///
 /// The order of insertion is kept for display; equality ignores it.
+///
+/// ```
+/// use emrys_schema::{Tag, TagSet};
+///
+/// let tags = TagSet::new(["user_id", "categorical", "season"])?;
+/// assert_eq!(tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["user", "id", "categorical", "season"]);
+/// assert!(tags.contains(&Tag::UserId));
+/// // An id cannot be continuous: the newer tag wins.
+/// assert_eq!(tags.with([Tag::Continuous]), TagSet::new(["user", "season", "continuous"])?);
+/// # Ok::<(), emrys_schema::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(transparent)]
 pub struct TagSet {

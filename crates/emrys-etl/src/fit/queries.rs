@@ -1,6 +1,7 @@
 //! The queries of a round.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
@@ -93,7 +94,13 @@ impl Query {
 
     async fn run(self) -> Result<Answer> {
         let activity = format!("fitting {}", self.label);
-        let batches = self.plan()?.collect().await.map_err(Error::query(activity))?;
+        let plan = self.plan()?;
+        let schema = Arc::clone(plan.schema().inner());
+        let mut batches = plan.collect().await.map_err(Error::query(activity))?;
+        if batches.is_empty() {
+            // No rows still have columns.
+            batches.push(RecordBatch::new_empty(schema));
+        }
         Ok((self.kind, batches))
     }
 }

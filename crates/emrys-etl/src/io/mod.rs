@@ -1,1 +1,25 @@
-//! Where data come from and go to: data sets, the writer and its manifest.
+//! Data sets in, part files out.
+//!
+//! - [`Dataset`]: parquet files or batches in memory, as one table of known order and schema.
+//! - [`write_partitions`], [`write_batches`]: parquet folders that are either whole or not there.
+//! - [`Manifest`]: what a whole folder holds, with checksums.
+//! - [`AtomicDir`]: a folder that appears under its name only when it is complete.
+
+mod atomic;
+mod checksum;
+mod dataset;
+mod footer;
+mod manifest;
+mod paths;
+mod ranges;
+mod schema_files;
+mod table;
+#[cfg(test)]
+mod testing;
+mod writer;
+
+pub use atomic::{AtomicDir, Existing};
+pub use dataset::{DataFile, Dataset};
+pub use manifest::{MANIFEST_FILE, Manifest, ManifestFile};
+pub use table::{ROW_ID, ReadOptions};
+pub use writer::{Compression, FileLayout, WriteOptions, write_batches, write_partitions};

@@ -36,7 +36,7 @@ pub trait DynOperator: Debug + Send + Sync {
     fn transform_dependencies(&self) -> Vec<String>;
     /// See [`Operator::changes_rows`].
     #[allow(clippy::missing_errors_doc, reason = "documented in Operator")]
-    fn changes_rows(&self) -> Result<bool>;
+    fn changes_rows(&self, state: Option<&DynState>) -> Result<bool>;
     /// See [`Operator::needs_row_id`].
     fn needs_row_id(&self) -> bool;
     /// See [`Operator::output_schema`].
@@ -85,8 +85,8 @@ impl<O: Operator> DynOperator for O {
         Operator::transform_dependencies(self)
     }
 
-    fn changes_rows(&self) -> Result<bool> {
-        Operator::changes_rows(self)
+    fn changes_rows(&self, state: Option<&DynState>) -> Result<bool> {
+        Operator::changes_rows(self, state.map(downcast::<O>).transpose()?)
     }
 
     fn needs_row_id(&self) -> bool {

@@ -1,22 +1,21 @@
 //! Row-wise expressions over the elements of lists.
 
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, FixedSizeListArray, GenericListArray, OffsetSizeTrait, RecordBatch,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
-use datafusion::common::DFSchema;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, ident,
 };
 use datafusion::physical_plan::PhysicalExpr;
-use datafusion::prelude::{Expr, SessionContext};
+use datafusion::prelude::Expr;
 
-use crate::{Error, Result};
+use crate::{Error, Result, expression};
 
 /// The type of the innermost elements of a list; a scalar type itself.
 pub fn leaf_type(data_type: &DataType) -> &DataType {
@@ -63,18 +62,17 @@ struct ListMap {
 
 impl ListMap {
     fn new(leaf: &DataType, expr: Expr) -> Result<ListMap> {
-        // Compiling needs the session's type coercion, but nothing of the caller's session.
-        static CONTEXT: LazyLock<SessionContext> = LazyLock::new(SessionContext::new);
-        let element = Arc::new(Schema::new(vec![Field::new(ELEMENT, leaf.clone(), true)]));
         let identity = format!("{expr} over {leaf}");
-        let compile = || {
-            let schema = DFSchema::try_from(Arc::clone(&element))?;
-            let expr = CONTEXT.create_physical_expr(expr, &schema)?;
-            let output = expr.data_type(&element)?;
-            Ok((expr, output))
-        };
-        let (expr, output) = compile().map_err(Error::query("compiling an expression on lists"))?;
-        Ok(ListMap { identity, element, expr, output, signature: Signature::any(1, Volatility::Immutable) })
+        let field = Field::new(ELEMENT, leaf.clone(), true);
+        let (expr, output) = expression::compile(expr, vec![field.clone()])
+            .map_err(Error::query("compiling an expression on lists"))?;
+        Ok(ListMap {
+            identity,
+            element: Arc::new(Schema::new(vec![field])),
+            expr,
+            output: output.data_type().clone(),
+            signature: Signature::any(1, Volatility::Immutable),
+        })
     }
 
     fn apply(&self, array: &ArrayRef) -> EngineResult<ArrayRef> {

@@ -31,6 +31,7 @@ pub use erased::{DynOperator, DynState};
 pub use example::Example;
 pub use list_values::{leaf_type, map_leaves};
 pub use relation::{InputSchema, Relation};
+pub(crate) use state::read_table;
 pub use state::{ArtifactReader, ArtifactWriter, State};
 pub use statistic::{FitResults, GroupedStatistic, Source, Statistic};
 
@@ -82,7 +83,7 @@ pub trait Operator: Debug + Clone + Serialize + DeserializeOwned + Send + Sync +
     ///
     /// # Errors
     /// If it depends on a file that cannot be read.
-    fn changes_rows(&self) -> Result<bool> {
+    fn changes_rows(&self, _state: Option<&Self::State>) -> Result<bool> {
         Ok(false)
     }
 

@@ -1,6 +1,6 @@
 //! What an operator sees of its input.
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use datafusion::logical_expr::ident;
 use datafusion::prelude::{DataFrame, Expr};
 use emrys_schema::{ColumnSchema, Schema};
@@ -192,21 +192,36 @@ impl Relation {
         self.frame.clone().select(columns).map_err(Error::query("selecting the input"))
     }
 
+    /// The rows for which a predicate holds, in the form of [`dataframe`](Relation::dataframe).
+    ///
+    /// # Errors
+    /// [`Error::Query`].
+    pub fn filter(&self, predicate: Expr) -> Result<DataFrame> {
+        let frame = self.frame.clone().filter(predicate).map_err(Error::query("filtering"))?;
+        Relation { frame, ..self.clone() }.dataframe()
+    }
+
     /// Parses an SQL expression over the public names of inputs and dependencies; the result
-    /// refers to the columns of this relation.
+    /// refers to the columns of this relation. `operand` is another name for one column.
     ///
     /// # Errors
     /// [`Error::InvalidOption`] if it is not SQL or names an unknown column.
-    pub fn parse_sql(&self, option: &str, sql: &str) -> Result<Expr> {
-        let frame = self.dataframe()?;
-        let parsed = expression::parse(sql, frame.schema()).map_err(|e| Error::InvalidOption {
-            operator: self.operator().to_owned(),
-            option: option.to_owned(),
-            value: format!("`{sql}`"),
-            expected: format!("is not a valid expression: {}", expression::brief(&e)),
-        })?;
-        expression::rename_columns(parsed, |name| self.internal_name(name).ok().map(str::to_owned))
-            .map_err(Error::query("renaming columns"))
+    pub fn parse_sql(&self, option: &str, sql: &str, operand: Option<(&str, &str)>) -> Result<Expr> {
+        let mut fields = Vec::new();
+        if let Some((alias, column)) = operand {
+            fields.push(Field::new(alias, self.arrow_type(column)?, true));
+        }
+        for (name, _) in &self.names {
+            if operand.is_none_or(|(alias, _)| alias != name) {
+                fields.push(Field::new(name, self.arrow_type(name)?, true));
+            }
+        }
+        let parsed = expression::parse(self.operator(), option, sql, fields)?;
+        expression::rename_columns(parsed, |name| {
+            let name = operand.filter(|(alias, _)| *alias == name).map_or(name, |(_, column)| column);
+            self.internal_name(name).ok().map(str::to_owned)
+        })
+        .map_err(Error::query("renaming columns"))
     }
 
     fn internal_name(&self, name: &str) -> Result<&str> {

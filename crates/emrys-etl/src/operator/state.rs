@@ -2,8 +2,16 @@
 
 use std::any::Any;
 use std::fmt::Debug;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::Result as ParquetResult;
+use parquet::file::properties::WriterProperties;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -61,12 +69,27 @@ impl ArtifactWriter {
     /// If the folder cannot be created.
     pub fn file(&mut self, name: &str) -> Result<(PathBuf, String)> {
         let folder = self.root.join(&self.folder);
-        std::fs::create_dir_all(&folder).map_err(|source| Error::Io {
-            action: "create",
-            path: folder.clone(),
-            source,
-        })?;
+        std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         Ok((folder.join(name), format!("{}/{name}", self.folder)))
+    }
+
+    /// Writes a table as a parquet file; what is returned is the path for
+    /// [`ArtifactReader::read_batch`].
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_batch(&mut self, name: &str, batch: &RecordBatch) -> Result<String> {
+        let (path, relative) = self.file(name)?;
+        let file = File::create(&path).map_err(Error::io("write", &path))?;
+        let properties =
+            WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default()));
+        ArrowWriter::try_new(file, batch.schema(), Some(properties.build()))
+            .and_then(|mut writer| {
+                writer.write(batch)?;
+                writer.close()
+            })
+            .map_err(Error::parquet("write", &path))?;
+        Ok(relative)
     }
 }
 
@@ -100,8 +123,26 @@ impl ArtifactReader {
         Ok(path)
     }
 
+    /// Reads a table that [`ArtifactWriter::write_batch`] wrote.
+    ///
+    /// # Errors
+    /// If the file is missing or is no parquet file.
+    pub fn read_batch(&self, relative: &str) -> Result<RecordBatch> {
+        let path = self.path(relative)?;
+        let file = File::open(&path).map_err(Error::io("read", &path))?;
+        read_table(file).map_err(Error::parquet("read", &path))
+    }
+
     /// The error for a saved state that is not what it should be.
     pub fn wrong(&self, problem: impl Into<String>) -> Error {
         Error::Saved { path: self.workflow.clone(), problem: problem.into() }
     }
+}
+
+/// A whole parquet file as one batch.
+pub(crate) fn read_table(file: File) -> ParquetResult<RecordBatch> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
+    let schema = std::sync::Arc::clone(builder.schema());
+    let batches: Result<Vec<_>, _> = builder.build()?.collect();
+    Ok(concat_batches(&schema, &batches?)?)
 }

@@ -286,7 +286,7 @@ impl Binder<'_> {
                 internal: internal_name(id + 1, column.name()),
             })
             .collect();
-        let output_rows = if operator.changes_rows()? {
+        let output_rows = if operator.changes_rows(self.states.get(&id))? {
             self.rows.push(RowSource {
                 description: self.graph.describe(id),
                 columns: columns.clone(),

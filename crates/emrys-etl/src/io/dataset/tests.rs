@@ -1,0 +1,251 @@
+use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, StringArray};
+use emrys_schema::{ColumnSchema, DType, Tag};
+use insta::assert_snapshot;
+
+use super::*;
+use crate::io::testing::{TestResult, batch, integers, numbered, session, write_parquet};
+
+/// The error's text without the temporary folder, which differs from run to run.
+fn text(error: &Error, folder: &Path) -> String {
+    error.to_string().replace(&format!("{}/", folder.display()), "").replace(&*folder.to_string_lossy(), "FOLDER")
+}
+
+fn ids(dataset: &Dataset) -> Vec<i64> {
+    let session = session(1);
+    let frame = dataset.to_dataframe(session.context(), Some(&["id"])).unwrap();
+    integers(&session.block_on(frame.collect()).unwrap(), "id")
+}
+
+#[test]
+fn a_folder_is_read_in_natural_order_without_hidden_files() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    write_parquet(folder.path().join("part_10.parquet"), &numbered(20..30), 100);
+    write_parquet(folder.path().join("part_2.parquet"), &numbered(10..20), 100);
+    write_parquet(folder.path().join("part_1.PARQUET"), &numbered(0..10), 3);
+    std::fs::write(folder.path().join(".part_0.parquet"), "not parquet")?;
+    std::fs::write(folder.path().join("_metadata.parquet"), "not parquet")?;
+    std::fs::write(folder.path().join("notes.txt"), "not parquet")?;
+    std::fs::create_dir(folder.path().join("deeper.parquet"))?;
+    let dataset = Dataset::open(folder.path())?;
+    assert_eq!(ids(&dataset), (0..30).collect::<Vec<_>>());
+    assert_eq!(dataset.num_rows(), 30);
+    assert_eq!(dataset.files()[0].row_groups, [3, 3, 3, 1]);
+    Ok(())
+}
+
+#[test]
+fn globs_and_lists_name_files() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let day = |n: i64| folder.path().join(format!("day_{n}.parquet"));
+    for n in [1, 2, 10] {
+        write_parquet(day(n), &numbered(n..n + 1), 100);
+    }
+    write_parquet(folder.path().join("week.parquet"), &numbered(7..8), 100);
+    assert_eq!(ids(&Dataset::open(folder.path().join("day_*.parquet"))?), [1, 2, 10]);
+    assert_eq!(ids(&Dataset::from_paths([day(10), day(1)])?), [10, 1]);
+    assert_eq!(ids(&Dataset::open(day(2))?), [2]);
+    Ok(())
+}
+
+#[test]
+fn names_with_special_characters_are_read() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("a b%20c#ü[1]*.parquet");
+    write_parquet(&path, &numbered(0..3), 100);
+    assert_eq!(ids(&Dataset::open(&path)?), [0, 1, 2]);
+    Ok(())
+}
+
+#[test]
+fn sources_without_files_say_so() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let open = |path: &str| text(&Dataset::open(folder.path().join(path)).unwrap_err(), folder.path());
+    assert_snapshot!(open(""), @"");
+    assert_snapshot!(open("day_*.parquet"), @"");
+    assert_snapshot!(open("day_1.parquet"), @"");
+    assert_snapshot!(open("day_**.parquet"), @"");
+    let error = Dataset::from_paths(Vec::<PathBuf>::new()).unwrap_err();
+    assert_snapshot!(error, @"");
+    let error = Dataset::from_paths([folder.path()]).unwrap_err();
+    assert_snapshot!(text(&error, folder.path()), @"");
+    Ok(())
+}
+
+#[test]
+fn damaged_files_are_named() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("x.parquet");
+    write_parquet(&path, &numbered(0..100), 100);
+    let whole = std::fs::read(&path)?;
+    let mut open = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let error = Dataset::open(&path).unwrap_err();
+        let cause = std::error::Error::source(&error).map(|cause| format!("; {cause}"));
+        text(&error, folder.path()) + &cause.unwrap_or_default()
+    };
+    assert_snapshot!(open(b""), @"");
+    assert_snapshot!(open(b"PAR1"), @"");
+    assert_snapshot!(open(&whole[..whole.len() / 2]), @"");
+    let mut long_footer = whole.clone();
+    long_footer[whole.len() - 5] = 0x7f;
+    assert_snapshot!(open(&long_footer), @"");
+    let mut bad_footer = whole.clone();
+    bad_footer[whole.len() - 60..whole.len() - 8].fill(0xff);
+    assert_snapshot!(open(&bad_footer), @"");
+    Ok(())
+}
+
+#[test]
+fn files_with_other_columns_are_refused_with_both_named() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let (a, b) = (folder.path().join("a.parquet"), folder.path().join("b.parquet"));
+    let price: ArrayRef = Arc::new(Float64Array::from(vec![1.0]));
+    let word: ArrayRef = Arc::new(StringArray::from(vec!["one"]));
+    let id: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+    let mut open = |left: &[(&str, &ArrayRef)], right: &[(&str, &ArrayRef)]| {
+        for (path, columns) in [(&a, left), (&b, right)] {
+            write_parquet(path, &batch(columns.iter().map(|(name, column)| (*name, Arc::clone(column)))), 10);
+        }
+        Dataset::open(folder.path()).map_err(|error| text(&error, folder.path()))
+    };
+    assert_snapshot!(open(&[("price", &price)], &[("price", &word)]).unwrap_err(), @"");
+    assert_snapshot!(open(&[("id", &id), ("price", &price)], &[("id", &id)]).unwrap_err(), @"");
+    assert_snapshot!(open(&[("id", &id)], &[("price", &price), ("id", &id)]).unwrap_err(), @"");
+    assert!(open(&[("id", &id), ("price", &price)], &[("price", &price), ("id", &id)]).is_ok());
+    Ok(())
+}
+
+#[test]
+fn columns_are_found_by_name_whatever_their_order_nullability_and_encoding() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let ids = |values: Vec<Option<i64>>| Arc::new(Int64Array::from(values)) as ArrayRef;
+    let words: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
+    let as_type = |name: &str| {
+        use arrow::datatypes::DataType::{Dictionary, Int8, LargeUtf8, Utf8, Utf8View};
+        let to = match name {
+            "large" => LargeUtf8,
+            "view" => Utf8View,
+            "dictionary" => Dictionary(Box::new(Int8), Box::new(Utf8)),
+            _ => Utf8,
+        };
+        arrow::compute::cast(&words, &to).unwrap()
+    };
+    let path = |name: &str| folder.path().join(format!("{name}.parquet"));
+    write_parquet(path("1"), &batch([("id", ids(vec![Some(1), Some(2)])), ("w", as_type("plain"))]), 10);
+    write_parquet(path("2"), &batch([("w", as_type("large")), ("id", ids(vec![Some(3), None]))]), 10);
+    write_parquet(path("3"), &batch([("w", as_type("view")), ("id", ids(vec![Some(5), Some(6)]))]), 10);
+    write_parquet(path("4"), &batch([("w", as_type("dictionary")), ("id", ids(vec![Some(7), Some(8)]))]), 10);
+    let dataset = Dataset::open(folder.path())?;
+    assert!(dataset.arrow_schema().field(0).is_nullable());
+    let session = session(2);
+    for options in [ReadOptions::default(), ReadOptions { dictionary_strings: true, ..Default::default() }] {
+        let table = dataset.table(options)?;
+        let declared = table.schema();
+        let batches = session.block_on(async { session.context().read_table(table)?.collect().await })?;
+        assert!(batches.iter().all(|batch| batch.schema() == declared));
+        let texts = arrow::util::pretty::pretty_format_batches(&batches)?.to_string();
+        assert_snapshot!(texts, @"");
+    }
+    Ok(())
+}
+
+#[test]
+fn lists_with_differently_named_elements_are_the_same() -> TestResult {
+    use arrow::array::ListArray;
+    use arrow::datatypes::{DataType, Field};
+    let folder = tempfile::tempdir()?;
+    let lists = |name: &str| {
+        let field = Arc::new(Field::new(name, DataType::Int64, true));
+        let offsets = arrow::buffer::OffsetBuffer::from_lengths([2, 0, 1]);
+        let values = Arc::new(Int64Array::from(vec![1, 2, 3]));
+        Arc::new(ListArray::new(field, offsets, values, None)) as ArrayRef
+    };
+    write_parquet(folder.path().join("1.parquet"), &batch([("l", lists("item"))]), 10);
+    write_parquet(folder.path().join("2.parquet"), &batch([("l", lists("element"))]), 10);
+    let dataset = Dataset::open(folder.path())?;
+    let session = session(1);
+    let frame = dataset.to_dataframe(session.context(), None)?;
+    let batches = session.block_on(frame.collect())?;
+    assert_snapshot!(arrow::util::pretty::pretty_format_batches(&batches)?, @"");
+    Ok(())
+}
+
+#[test]
+fn the_schema_is_the_given_else_of_the_folder_else_of_the_footer_else_inferred() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("x.parquet");
+    let tagged = |tag: Tag| {
+        Schema::new([ColumnSchema::new("id", DType::Unknown).with_tags([tag]), ColumnSchema::new("absent", DType::Bool)])
+    };
+    write_parquet(&path, &numbered(0..3), 10);
+    let dataset = Dataset::open(&path)?;
+    assert_eq!(dataset.schema().names(), ["id", "text"]);
+    assert_eq!(dataset.schema().get("id"), Some(&ColumnSchema::new("id", DType::Int64)));
+
+    let footer = tagged(Tag::Item)?;
+    let embedded = numbered(0..3).with_schema(Arc::new(footer.embed_in(&numbered(0..3).schema())?))?;
+    write_parquet(&path, &embedded, 10);
+    assert!(Dataset::open(&path)?.schema().get("id").unwrap().has_tag(Tag::Item));
+
+    tagged(Tag::User)?.write_dir(folder.path())?;
+    let dataset = Dataset::open(&path)?;
+    assert!(dataset.schema().get("id").unwrap().has_tag(Tag::User));
+    assert_eq!(dataset.schema().names(), ["id", "text"]);
+    assert_eq!(dataset.schema().get("id").unwrap().dtype(), DType::Int64);
+
+    let error = dataset.clone().with_schema(&tagged(Tag::Time)?).unwrap_err();
+    assert_snapshot!(error, @"");
+    let wrong = Schema::new([ColumnSchema::new("id", DType::String)])?;
+    assert_snapshot!(dataset.clone().with_schema(&wrong).unwrap_err(), @"");
+    let given = tagged(Tag::Time)?.select(["id"])?;
+    let dataset = dataset.with_schema(&given)?;
+    assert!(dataset.schema().get("id").unwrap().has_tag(Tag::Time));
+    assert_eq!(dataset.schema().names(), ["id", "text"]);
+    Ok(())
+}
+
+#[test]
+fn a_changed_file_is_noticed_when_it_is_read() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("x.parquet");
+    write_parquet(&path, &numbered(0..3), 10);
+    let dataset = Dataset::open(&path)?;
+    write_parquet(&path, &numbered(0..300), 10);
+    let session = session(1);
+    let frame = dataset.to_dataframe(session.context(), None)?;
+    let error = session.block_on(frame.collect()).map_err(Error::query("reading")).unwrap_err();
+    assert_snapshot!(text(&error, folder.path()), @"");
+    Ok(())
+}
+
+#[test]
+fn the_fingerprint_depends_on_the_data_and_not_on_the_place() -> TestResult {
+    let (here, there) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    write_parquet(here.path().join("a.parquet"), &numbered(0..100), 10);
+    std::fs::copy(here.path().join("a.parquet"), there.path().join("b.parquet"))?;
+    let fingerprint = Dataset::open(here.path())?.fingerprint()?;
+    assert_eq!(fingerprint, Dataset::open(there.path())?.fingerprint()?);
+    write_parquet(there.path().join("b.parquet"), &numbered(1..101), 10);
+    assert_ne!(fingerprint, Dataset::open(there.path())?.fingerprint()?);
+
+    let memory = |batch: RecordBatch| Dataset::from_batches(batch.schema(), vec![batch])?.fingerprint();
+    let fingerprint = memory(numbered(5..10))?;
+    assert_eq!(fingerprint, memory(numbered(0..10).slice(5, 5))?);
+    assert_ne!(fingerprint, memory(numbered(6..11))?);
+    Ok(())
+}
+
+#[test]
+fn batches_must_have_the_declared_columns() {
+    let other = batch([("id", Arc::new(Int32Array::from(vec![1])) as ArrayRef)]);
+    let error = Dataset::from_batches(numbered(0..1).schema(), vec![numbered(0..1), other]).unwrap_err();
+    assert_snapshot!(error, @"");
+}
+
+#[test]
+fn an_unknown_column_of_a_frame_is_refused() -> TestResult {
+    let dataset = Dataset::from_batches(numbered(0..1).schema(), vec![])?;
+    let error = dataset.to_dataframe(session(1).context(), Some(&["idd"])).unwrap_err();
+    assert_snapshot!(error, @"");
+    Ok(())
+}

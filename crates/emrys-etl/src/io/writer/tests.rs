@@ -1,0 +1,307 @@
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Float32Array, Int32Array, ListArray, StringArray};
+use arrow::datatypes::{DataType, Int32Type};
+use datafusion::error::DataFusionError;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use insta::assert_snapshot;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use rstest::rstest;
+
+use super::*;
+use crate::io::testing::{TestResult, batch, frame, integers, numbered, session, write_parquet};
+use crate::{Dataset, ReadOptions, Session};
+
+fn schema_of(batch: &RecordBatch) -> Schema {
+    Schema::from_arrow(&batch.schema()).unwrap()
+}
+
+/// Streams of the given batches; the last may end in an error.
+fn streams(partitions: Vec<Vec<Result<RecordBatch>>>) -> Vec<SendableRecordBatchStream> {
+    let schema = numbered(0..0).schema();
+    let stream = |batches: Vec<Result<RecordBatch>>| {
+        let batches = batches.into_iter().map(|batch| batch.map_err(DataFusionError::from));
+        let stream = futures::stream::iter(batches.collect::<Vec<_>>());
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), stream)) as SendableRecordBatchStream
+    };
+    partitions.into_iter().map(stream).collect()
+}
+
+fn ids_of(session: &Session, dataset: &Dataset) -> Vec<i64> {
+    let frame = frame(session, dataset, ReadOptions::default());
+    let batches = session.block_on(async {
+        let streams = frame.execute_stream_partitioned().await.unwrap();
+        let mut all = Vec::new();
+        for stream in streams {
+            all.extend(futures::TryStreamExt::try_collect::<Vec<_>>(stream).await.unwrap());
+        }
+        all
+    });
+    integers(&batches, "id")
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[rstest]
+#[case::per_partition(FileLayout::PerPartition, 4, vec![25, 25, 25, 25])]
+#[case::two_files(FileLayout::Files(2), 4, vec![50, 50])]
+#[case::three_files(FileLayout::Files(3), 4, vec![25, 25, 50])]
+#[case::many_files(FileLayout::Files(9), 2, vec![50, 50])]
+#[case::by_rows(FileLayout::RowsPerFile(20), 2, vec![20, 20, 10, 20, 20, 10])]
+#[case::by_exact_rows(FileLayout::RowsPerFile(50), 2, vec![50, 50])]
+fn rows_keep_their_order(
+    #[case] layout: FileLayout,
+    #[case] partitions: usize,
+    #[case] expected: Vec<u64>,
+) -> TestResult {
+    let folder = tempfile::tempdir()?;
+    write_parquet(folder.path().join("in.parquet"), &numbered(0..100), 25);
+    let input = Dataset::open(folder.path().join("in.parquet"))?;
+    let out = folder.path().join("deeper/out");
+    let session = session(partitions);
+    let options = WriteOptions::new().with_layout(layout).with_row_group_rows(15);
+    let manifest = session.block_on(async {
+        let frame = frame(&session, &input, ReadOptions::default());
+        let streams = frame.execute_stream_partitioned().await.map_err(Error::query("planning"))?;
+        write_partitions(streams, input.schema(), &out, &options).await
+    })?;
+    assert_eq!(manifest.files.iter().map(|file| file.rows).collect::<Vec<_>>(), expected);
+    assert_eq!(manifest.rows, 100);
+    let output = Dataset::open(&out)?;
+    assert_eq!(ids_of(&session, &output), (0..100).collect::<Vec<_>>());
+    assert!(output.files().iter().flat_map(|file| &file.row_groups).all(|rows| *rows <= 15));
+    assert_eq!(names(folder.path()), ["deeper", "in.parquet"]);
+    assert_eq!(names(out.parent().unwrap()), ["out"]);
+    Ok(())
+}
+
+#[test]
+fn the_folder_describes_itself() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("out");
+    let data = numbered(0..5);
+    let schema = schema_of(&data);
+    let written = write_batches([Ok(data.clone())], &data.schema(), &schema, &out, &WriteOptions::new())?;
+    assert_eq!(names(&out), ["_emrys.json", "part_00000.parquet", "schema.json", "schema.pbtxt"]);
+    assert_eq!(Manifest::read(&out)?, Some(written.clone()));
+    written.verify(&out)?;
+    assert_eq!(Schema::read(&out)?, schema);
+    fs::remove_file(out.join("schema.json"))?;
+    fs::remove_file(out.join("schema.pbtxt"))?;
+    assert_eq!(*Dataset::open(&out)?.schema(), schema, "the footer has it too");
+    Ok(())
+}
+
+#[test]
+fn values_of_every_kind_come_back() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("out");
+    let words: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("b")]));
+    let as_type = |to: &DataType| arrow::compute::cast(&words, to).unwrap();
+    let word_lists = ListArray::from_iter_primitive::<Int32Type, _, _>([
+        Some(vec![Some(1), None]),
+        None,
+        Some(vec![]),
+    ]);
+    let to_words = DataType::List(Arc::new(arrow::datatypes::Field::new_list_field(DataType::Utf8View, true)));
+    let data = batch([
+        ("plain", Arc::clone(&words)),
+        ("large", as_type(&DataType::LargeUtf8)),
+        ("view", as_type(&DataType::Utf8View)),
+        ("dictionary", as_type(&DataType::Dictionary(Box::new(DataType::UInt8), Box::new(DataType::Utf8)))),
+        ("number", Arc::new(Float32Array::from(vec![Some(0.5), None, Some(f32::NAN)]))),
+        ("list", Arc::new(word_lists.clone())),
+        ("words", arrow::compute::cast(&word_lists, &to_words)?),
+        ("bits", arrow::compute::cast(&Int32Array::from(vec![0, 1, 1]), &DataType::Boolean)?),
+    ]);
+    for compression in [Compression::None, Compression::Snappy, Compression::Lz4, Compression::Zstd(1)] {
+        let options = WriteOptions::new().with_compression(compression).with_overwrite(true);
+        write_batches([Ok(data.clone())], &data.schema(), &schema_of(&data), &out, &options)?;
+        let session = session(1);
+        let frame = Dataset::open(&out)?.to_dataframe(session.context(), None)?;
+        let found = session.block_on(frame.collect())?;
+        assert_snapshot!(arrow::util::pretty::pretty_format_batches(&found)?, @"");
+    }
+    // Other readers see plain types, whatever the encoding in memory was.
+    let file = fs::File::open(out.join("part_00000.parquet"))?;
+    let stored = Arc::clone(ParquetRecordBatchReaderBuilder::try_new(file)?.schema());
+    assert!(stored.fields().iter().take(4).all(|field| *field.data_type() == DataType::Utf8), "{stored}");
+    Ok(())
+}
+
+#[test]
+fn no_rows_still_make_one_file_with_the_columns() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("out");
+    let session = session(2);
+    let schema = schema_of(&numbered(0..0));
+    let empty = streams(vec![vec![], vec![Ok(numbered(0..0))]]);
+    let options = WriteOptions::new();
+    let manifest = session.block_on(write_partitions(empty, &schema, &out, &options))?;
+    assert_eq!((manifest.rows, manifest.files.len()), (0, 1));
+    let output = Dataset::open(&out)?;
+    assert_eq!((output.num_rows(), output.schema().names()), (0, vec!["id", "text"]));
+    assert_eq!(ids_of(&session, &output), Vec::<i64>::new());
+    Ok(())
+}
+
+#[test]
+fn partitions_without_rows_make_no_files() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("out");
+    let session = session(2);
+    let schema = schema_of(&numbered(0..0));
+    let some = streams(vec![vec![], vec![Ok(numbered(0..3))], vec![], vec![Ok(numbered(3..5))]]);
+    let options = WriteOptions::new();
+    let manifest = session.block_on(write_partitions(some, &schema, &out, &options))?;
+    let files: Vec<_> = manifest.files.iter().map(|file| (file.name.as_str(), file.rows)).collect();
+    assert_eq!(files, [("part_00000.parquet", 3), ("part_00001.parquet", 2)]);
+    Ok(())
+}
+
+#[test]
+fn a_failing_stream_leaves_nothing_and_its_error_comes_out() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("out");
+    let session = session(2);
+    let failing = || {
+        let error = Error::Data { operator: "clip".into(), problem: "it broke".into() };
+        streams(vec![vec![Ok(numbered(0..1000))], vec![Ok(numbered(0..1000)), Err(error)]])
+    };
+    let schema = schema_of(&numbered(0..0));
+    let options = WriteOptions::new().with_overwrite(true);
+    let error = session.block_on(write_partitions(failing(), &schema, &out, &options)).unwrap_err();
+    assert_snapshot!(error, @"");
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+
+    let good = streams(vec![vec![Ok(numbered(0..7))]]);
+    session.block_on(write_partitions(good, &schema, &out, &options))?;
+    session.block_on(write_partitions(failing(), &schema, &out, &options)).unwrap_err();
+    assert_eq!(names(folder.path()), ["out"]);
+    assert_eq!(ids_of(&session, &Dataset::open(&out)?), (0..7).collect::<Vec<_>>());
+    Ok(())
+}
+
+#[test]
+fn a_dropped_future_leaves_nothing() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("out");
+    let session = session(2);
+    let schema = schema_of(&numbered(0..0));
+    let options = WriteOptions::new();
+    session.block_on(async {
+        let first = futures::stream::iter([Ok(numbered(0..10))]);
+        let stalled = futures::StreamExt::chain(first, futures::stream::pending());
+        let stalled = RecordBatchStreamAdapter::new(numbered(0..0).schema(), stalled);
+        let write = write_partitions(vec![Box::pin(stalled)], &schema, &out, &options);
+        let waited = tokio::time::timeout(std::time::Duration::from_millis(100), write).await;
+        assert!(waited.is_err());
+    });
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn an_output_is_replaced_only_on_request() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("out");
+    let write = |ids: std::ops::Range<i64>, options: &WriteOptions| {
+        let data = numbered(ids);
+        write_batches([Ok(data.clone())], &data.schema(), &schema_of(&data), &out, options)
+    };
+    write(0..3, &WriteOptions::new())?;
+    let error = write(0..5, &WriteOptions::new()).unwrap_err();
+    assert!(matches!(&error, Error::OutputExists { path } if *path == out));
+    assert_eq!(Dataset::open(&out)?.num_rows(), 3);
+    write(0..5, &WriteOptions::new().with_overwrite(true))?;
+    assert_eq!(Dataset::open(&out)?.num_rows(), 5);
+    assert_eq!(names(folder.path()), ["out"]);
+    Ok(())
+}
+
+#[test]
+fn an_input_can_be_replaced_by_its_output() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("out");
+    let data = numbered(0..50);
+    let options = WriteOptions::new().with_overwrite(true);
+    write_batches([Ok(data.clone())], &data.schema(), &schema_of(&data), &out, &options)?;
+    let input = Dataset::open(&out)?;
+    let session = session(2);
+    session.block_on(async {
+        let frame = frame(&session, &input, ReadOptions::default());
+        let streams = frame.execute_stream_partitioned().await.map_err(Error::query("planning"))?;
+        write_partitions(streams, input.schema(), &out, &options).await
+    })?;
+    assert_eq!(ids_of(&session, &Dataset::open(&out)?), (0..50).collect::<Vec<_>>());
+    Ok(())
+}
+
+#[test]
+fn a_folder_that_does_not_agree_with_its_manifest_is_refused() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("out");
+    let data = numbered(0..10);
+    let options = WriteOptions::new().with_layout(FileLayout::RowsPerFile(5));
+    let manifest = write_batches([Ok(data.clone())], &data.schema(), &schema_of(&data), &out, &options)?;
+    let open = || Dataset::open(&out).unwrap_err().to_string().replace(&*out.to_string_lossy(), "out");
+
+    fs::write(out.join("_incomplete"), "")?;
+    assert_snapshot!(open(), @"");
+    fs::remove_file(out.join("_incomplete"))?;
+
+    write_parquet(out.join("part_00009.parquet"), &numbered(0..1), 10);
+    assert_snapshot!(open(), @"");
+    fs::remove_file(out.join("part_00009.parquet"))?;
+
+    let second = out.join("part_00001.parquet");
+    let bytes = fs::read(&second)?;
+    fs::remove_file(&second)?;
+    assert_snapshot!(open(), @"");
+
+    write_parquet(&second, &numbered(0..4), 10);
+    let size = fs::metadata(&second)?.len().to_string();
+    let original = manifest.files[1].bytes.to_string();
+    assert_snapshot!(open().replace(&size, "SIZE").replace(&original, "ORIGINAL"), @"");
+
+    let mut damaged = bytes.clone();
+    damaged[20] ^= 1;
+    fs::write(&second, damaged)?;
+    Dataset::open(&out)?;
+    let error = manifest.verify(&out).unwrap_err().to_string();
+    assert!(error.contains("part_00001.parquet`: its checksum is"), "{error}");
+    fs::write(&second, bytes)?;
+    manifest.verify(&out)?;
+
+    fs::write(out.join(MANIFEST_FILE), r#"{"version": 9, "parts": []}"#)?;
+    assert_snapshot!(open(), @"");
+    fs::write(out.join(MANIFEST_FILE), "half")?;
+    assert_snapshot!(open(), @"");
+    Ok(())
+}
+
+#[test]
+fn options_and_columns_are_checked_before_anything_is_written() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("out");
+    let data = numbered(0..1);
+    let write = |schema: &Schema, options: &WriteOptions| {
+        let error = write_batches([Ok(data.clone())], &data.schema(), schema, &out, options).unwrap_err();
+        error.to_string()
+    };
+    let schema = schema_of(&data);
+    let options = WriteOptions::new();
+    assert_snapshot!(write(&schema, &options.clone().with_row_group_rows(0)), @"");
+    assert_snapshot!(write(&schema, &options.clone().with_layout(FileLayout::Files(0))), @"");
+    assert_snapshot!(write(&schema, &options.clone().with_compression(Compression::Zstd(99))), @"");
+    assert_snapshot!(write(&schema.select(["id"])?, &options), @"");
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+    Ok(())
+}

@@ -1,0 +1,284 @@
+//! Threads, memory and the query engine.
+
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
+
+use crate::{Error, Result};
+
+/// The stack of every thread that plans or runs queries: plans of hundreds of operators nest
+/// deeply.
+const STACK_BYTES: usize = 16 << 20;
+
+/// How many consumers of memory an out-of-memory error lists.
+const CONSUMERS_IN_ERRORS: NonZeroUsize = NonZeroUsize::new(5).expect("five is not zero");
+
+/// How many threads and how much memory a [`Session`] may use.
+#[derive(Debug, Clone, Default)]
+pub struct SessionOptions {
+    threads: Option<usize>,
+    memory_limit: Option<usize>,
+    spill_dir: Option<PathBuf>,
+    batch_size: Option<usize>,
+}
+
+impl SessionOptions {
+    /// All cores, no limit of memory, spill files in the system's temporary folder.
+    pub fn new() -> SessionOptions {
+        SessionOptions::default()
+    }
+
+    /// The number of threads, and of partitions; by default the number of cores.
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> SessionOptions {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// How many bytes aggregations, sorts and joins may hold before they spill to disk; by
+    /// default as many as they want.
+    ///
+    /// Batches on their way, and the encoders of output files, are not counted.
+    #[must_use]
+    pub fn with_memory_limit(mut self, bytes: usize) -> SessionOptions {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
+    /// Where to spill; by default the system's temporary folder.
+    #[must_use]
+    pub fn with_spill_dir(mut self, folder: impl Into<PathBuf>) -> SessionOptions {
+        self.spill_dir = Some(folder.into());
+        self
+    }
+
+    /// The rows of a batch, 8192 by default.
+    ///
+    /// No partition of a data set is smaller than a batch.
+    #[must_use]
+    pub fn with_batch_size(mut self, rows: usize) -> SessionOptions {
+        self.batch_size = Some(rows);
+        self
+    }
+
+    /// The number of threads that a session of these options has.
+    pub fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        for (option, value) in [
+            ("threads", self.threads),
+            ("memory_limit", self.memory_limit),
+            ("batch_size", self.batch_size),
+        ] {
+            if value == Some(0) {
+                return Err(Error::InvalidOption {
+                    operator: "session".into(),
+                    option: option.into(),
+                    value: "0".into(),
+                    expected: "at least 1 is needed; leave it out for the default".into(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The query engine and the threads it runs on.
+///
+/// One place decides about threads: the session has a pool of its own with
+/// [`SessionOptions::threads`] workers, and as many partitions.
+///
+/// ```
+/// use emrys_etl::{Session, SessionOptions};
+///
+/// let session = Session::new(SessionOptions::new().with_threads(2))?;
+/// let rows = session.block_on(async {
+///     session.context().sql("SELECT 1 + 1 AS two").await?.collect().await
+/// })?;
+/// assert_eq!(rows[0].num_rows(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Session {
+    context: SessionContext,
+    options: SessionOptions,
+    /// `None` only while dropping.
+    runtime: Option<Runtime>,
+}
+
+impl Session {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`], or [`Error::Io`] if the spill folder cannot be written to or the
+    /// system refuses threads.
+    pub fn new(options: SessionOptions) -> Result<Session> {
+        options.check()?;
+        let mut environment = RuntimeEnvBuilder::new();
+        if let Some(bytes) = options.memory_limit {
+            environment = environment.with_memory_pool(Arc::new(TrackConsumersPool::new(
+                FairSpillPool::new(bytes),
+                CONSUMERS_IN_ERRORS,
+            )));
+        }
+        if let Some(folder) = &options.spill_dir {
+            std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+            tempfile::tempfile_in(folder).map_err(Error::io("write to", folder))?;
+            environment = environment.with_disk_manager_builder(
+                DiskManagerBuilder::default()
+                    .with_mode(DiskManagerMode::Directories(vec![folder.clone()])),
+            );
+        }
+        let environment = environment.build_arc().map_err(Error::query("starting a session"))?;
+        let context = SessionContext::new_with_config_rt(engine_config(&options), environment);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(options.threads())
+            .thread_name("emrys-etl")
+            .thread_stack_size(STACK_BYTES)
+            .enable_all()
+            .build()
+            .map_err(Error::io("start", "threads"))?;
+        Ok(Session { context, options, runtime: Some(runtime) })
+    }
+
+    /// The context that plans and runs queries; its futures are to be run by
+    /// [`block_on`](Session::block_on).
+    ///
+    /// Names of columns keep their case in SQL texts. Rows are not moved between partitions
+    /// unless an operator needs it, so that the order of a data set survives.
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// What the session was made with.
+    pub fn options(&self) -> &SessionOptions {
+        &self.options
+    }
+
+    /// Runs a future to its end on the session's threads.
+    ///
+    /// It may be called from within another asynchronous runtime, whose thread it blocks.
+    ///
+    /// # Panics
+    /// If the future panics.
+    pub fn block_on<F>(&self, future: F) -> F::Output
+    where
+        F: Future + Send,
+        F::Output: Send,
+    {
+        let runtime = self.runtime.as_ref().expect("only `drop` takes the runtime");
+        // A thread of its own is a place where blocking is always allowed, and has the stack.
+        let run = || {
+            std::thread::scope(|scope| {
+                std::thread::Builder::new()
+                    .name("emrys-etl-main".into())
+                    .stack_size(STACK_BYTES)
+                    .spawn_scoped(scope, || runtime.block_on(future))
+                    .expect("the system can start one more thread")
+                    .join()
+            })
+        };
+        let outcome = match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+            // The other tasks of a thread that waits here move to other threads.
+            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(run),
+            _ => run(),
+        };
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Waiting for the threads is not allowed within another asynchronous runtime.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn engine_config(options: &SessionOptions) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(options.threads())
+        // Data sets partition themselves into ranges of rows in order; dealing batches or byte
+        // ranges out to partitions anew would lose that order.
+        .with_round_robin_repartition(false)
+        .with_repartition_file_scans(false)
+        .set_bool("datafusion.sql_parser.enable_ident_normalization", false);
+    if let Some(rows) = options.batch_size {
+        config = config.with_batch_size(rows);
+    }
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two(session: &Session) -> i64 {
+        session
+            .block_on(async {
+                let frame = session.context().sql("SELECT 1 + 1 AS \"Two\"").await?;
+                frame.collect().await
+            })
+            .unwrap()[0]
+            .column(0)
+            .as_any()
+            .downcast_ref::<arrow::array::Int64Array>()
+            .unwrap()
+            .value(0)
+    }
+
+    #[test]
+    fn queries_run_outside_and_inside_of_a_runtime() -> Result<()> {
+        let session = Session::new(SessionOptions::new().with_threads(1))?;
+        assert_eq!(two(&session), 2);
+        let outer = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        outer.block_on(async {
+            assert_eq!(two(&session), 2);
+            drop(session);
+        });
+        Ok(())
+    }
+
+    #[test]
+    fn nested_calls_do_not_deadlock() -> Result<()> {
+        let session = Arc::new(Session::new(SessionOptions::new().with_threads(1))?);
+        assert_eq!(session.block_on(async { two(&session) }), 2);
+        let inner = Arc::clone(&session);
+        let spawned = session.block_on(async { tokio::spawn(async move { two(&inner) }).await });
+        assert_eq!(spawned.unwrap(), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn zero_threads_are_refused() {
+        let error = Session::new(SessionOptions::new().with_threads(0)).unwrap_err();
+        insta::assert_snapshot!(error, @"session: `threads` is 0, but at least 1 is needed; leave it out for the default");
+    }
+
+    #[test]
+    fn a_spill_folder_that_is_a_file_is_refused() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("file");
+        std::fs::write(&file, "")?;
+        let error = Session::new(SessionOptions::new().with_spill_dir(&file)).unwrap_err();
+        assert!(matches!(error, Error::Io { action: "create", .. }), "{error}");
+        Ok(())
+    }
+}
