@@ -1,9 +1,20 @@
 //! Graphs of feature-engineering operators that fit and transform data of any size.
 
 mod error;
+mod expression;
+mod fit;
+mod functions;
+mod graph;
 pub mod hash;
 pub mod io;
 mod lookup;
+pub mod operator;
+pub mod ops;
+mod plan;
+mod saved;
+mod selector;
+pub mod session;
+mod workflow;
 
 pub use error::{Error, Result};
 pub use graph::{Node, all_columns, cols, group, select, tagged};

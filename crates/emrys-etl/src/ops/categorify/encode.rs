@@ -143,13 +143,11 @@ impl ScalarUDFImpl for Encode {
         "categorify"
     }
 
-    fn display_name(&self, args: &[Expr]) -> EngineResult<String> {
-        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-        Ok(format!("categorify({}, {} by {})", args.join(", "), self.id_type.arrow_type(), self.vocabulary.name()))
-    }
-
     fn schema_name(&self, args: &[Expr]) -> EngineResult<String> {
-        self.display_name(args)
+        // Expressions of one name in a plan must be the same, so it tells the vocabulary.
+        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        let (vocabulary, id_type) = (self.vocabulary.name(), self.id_type.arrow_type());
+        Ok(format!("categorify({}, {id_type} by {vocabulary} + {})", args.join(", "), self.shift))
     }
 
     fn signature(&self) -> &Signature {
