@@ -259,12 +259,13 @@ impl Transformed {
     /// data are not what the operators expect.
     pub fn write(self, path: impl AsRef<Path>, options: &WriteOptions) -> Result<Manifest> {
         let Transformed { frame, schema, session, .. } = self;
+        let path = path.as_ref();
         session.block_on(async {
             let streams = frame
                 .execute_stream_partitioned()
                 .await
                 .map_err(Error::query("planning the transform"))?;
-            write_partitions(streams, &schema, path.as_ref(), options).await
+            write_partitions(streams, &schema, path, options).await
         })
     }
 

@@ -249,7 +249,7 @@ impl Many {
         filter: Option<&BooleanArray>,
         mut apply: impl FnMut(&mut Group, usize),
     ) {
-        self.groups.resize(total, Group::default());
+        self.groups.resize(total.max(self.groups.len()), Group::default());
         for (row, group) in indices.iter().enumerate() {
             if filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row)) {
                 apply(&mut self.groups[*group], row);
@@ -292,6 +292,19 @@ impl GroupsAccumulator for Many {
         let parts: Vec<Group> = read_states(values)?.collect();
         self.update(total_num_groups, group_indices, None, |group, row| group.merge(parts[row]));
         Ok(())
+    }
+
+    /// Every row as a group of its own, when grouping before the exchange does not pay.
+    fn convert_to_state(
+        &self,
+        values: &[ArrayRef],
+        opt_filter: Option<&BooleanArray>,
+    ) -> EngineResult<Vec<ArrayRef>> {
+        let rows = values[0].len();
+        let mut each = Many::default();
+        let indices: Vec<usize> = (0..rows).collect();
+        each.update_batch(values, &indices, opt_filter, rows)?;
+        Ok(states(&each.groups))
     }
 
     fn size(&self) -> usize {

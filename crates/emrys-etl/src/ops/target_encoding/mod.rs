@@ -360,7 +360,9 @@ impl Operator for TargetEncoding {
     }
 
     fn statistics(&self, input: &Relation) -> Result<Vec<Statistic>> {
-        let target = |name: &String| Ok(cast(input.expr(name)?, DataType::Float64));
+        let target = |name: &String| -> Result<Expr> {
+            Ok(cast(input.expr(name)?, DataType::Float64))
+        };
         let mut statistics = Vec::new();
         for name in self.target_names() {
             let expr = stable_moments(target(name)?);
