@@ -2,6 +2,7 @@
 
 mod add_metadata;
 mod bucketize;
+mod categorify;
 mod clip;
 mod columns;
 mod fill_missing;
@@ -24,6 +25,9 @@ use crate::{Error, Result};
 
 pub use add_metadata::AddMetadata;
 pub use bucketize::Bucketize;
+pub use categorify::{
+    Categorify, EmbeddingRule, EncodeType, GivenVocabulary, IdType, Observed, Vocabularies, Vocabulary,
+};
 pub use clip::Clip;
 pub use fill_missing::FillMissing;
 pub use filter::Filter;
@@ -63,6 +67,7 @@ pub fn registry() -> Vec<Entry> {
     vec![
         entry::<AddMetadata>(),
         entry::<Bucketize>(),
+        entry::<Categorify>(),
         entry::<Clip>(),
         entry::<FillMissing>(),
         entry::<Filter>(),

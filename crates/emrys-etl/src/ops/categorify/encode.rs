@@ -1,15 +1,24 @@
 //! From values to ids.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int32Array, Int64Array, UInt32Array};
+use arrow::array::{ArrayRef, Int32Array, Int64Array, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
+use datafusion::error::Result as EngineResult;
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion::prelude::Expr;
 use serde::{Deserialize, Serialize};
 
+use super::state::{data_error, type_error};
 use super::vocabulary::{FIRST_UNSEEN_ID, Vocabulary};
+use crate::Result;
 use crate::hash::hash_tuples;
 use crate::lookup::{ABSENT, LookupError};
+use crate::operator::InputSchema;
 
 /// The type of ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -32,7 +41,7 @@ impl IdType {
         }
     }
 
-    pub(super) fn arrow_type(self) -> DataType {
+    fn arrow_type(self) -> DataType {
         match self {
             IdType::Int32 => DataType::Int32,
             IdType::Int64 => DataType::Int64,
@@ -92,5 +101,84 @@ impl Vocabulary {
             ids[*row as usize] = FIRST_UNSEEN_ID + bucket;
         }
         Ok(())
+    }
+}
+
+/// The function that encodes columns of the given types, none of which is a list.
+///
+/// # Errors
+/// [`Error::UnsupportedType`](crate::Error::UnsupportedType) if the values cannot be looked up.
+pub(super) fn function(
+    input: &InputSchema,
+    vocabulary: &Arc<Vocabulary>,
+    columns: &[String],
+    types: &[&DataType],
+    id_type: IdType,
+    shift: u32,
+) -> Result<ScalarUDF> {
+    vocabulary
+        .check_types(types)
+        .map_err(|(position, error)| type_error(input, &columns[position], types[position], &error))?;
+    Ok(ScalarUDF::new_from_impl(Encode {
+        operator: input.operator().to_owned(),
+        vocabulary: Arc::clone(vocabulary),
+        id_type,
+        shift,
+        signature: Signature::any(columns.len(), Volatility::Immutable),
+    }))
+}
+
+/// The ids of one column or tuple of columns.
+#[derive(Debug)]
+struct Encode {
+    operator: String,
+    vocabulary: Arc<Vocabulary>,
+    id_type: IdType,
+    shift: u32,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Encode {
+    fn name(&self) -> &'static str {
+        "categorify"
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> EngineResult<String> {
+        // Expressions of one name in a plan must be the same, so it tells the vocabulary.
+        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        let (vocabulary, id_type) = (self.vocabulary.name(), self.id_type.arrow_type());
+        Ok(format!("categorify({}, {id_type} by {vocabulary} + {})", args.join(", "), self.shift))
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> EngineResult<DataType> {
+        Ok(self.id_type.arrow_type())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        let columns = ColumnarValue::values_to_arrays(&args.args)?;
+        let ids = self
+            .vocabulary
+            .encode(&columns, self.id_type, self.shift)
+            .map_err(|error| data_error(&self.operator, self.vocabulary.name(), &error))?;
+        Ok(ColumnarValue::Array(ids))
+    }
+}
+
+impl PartialEq for Encode {
+    fn eq(&self, other: &Encode) -> bool {
+        Arc::ptr_eq(&self.vocabulary, &other.vocabulary)
+            && (self.id_type, self.shift) == (other.id_type, other.shift)
+    }
+}
+
+impl Eq for Encode {}
+
+impl Hash for Encode {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.vocabulary.name(), self.id_type, self.shift).hash(state);
     }
 }

@@ -109,14 +109,24 @@ impl Plan {
                 });
             }
         }
-        let mut known: Vec<&str> = input.schema().names();
-        known.extend(self.vocabularies.iter().map(|vocabulary| vocabulary.layout.name.as_str()));
-        let named = config.named_columns();
-        match named.into_iter().find(|name| !known.contains(name)) {
-            Some(name) => Err(Error::UnknownColumn {
+        let vocabularies: Vec<&str> =
+            self.vocabularies.iter().map(|vocabulary| vocabulary.layout.name.as_str()).collect();
+        let known = [input.schema().names(), vocabularies.clone()].concat();
+        // A vocabulary is given for a whole group; other options may be given for a member.
+        let unknown = config
+            .vocabs
+            .keys()
+            .find(|name| !vocabularies.contains(&name.as_str()))
+            .map(|name| (name.as_str(), &vocabularies))
+            .or_else(|| {
+                let mut named = config.named_columns().into_iter();
+                named.find(|name| !known.contains(name)).map(|name| (name, &known))
+            });
+        match unknown {
+            Some((name, available)) => Err(Error::UnknownColumn {
                 operator: input.operator().to_owned(),
                 column: name.to_owned(),
-                available: known.into_iter().map(str::to_owned).collect(),
+                available: available.iter().map(|name| (*name).to_owned()).collect(),
             }),
             None => Ok(()),
         }

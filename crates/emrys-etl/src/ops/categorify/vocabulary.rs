@@ -1,5 +1,7 @@
 //! The fitted state of one vocabulary.
 
+use std::fmt;
+
 use arrow::array::{Array, ArrayRef, Int64Array};
 use arrow::datatypes::DataType;
 
@@ -19,7 +21,6 @@ pub(super) const FIRST_UNSEEN_ID: u32 = 2;
 /// | 1 | null or NaN; for tuples: nothing but nulls |
 /// | 2 to 1 + B | any other value, by its hash; B is [`num_buckets`](Vocabulary::num_buckets) |
 /// | 2 + B and up | the values, in order |
-#[derive(Debug)]
 pub struct Vocabulary {
     name: String,
     columns: Vec<String>,
@@ -139,5 +140,17 @@ impl PartialEq for Vocabulary {
             && self.observed == other.observed
             && self.values.len() == other.values.len()
             && self.values.iter().zip(&other.values).all(|(a, b)| a == b)
+    }
+}
+
+impl fmt::Debug for Vocabulary {
+    /// Without the values, of which there may be millions.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vocabulary")
+            .field("name", &self.name)
+            .field("columns", &self.columns)
+            .field("num_buckets", &self.num_buckets)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }

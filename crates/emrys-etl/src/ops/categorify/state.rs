@@ -1,0 +1,203 @@
+//! What Categorify learns, and how it is stored.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, NullArray, RecordBatch, StringArray,
+};
+use arrow::datatypes::DataType;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::GivenVocabulary;
+use super::build::from_counts;
+use super::layout::VocabularyPlan;
+use super::vocabulary::Vocabulary;
+use crate::lookup::{LookupError, canonical};
+use crate::operator::{ArtifactReader, ArtifactWriter, InputSchema, State};
+use crate::{Error, Result};
+
+/// The vocabularies of a fitted [`Categorify`](super::Categorify).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vocabularies {
+    vocabularies: Vec<Arc<Vocabulary>>,
+}
+
+impl Vocabularies {
+    pub(super) fn new(vocabularies: Vec<Vocabulary>) -> Vocabularies {
+        Vocabularies { vocabularies: vocabularies.into_iter().map(Arc::new).collect() }
+    }
+
+    /// The vocabularies in order of the selection.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Vocabulary>> {
+        self.vocabularies.iter()
+    }
+
+    pub(super) fn get(&self, position: usize) -> Result<&Arc<Vocabulary>> {
+        self.vocabularies
+            .get(position)
+            .ok_or_else(|| Error::Internal(format!("vocabulary {position} was not fitted")))
+    }
+
+    /// By how much the ids of a vocabulary are raised in a table of all vocabularies.
+    pub(super) fn shift(&self, position: usize) -> Result<u32> {
+        let rows: usize = self.vocabularies[..position].iter().map(|before| before.len()).sum();
+        u32::try_from(rows).map_err(|_| Error::Internal(format!("{rows} values before vocabulary {position}")))
+    }
+
+    /// The number of ids in a table of all vocabularies, which share the ids below the first value.
+    pub(super) fn joined_cardinality(&self) -> u64 {
+        let reserved = self.vocabularies.first().map_or(0, |first| u64::from(first.first_id()));
+        reserved + self.vocabularies.iter().map(|vocabulary| vocabulary.len() as u64).sum::<u64>()
+    }
+
+    /// The name of the table of all vocabularies.
+    pub(super) fn joined_name(&self, separator: &str) -> String {
+        let names: Vec<&str> = self.vocabularies.iter().map(|vocabulary| vocabulary.name()).collect();
+        names.join(separator)
+    }
+}
+
+/// A vocabulary in the workflow's file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    name: String,
+    columns: Vec<String>,
+    num_buckets: u32,
+    unique: String,
+    meta: String,
+}
+
+impl State for Vocabularies {
+    fn save(&self, artifacts: &mut ArtifactWriter) -> Result<Value> {
+        let mut saved = Vec::with_capacity(self.vocabularies.len());
+        for vocabulary in &self.vocabularies {
+            let (unique_path, unique) = artifacts.file(&unique_file(vocabulary.name()))?;
+            vocabulary.write_unique(&unique_path)?;
+            let (meta_path, meta) = artifacts.file(&meta_file(vocabulary.name()))?;
+            vocabulary.write_meta(&meta_path)?;
+            saved.push(Saved {
+                name: vocabulary.name().to_owned(),
+                columns: vocabulary.columns().to_vec(),
+                num_buckets: vocabulary.num_buckets(),
+                unique,
+                meta,
+            });
+        }
+        serde_json::to_value(saved).map_err(|e| Error::Internal(format!("state to JSON: {e}")))
+    }
+
+    fn load(saved: Value, artifacts: &ArtifactReader) -> Result<Vocabularies> {
+        let saved: Vec<Saved> =
+            serde_json::from_value(saved).map_err(|e| artifacts.wrong(format!("categorify: {e}")))?;
+        let mut vocabularies = Vec::with_capacity(saved.len());
+        for saved in saved {
+            let (unique, meta) = (artifacts.path(&saved.unique)?, artifacts.path(&saved.meta)?);
+            let buckets = Some(saved.num_buckets);
+            vocabularies.push(Vocabulary::read(&saved.name, &saved.columns, buckets, &unique, Some(&meta))?);
+        }
+        Ok(Vocabularies::new(vocabularies))
+    }
+}
+
+/// The longest name of a vocabulary that its file has whole.
+const LONGEST_STEM: usize = 100;
+
+/// The name of the file of a vocabulary's values.
+pub(super) fn unique_file(name: &str) -> String {
+    format!("unique.{}.parquet", file_stem(name))
+}
+
+fn meta_file(name: &str) -> String {
+    format!("meta.{}.parquet", file_stem(name))
+}
+
+/// A vocabulary's name as part of a file's name: separators of folders are replaced and long names
+/// cut, with a hash that keeps the result unique.
+fn file_stem(name: &str) -> String {
+    let mut stem: String =
+        name.chars().map(|c| if matches!(c, '/' | '\\' | '\0') { '-' } else { c }).collect();
+    if stem.len() > LONGEST_STEM {
+        let end = (0..=LONGEST_STEM).rev().find(|end| stem.is_char_boundary(*end)).unwrap_or(0);
+        stem.truncate(end);
+    }
+    if stem != name {
+        stem += &format!("-{:016x}", crate::hash::hash_bytes(name.as_bytes()));
+    }
+    stem
+}
+
+/// Makes a vocabulary from the counts of its values.
+pub(super) fn counted(
+    input: &InputSchema,
+    plan: &VocabularyPlan,
+    counts: &[RecordBatch],
+) -> Result<Vocabulary> {
+    from_counts(plan.layout.clone(), counts, plan.limit(), false)
+        .map_err(|error| data_error(input.operator(), &plan.layout.name, &error))
+}
+
+/// Makes a vocabulary from values that are given.
+pub(super) fn given(
+    input: &InputSchema,
+    plan: &VocabularyPlan,
+    given: &GivenVocabulary,
+) -> Result<Vocabulary> {
+    let name = &plan.layout.name;
+    match given {
+        GivenVocabulary::File(path) => {
+            Vocabulary::read(name, &plan.layout.columns, Some(plan.layout.num_buckets), path, None)
+        }
+        GivenVocabulary::Values(values) => {
+            let values = canonical(&array_of(values).ok_or_else(|| Error::InvalidOption {
+                operator: input.operator().to_owned(),
+                option: "vocabs".to_owned(),
+                value: format!("a list of different things for `{name}`"),
+                expected: "the values must be all strings, all numbers or all booleans".to_owned(),
+            })?);
+            Vocabulary::new(plan.layout.clone(), vec![values], None)
+                .map_err(|error| data_error(input.operator(), name, &error))
+        }
+    }
+}
+
+/// The values without nulls, if they are all of one kind.
+fn array_of(values: &[Value]) -> Option<ArrayRef> {
+    let values: Vec<&Value> = values.iter().filter(|value| !value.is_null()).collect();
+    let all = |is: fn(&Value) -> bool| values.iter().all(|value| is(value));
+    Some(match values.as_slice() {
+        [] => Arc::new(NullArray::new(0)),
+        _ if all(Value::is_string) => {
+            Arc::new(values.iter().map(|value| value.as_str()).collect::<StringArray>())
+        }
+        _ if all(Value::is_boolean) => {
+            Arc::new(values.iter().map(|value| value.as_bool()).collect::<BooleanArray>())
+        }
+        _ if all(Value::is_i64) => {
+            Arc::new(values.iter().map(|value| value.as_i64()).collect::<Int64Array>())
+        }
+        _ if all(Value::is_number) => {
+            Arc::new(values.iter().map(|value| value.as_f64()).collect::<Float64Array>())
+        }
+        _ => return None,
+    })
+}
+
+pub(super) fn data_error(operator: &str, name: &str, error: &LookupError) -> Error {
+    Error::Data { operator: operator.to_owned(), problem: format!("`{name}`: {error}") }
+}
+
+pub(super) fn type_error(
+    input: &InputSchema,
+    column: &str,
+    found: &DataType,
+    error: &LookupError,
+) -> Error {
+    Error::UnsupportedType {
+        operator: input.operator().to_owned(),
+        column: column.to_owned(),
+        found: found.to_string(),
+        expected: error.to_string(),
+    }
+}
