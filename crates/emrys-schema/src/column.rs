@@ -5,10 +5,27 @@ use serde_json::Value;
 
 use crate::{DType, Domain, Shape, Tag, TagSet};
 
+/// The property of [`ColumnSchema::embedding_size`], under Merlin's name.
+pub(crate) const EMBEDDING_SIZES: &str = "embedding_sizes";
+
 /// Free properties of a column, in order of insertion.
 pub type Properties = serde_json::Map<String, Value>;
 
 /// The name, type, shape, meaning and range of a column.
+///
+/// ```
+/// use emrys_schema::{ColumnSchema, DType, Domain, Shape, Tag};
+///
+/// let genres = ColumnSchema::new("genres", DType::Int64)
+///     .with_shape(Shape::ragged(0, Some(6)))
+///     .with_tags([Tag::Item, Tag::Categorical])
+///     .with_domain(Domain::int(0, 20))
+///     .with_property("source", "movies.dat");
+/// assert!(genres.has_tag(Tag::Item) && !genres.has_tag(Tag::ItemId));
+/// assert_eq!(genres.cardinality(), Some(21));
+/// assert_eq!(genres.domain_name(), "genres");
+/// assert_eq!(genres.property("source").unwrap(), "movies.dat");
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnSchema {
@@ -76,6 +93,11 @@ impl ColumnSchema {
         &self.properties
     }
 
+    /// One of the free properties.
+    pub fn property(&self, key: &str) -> Option<&Value> {
+        self.properties.get(key)
+    }
+
     /// The same column under another name.
     #[must_use]
     pub fn with_name(mut self, name: impl Into<String>) -> ColumnSchema {
@@ -120,7 +142,11 @@ impl ColumnSchema {
 
     /// Sets one property, replacing an older one of the same key.
     #[must_use]
-    pub fn with_property(mut self, key: impl Into<String>, value: impl Into<Value>) -> ColumnSchema {
+    pub fn with_property(
+        mut self,
+        key: impl Into<String>,
+        value: impl Into<Value>,
+    ) -> ColumnSchema {
         self.properties.insert(key.into(), value.into());
         self
     }
@@ -143,39 +169,100 @@ impl ColumnSchema {
     #[must_use]
     pub fn with_embedding_size(self, size: EmbeddingSize) -> ColumnSchema {
         self.with_property(
-            "embedding_sizes",
+            EMBEDDING_SIZES,
             serde_json::json!({"cardinality": size.cardinality, "dimension": size.dimension}),
         )
     }
 
     /// The suggested size of the embedding table, from property `embedding_sizes`.
     pub fn embedding_size(&self) -> Option<EmbeddingSize> {
-        let sizes = self.properties.get("embedding_sizes")?;
-        let size = |key| {
-            let value: &Value = sizes.get(key)?;
-            // Merlin's files hold every number as a double.
-            value.as_u64().or_else(|| {
-                let float = value.as_f64()?;
-                (float >= 0.0 && float.fract() == 0.0).then_some(float as u64)
-            })
-        };
-        Some(EmbeddingSize { cardinality: size("cardinality")?, dimension: size("dimension")? })
+        let sizes = self.properties.get(EMBEDDING_SIZES)?;
+        let size = |key| sizes.get(key)?.as_u64();
+        Some(EmbeddingSize {
+            cardinality: size("cardinality")?,
+            dimension: size("dimension")?,
+        })
     }
 
     /// How many rows an embedding table of this column needs: the greatest value of its integer
     /// domain plus one.
     pub fn cardinality(&self) -> Option<u64> {
         let max = self.domain.as_ref()?.int_max()?;
-        u64::try_from(max).ok().map(|max| max + 1)
+        Some(u64::try_from(max).ok()? + 1)
     }
 
     /// The name of the vocabulary: the domain's name, else the column's.
     pub fn domain_name(&self) -> &str {
-        self.domain.as_ref().and_then(Domain::name).unwrap_or(&self.name)
+        self.domain
+            .as_ref()
+            .and_then(Domain::name)
+            .unwrap_or(&self.name)
     }
 
     /// Whether the column has the tag; for a compound tag, all its parts.
     pub fn has_tag(&self, tag: impl Into<Tag>) -> bool {
         self.tags.contains(&tag.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn embedding_size_is_kept_as_a_property() {
+        let size = EmbeddingSize {
+            cardinality: 7,
+            dimension: 16,
+        };
+        let column = ColumnSchema::new("x", DType::Int64).with_embedding_size(size);
+        assert_eq!(column.embedding_size(), Some(size));
+        assert_eq!(
+            column.without_property("embedding_sizes").embedding_size(),
+            None
+        );
+    }
+
+    #[test]
+    fn only_integer_domains_have_a_cardinality() {
+        let column = ColumnSchema::new("x", DType::Int64);
+        assert_eq!(column.cardinality(), None);
+        assert_eq!(
+            column
+                .clone()
+                .with_domain(Domain::int(0, i64::MAX))
+                .cardinality(),
+            Some(1 << 63)
+        );
+        assert_eq!(
+            column
+                .clone()
+                .with_domain(Domain::int(-5, -1))
+                .cardinality(),
+            None
+        );
+        assert_eq!(
+            column.with_domain(Domain::float(0.0, 1.0)).cardinality(),
+            None
+        );
+    }
+
+    #[test]
+    fn a_domain_name_is_shared() {
+        let column =
+            ColumnSchema::new("clicked", DType::Int64).with_domain(Domain::int(0, 9).named("item"));
+        assert_eq!(column.domain_name(), "item");
+    }
+
+    #[test]
+    fn unknown_keys_in_json_are_refused() {
+        let error =
+            serde_json::from_str::<ColumnSchema>(r#"{"name": "x", "dtype": "int8", "tag": []}"#);
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .starts_with("unknown field `tag`, expected one of")
+        );
     }
 }

@@ -116,7 +116,9 @@ impl Tag {
             (Tag::Continuous, Tag::Id),
             (Tag::Embedding, Tag::Id),
         ];
-        EXCLUSIVE.iter().any(|(a, b)| (self == a && other == b) || (self == b && other == a))
+        EXCLUSIVE
+            .iter()
+            .any(|(a, b)| (self == a && other == b) || (self == b && other == a))
     }
 }
 
@@ -154,6 +156,17 @@ impl<'de> Deserialize<'de> for Tag {
 /// The tags of a column: no duplicates, no compounds, no two that exclude each other.
 ///
 /// The order of insertion is kept for display; equality ignores it.
+///
+/// ```
+/// use emrys_schema::{Tag, TagSet};
+///
+/// let tags = TagSet::new(["user_id", "categorical", "season"])?;
+/// assert_eq!(tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["user", "id", "categorical", "season"]);
+/// assert!(tags.contains(&Tag::UserId));
+/// // An id cannot be continuous: the newer tag wins.
+/// assert_eq!(tags.with([Tag::Continuous]), TagSet::new(["user", "season", "continuous"])?);
+/// # Ok::<(), emrys_schema::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(transparent)]
 pub struct TagSet {
@@ -173,7 +186,10 @@ impl TagSet {
         for tag in tags {
             for atom in tag.into().atoms() {
                 if let Some(other) = set.tags.iter().find(|other| other.excludes(&atom)) {
-                    return Err(Error::TagCollision { first: other.clone(), second: atom });
+                    return Err(Error::TagCollision {
+                        first: other.clone(),
+                        second: atom,
+                    });
                 }
                 if !set.tags.contains(&atom) {
                     set.tags.push(atom);
@@ -271,7 +287,9 @@ mod tests {
 
     #[test]
     fn a_new_tag_removes_those_it_excludes() {
-        let set = TagSet::new([Tag::UserId, Tag::Categorical]).unwrap().with([Tag::Continuous]);
+        let set = TagSet::new([Tag::UserId, Tag::Categorical])
+            .unwrap()
+            .with([Tag::Continuous]);
         assert_eq!(set, TagSet::new([Tag::User, Tag::Continuous]).unwrap());
     }
 
