@@ -139,8 +139,8 @@ fn find_files(path: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     let matches =
         glob::glob(&pattern).map_err(|source| Error::BadGlob { pattern: pattern.to_string(), source })?;
     for path in matches {
-        let path = path
-            .map_err(|error| Error::Read { path: error.path().to_owned(), source: error.into_error() })?;
+        let path =
+            path.map_err(|error| Error::Read { path: error.path().to_owned(), source: error.into() })?;
         if path.is_dir() {
             walk(&path, found)?;
         } else {

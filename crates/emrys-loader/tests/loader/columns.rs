@@ -1,7 +1,5 @@
 //! How columns of files become columns of batches, and which are loaded.
 
-mod common;
-
 use std::fs;
 use std::sync::Arc;
 
@@ -13,7 +11,7 @@ use arrow::array::{
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int64Type};
-use common::{numbered_files, numbered_rows, write, write_columns};
+use crate::fixtures::{numbered_files, numbered_rows, write, write_columns};
 use emrys_loader::{Batch, Column, Loader, LoaderConfig, Missing, Values};
 use emrys_schema::{ColumnSchema, DType, Domain, Schema, Shape, Tag};
 use tempfile::tempdir;

@@ -1,7 +1,5 @@
 //! What bad settings, files and values get: the exact text of each error.
 
-mod common;
-
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +8,7 @@ use arrow::array::{
     ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, UInt64Array,
 };
 use arrow::datatypes::{Float32Type, Int64Type};
-use common::{numbered_files, numbered_rows, write, write_columns};
+use crate::fixtures::{numbered_files, numbered_rows, write, write_columns};
 use emrys_loader::{Batch, Column, Error, Loader, LoaderConfig, Missing};
 use emrys_schema::{ColumnSchema, DType, Schema, Shape, Tag};
 use tempfile::{TempDir, tempdir};

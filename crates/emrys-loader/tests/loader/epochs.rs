@@ -1,8 +1,6 @@
 //! What an epoch gives: every row once, in an order that depends on the seed and the epoch alone.
 
-mod common;
-
-use common::{batches, numbered_files, row_numbers};
+use crate::fixtures::{batches, numbered_files, row_numbers};
 use emrys_loader::{Batch, Loader, LoaderConfig, LoaderState};
 use proptest::prelude::*;
 use tempfile::tempdir;

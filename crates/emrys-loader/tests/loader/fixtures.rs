@@ -11,7 +11,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 
 /// Writes one file with row groups of at most `group_rows` rows.
-pub fn write(path: &Path, records: &RecordBatch, group_rows: usize) {
+pub(crate) fn write(path: &Path, records: &RecordBatch, group_rows: usize) {
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group_rows)).build();
     let file = File::create(path).unwrap();
     let mut writer = ArrowWriter::try_new(file, records.schema(), Some(properties)).unwrap();
@@ -20,13 +20,13 @@ pub fn write(path: &Path, records: &RecordBatch, group_rows: usize) {
 }
 
 /// Writes one file of the given columns in one row group.
-pub fn write_columns(path: &Path, columns: Vec<(&str, ArrayRef)>) {
+pub(crate) fn write_columns(path: &Path, columns: Vec<(&str, ArrayRef)>) {
     let records = RecordBatch::try_from_iter(columns).unwrap();
     write(path, &records, records.num_rows().max(1));
 }
 
 /// Rows that can be told apart, of every layout: `row` counts them, and the others follow from it.
-pub fn numbered_rows(rows: std::ops::Range<i64>) -> RecordBatch {
+pub(crate) fn numbered_rows(rows: std::ops::Range<i64>) -> RecordBatch {
     let mut lists = ListBuilder::new(Int64Builder::new());
     for row in rows.clone() {
         lists.append_value((0..row % 4).map(|item| Some(10 * row + item)));
@@ -41,7 +41,7 @@ pub fn numbered_rows(rows: std::ops::Range<i64>) -> RecordBatch {
 }
 
 /// A folder of numbered rows: one file per inner list, one row group per number of rows in it.
-pub fn numbered_files(folder: &Path, files: &[Vec<usize>]) -> PathBuf {
+pub(crate) fn numbered_files(folder: &Path, files: &[Vec<usize>]) -> PathBuf {
     let mut next = 0;
     for (index, groups) in files.iter().enumerate() {
         let path = folder.join(format!("part_{index:03}.parquet"));
@@ -59,11 +59,11 @@ pub fn numbered_files(folder: &Path, files: &[Vec<usize>]) -> PathBuf {
 }
 
 /// All batches of an epoch.
-pub fn batches(epoch: Epoch) -> Vec<Batch> {
+pub(crate) fn batches(epoch: Epoch) -> Vec<Batch> {
     epoch.collect::<Result<_, _>>().unwrap()
 }
 
 /// The row numbers of an epoch in the order in which it gives them.
-pub fn row_numbers(batches: &[Batch]) -> Vec<i64> {
+pub(crate) fn row_numbers(batches: &[Batch]) -> Vec<i64> {
     batches.iter().flat_map(|batch| batch.i64("row").unwrap().to_vec()).collect()
 }

@@ -1,10 +1,8 @@
 //! Lookup plans against a naive account of the same ids.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{batches, numbered_files};
+use crate::fixtures::{batches, numbered_files};
 use emrys_loader::{Batch, Column, Layout, Loader, LoaderConfig, LookupFeature, LookupPlan, LookupSpec, plan};
 use proptest::prelude::*;
 use tempfile::tempdir;
