@@ -51,7 +51,6 @@ impl Stop {
 pub(crate) struct Pool {
     /// `None` only while the pool is dropped.
     queues: Option<Queues>,
-    stop: Stop,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -65,11 +64,12 @@ impl Pool {
     pub(crate) fn new(threads: usize, stop: &Stop) -> Result<Pool> {
         let (next, next_jobs) = unbounded::<Job>();
         let (later, later_jobs) = unbounded::<Job>();
-        let mut pool = Pool { queues: Some(Queues { next, later }), stop: stop.clone(), threads: Vec::new() };
+        let mut pool = Pool { queues: Some(Queues { next, later }), threads: Vec::new() };
         for _ in 0..threads {
             let (next_jobs, later_jobs, stop) = (next_jobs.clone(), later_jobs.clone(), stop.clone());
             let thread = spawn("emrys-loader", move || {
-                // Both queues are closed at once, so a closed one means that the pool is dropped.
+                // A queue is closed when the pool is dropped. The next batches are all done then, because
+                // a closed queue still gives what is in it; what was prepared for later has no use.
                 while !stop.is_stopped() {
                     let job = select_biased! {
                         recv(next_jobs) -> job => job,
@@ -111,9 +111,8 @@ impl Pool {
 }
 
 impl Drop for Pool {
-    /// Lets running jobs end, forgets queued ones and waits for the threads.
+    /// Waits until the jobs are done; only the running ones, if the epoch was stopped.
     fn drop(&mut self) {
-        self.stop.stop();
         self.queues = None;
         for thread in self.threads.drain(..) {
             // A thread that panicked has shown itself as `Error::ThreadLost` already.

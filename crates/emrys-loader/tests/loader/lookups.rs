@@ -68,6 +68,18 @@ fn loaders_plan_every_batch() {
 }
 
 #[test]
+fn batches_that_are_still_being_planned_at_the_end_are_given() {
+    let folder = tempdir().unwrap();
+    let config = LoaderConfig::new(500).with_threads(1).with_batches_ahead(100);
+    let loader = Loader::open(numbered_files(folder.path(), &[vec![40_000]]), config).unwrap();
+    let spec = LookupSpec::new("dim4", [LookupFeature::new("row", 0, 40_000)]);
+    let loader = loader.with_lookups([spec]).unwrap();
+    for _ in 0..3 {
+        assert_eq!(batches(loader.epoch(0).unwrap()).len(), 80);
+    }
+}
+
+#[test]
 fn an_id_outside_its_table_names_column_row_and_table() {
     let batch = Batch::new([("tags", Column::lists([vec![1, 2], vec![], vec![3, 50, 4]]))]).unwrap();
     let spec = LookupSpec::new("dim4", [LookupFeature::new("tags", 7, 50)]);
