@@ -3,13 +3,15 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, Field};
 use emrys_schema::{ColumnSchema, Schema, Tag};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
 
 use crate::column::Column;
-use crate::files::{Files, Part, SourceFile};
+use crate::files::{Files, Part, SourceFile, without_panic};
 use crate::from_arrow::{RowShape, column_from_arrow, is_float, list_item, row_shape};
 use crate::{Error, LoaderConfig, Missing, Result};
 
@@ -72,28 +74,29 @@ impl Selection {
         columns.collect()
     }
 
-    fn read(&self, file: &SourceFile, part: Part) -> Result<Vec<(String, arrow::array::ArrayRef)>> {
-        let corrupt = |source: Box<dyn std::error::Error + Send + Sync>| Error::CorruptRowGroup {
-            path: file.path.clone(),
-            row_group: part.row_group,
-            source,
-        };
+    fn read(&self, file: &SourceFile, part: Part) -> Result<Vec<(String, ArrayRef)>> {
         let opened =
             File::open(&file.path).map_err(|source| Error::Read { path: file.path.clone(), source })?;
         let fields = file.footer.schema().fields();
         let roots = fields.iter().enumerate().filter(|(_, field)| self.schema.get(field.name()).is_some());
         let mask = ProjectionMask::roots(file.footer.parquet_schema(), roots.map(|(index, _)| index));
-        let mut reader = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, file.footer.clone())
-            .with_row_groups(vec![part.row_group])
-            .with_projection(mask)
-            .with_batch_size(part.rows)
-            .build()
-            .map_err(|error| corrupt(error.into()))?;
-        let records = reader.next().transpose().map_err(|error| corrupt(error.into()))?;
-        let records = records.filter(|records| records.num_rows() == part.rows).ok_or_else(|| {
-            corrupt(format!("it does not hold the {} rows that the footer promises", part.rows).into())
-        })?;
-        let (schema, arrays, _) = records.into_parts();
+        let records = without_panic(|| {
+            let mut reader =
+                ParquetRecordBatchReaderBuilder::new_with_metadata(opened, file.footer.clone())
+                    .with_row_groups(vec![part.row_group])
+                    .with_projection(mask)
+                    .with_batch_size(part.rows)
+                    .build()?;
+            let records = reader.next().transpose()?.filter(|records| records.num_rows() == part.rows);
+            records.ok_or_else(|| ParquetError::General(format!("fewer than {} rows", part.rows)))
+        });
+        let (schema, arrays, _) = records
+            .map_err(|source| Error::CorruptRowGroup {
+                path: file.path.clone(),
+                row_group: part.row_group,
+                source,
+            })?
+            .into_parts();
         Ok(schema.fields().iter().map(|field| field.name().clone()).zip(arrays).collect())
     }
 }
@@ -101,7 +104,7 @@ impl Selection {
 /// The type of a column in the files.
 fn data_type<'a>(column: &ColumnSchema, files: &'a Files) -> Result<&'a DataType> {
     let arrow = files.arrow_schema();
-    arrow.field_with_name(column.name()).map(arrow::datatypes::Field::data_type).map_err(|_| Error::NotInData {
+    arrow.field_with_name(column.name()).map(Field::data_type).map_err(|_| Error::NotInData {
         column: column.name().to_owned(),
         place: format!("`{}`", files.files[0].path.display()),
         available: arrow.fields().iter().map(|field| field.name().clone()).collect(),

@@ -94,7 +94,7 @@ pub enum Error {
         /// The row group, counted from 0.
         row_group: usize,
         /// What the reader met.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: parquet::errors::ParquetError,
     },
     /// The files hold no rows.
     #[error("the data set has no rows ({files} files); was everything filtered out?")]

@@ -1,11 +1,13 @@
 //! The parquet files of a data set: finding, opening, comparing.
 
 use std::fs::{self, File};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use emrys_schema::{ColumnSchema, DType, Schema};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::errors::ParquetError;
 use rayon::prelude::*;
 
 use crate::{Error, Result};
@@ -114,7 +116,7 @@ impl SourceFile {
             Ok(file) => file,
             Err(source) => return Err(Error::Read { path, source }),
         };
-        match ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()) {
+        match without_panic(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())) {
             Ok(footer) => Ok(SourceFile { path, footer }),
             Err(source) => Err(Error::NotParquet { path, source }),
         }
@@ -124,6 +126,17 @@ impl SourceFile {
         Schema::embedded_in(self.footer.schema())
             .map_err(|source| Error::BadSchema { path: self.path.clone(), source: source.into() })
     }
+}
+
+/// Some damaged files make the parquet reader panic; they are to be named like the others.
+pub(crate) fn without_panic<T>(
+    read: impl FnOnce() -> parquet::errors::Result<T>,
+) -> parquet::errors::Result<T> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+        Err(ParquetError::General(format!("the parquet reader panicked: {message}")))
+    })
 }
 
 /// Adds the parquet files that a path stands for.
@@ -201,10 +214,10 @@ fn parts(files: &[SourceFile]) -> Result<Vec<Part>> {
     let mut parts = Vec::new();
     for (file, source) in files.iter().enumerate() {
         for (row_group, metadata) in source.footer.metadata().row_groups().iter().enumerate() {
-            let rows = usize::try_from(metadata.num_rows()).map_err(|error| Error::CorruptRowGroup {
+            let rows = usize::try_from(metadata.num_rows()).map_err(|_| Error::CorruptRowGroup {
                 path: source.path.clone(),
                 row_group,
-                source: error.into(),
+                source: ParquetError::General(format!("{} rows", metadata.num_rows())),
             })?;
             if rows > 0 {
                 parts.push(Part { file, row_group, rows });

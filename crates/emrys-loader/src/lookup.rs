@@ -179,7 +179,7 @@ impl Planners {
 /// batch only if it points at a row that points back, so what older batches left does no harm, and
 /// the cost of a batch does not depend on the size of the tables. It costs 4 bytes per row and
 /// thread (the system hands out only the pages that are touched) and one likely cache miss per id.
-/// `Hash` costs several times more per id, but its memory depends on the batch alone; it serves
+/// `Hash` costs up to twice as much per id, but its memory depends on the batch alone; it serves
 /// groups whose direct map would not fit the budget, and plans that are made only once.
 #[derive(Debug)]
 enum Slots {
@@ -196,12 +196,47 @@ impl Slots {
     }
 }
 
+/// The distinct rows of a batch in order of appearance.
+#[derive(Debug, Default)]
+struct Appearances {
+    /// The first `count` are of this batch. What is behind is of older ones, or nothing.
+    rows: Vec<u32>,
+    count: usize,
+}
+
+impl Appearances {
+    /// Forgets the last batch, and makes room for one of `ids` ids.
+    fn begin(&mut self, ids: usize) {
+        self.count = 0;
+        // One more, because a row is written before it is known to be new. Never shorter than
+        // before, so that the slots of older batches can be read.
+        if self.rows.len() <= ids {
+            self.rows.resize(ids + 1, 0);
+        }
+    }
+
+    fn rows(&self) -> &[u32] {
+        &self.rows[..self.count]
+    }
+
+    /// The slot of a row, given the slot it would have if it had appeared.
+    ///
+    /// Without a branch, since whether a row is new cannot be predicted.
+    #[expect(clippy::cast_possible_truncation, reason = "a batch has fewer than 2^31 ids")]
+    fn slot(&mut self, row: u32, slot: u32) -> u32 {
+        let appeared = ((slot as usize) < self.count) & (self.rows[slot as usize] == row);
+        let slot = if appeared { slot } else { self.count as u32 };
+        self.rows[self.count] = row;
+        self.count += usize::from(!appeared);
+        slot
+    }
+}
+
 #[derive(Debug)]
 struct Planner {
     spec: LookupSpec,
     slots: Slots,
-    /// The distinct rows in order of appearance.
-    rows: Vec<u32>,
+    appearances: Appearances,
     sorter: Sorter,
 }
 
@@ -212,23 +247,23 @@ impl Planner {
             Some(entries) => Slots::Direct(vec![0; entries]),
             None => Slots::Hash(HashMap::new()),
         };
-        Planner { spec, slots, rows: Vec::new(), sorter: Sorter::default() }
+        Planner { spec, slots, appearances: Appearances::default(), sorter: Sorter::default() }
     }
 
     fn plan(&mut self, batch: &Batch) -> Result<LookupPlan> {
-        self.rows.clear();
-        if let Slots::Hash(slots) = &mut self.slots {
-            slots.clear();
-        }
         let columns: Vec<&Column> =
             self.spec.features.iter().map(|feature| batch.column(&feature.column)).collect::<Result<_>>()?;
         let values = columns.iter().map(|column| column.values().len()).sum();
         i32::try_from(values).map_err(|_| Error::TooManyValues { values })?;
+        self.appearances.begin(values);
+        if let Slots::Hash(slots) = &mut self.slots {
+            slots.clear();
+        }
         let mut features = Vec::with_capacity(columns.len());
         for (feature, column) in self.spec.features.iter().zip(columns) {
             let slots = match column.values() {
-                Values::I32(ids) => find_slots(ids, feature, &mut self.slots, &mut self.rows),
-                Values::I64(ids) => find_slots(ids, feature, &mut self.slots, &mut self.rows),
+                Values::I32(ids) => find_slots(ids, feature, &mut self.slots, &mut self.appearances),
+                Values::I64(ids) => find_slots(ids, feature, &mut self.slots, &mut self.appearances),
                 floats => {
                     let column = feature.column.clone();
                     return Err(Error::IdsNotInteger { column, found: floats.dtype() });
@@ -246,7 +281,7 @@ impl Planner {
                 layout: column.layout().clone(),
             });
         }
-        let unique = self.sorter.sort(&self.rows);
+        let unique = self.sorter.sort(self.appearances.rows());
         for feature in &mut features {
             self.sorter.rank(&mut feature.positions);
         }
@@ -259,35 +294,23 @@ struct BadId {
     id: i64,
 }
 
-/// The slots of the ids' rows; rows that are new to the batch are put behind `rows`.
+/// The slots of the ids' rows.
 fn find_slots<T: Copy + Into<i64>>(
     ids: &[T],
     feature: &LookupFeature,
     slots: &mut Slots,
-    rows: &mut Vec<u32>,
+    appearances: &mut Appearances,
 ) -> Result<Vec<i32>, BadId> {
     match slots {
         Slots::Direct(slots) => map_rows(ids, feature, |row| {
             let entry = &mut slots[row as usize];
-            if rows.get(*entry as usize) != Some(&row) {
-                *entry = next_slot(rows);
-                rows.push(row);
-            }
+            *entry = appearances.slot(row, *entry);
             *entry
         }),
-        Slots::Hash(slots) => map_rows(ids, feature, |row| {
-            *slots.entry(row).or_insert_with(|| {
-                let slot = next_slot(rows);
-                rows.push(row);
-                slot
-            })
-        }),
+        Slots::Hash(slots) => {
+            map_rows(ids, feature, |row| *slots.entry(row).or_insert_with(|| appearances.slot(row, 0)))
+        }
     }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "a batch has fewer than 2^31 ids")]
-fn next_slot(rows: &[u32]) -> u32 {
-    rows.len() as u32
 }
 
 #[expect(
@@ -328,17 +351,22 @@ fn row_of_value(layout: &Layout, index: usize) -> usize {
 struct Sorter {
     /// Row and slot of each distinct row, the row in the upper half.
     keys: Vec<u64>,
+    spare: Vec<u64>,
     /// The place in rising order of each slot.
     ranks: Vec<i32>,
 }
 
 impl Sorter {
     /// The rows in rising order.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "there are fewer than 2^31 slots")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "the halves of keys are taken apart; there are fewer than 2^31 slots"
+    )]
     fn sort(&mut self, rows: &[u32]) -> Vec<i64> {
         self.keys.clear();
         self.keys.extend(rows.iter().zip(0_u64..).map(|(row, slot)| u64::from(*row) << 32 | slot));
-        self.keys.sort_unstable();
+        self.sort_keys(rows.iter().copied().max().unwrap_or(0));
         self.ranks.resize(rows.len(), 0);
         for (rank, key) in self.keys.iter().enumerate() {
             self.ranks[*key as u32 as usize] = rank as i32;
@@ -346,10 +374,76 @@ impl Sorter {
         self.keys.iter().map(|key| i64::from((key >> 32) as u32)).collect()
     }
 
+    /// Sorts by digits from the least; about half the time of `sort_unstable` for a usual batch.
+    fn sort_keys(&mut self, greatest_row: u32) {
+        const DIGIT_BITS: u32 = 11;
+        if self.keys.len() < 1 << DIGIT_BITS {
+            return self.keys.sort_unstable();
+        }
+        self.spare.resize(self.keys.len(), 0);
+        let digits = (u32::BITS - greatest_row.leading_zeros()).div_ceil(DIGIT_BITS);
+        for digit in 0..digits {
+            let shift = u32::BITS + digit * DIGIT_BITS;
+            let bucket = |key: u64| (key >> shift) as usize & ((1 << DIGIT_BITS) - 1);
+            let mut places = [0_usize; 1 << DIGIT_BITS];
+            self.keys.iter().for_each(|key| places[bucket(*key)] += 1);
+            let mut start = 0;
+            for place in &mut places {
+                start += std::mem::replace(place, start);
+            }
+            for key in &self.keys {
+                let place = &mut places[bucket(*key)];
+                self.spare[*place] = *key;
+                *place += 1;
+            }
+            std::mem::swap(&mut self.keys, &mut self.spare);
+        }
+    }
+
     /// Turns slots into places in rising order.
     fn rank(&self, slots: &mut [i32]) {
         for slot in slots {
             *slot = self.ranks[slot.unsigned_abs() as usize];
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_rows_are_sorted_and_renumbered() {
+        // Multiplying by an odd number gives distinct rows.
+        let rows: Vec<u32> = (0..10_000_u32).map(|step| step.wrapping_mul(2_654_435_761)).collect();
+        let mut sorter = Sorter::default();
+        for rows in [&rows[..], &rows[..3], &[], &rows[5000..]] {
+            let sorted = sorter.sort(rows);
+            let mut expected: Vec<i64> = rows.iter().copied().map(i64::from).collect();
+            expected.sort_unstable();
+            assert_eq!(sorted, expected);
+            let mut slots: Vec<i32> = (0..rows.len() as i32).collect();
+            sorter.rank(&mut slots);
+            assert!(slots.iter().zip(rows).all(|(place, row)| sorted[*place as usize] == i64::from(*row)));
+        }
+    }
+
+    #[test]
+    fn what_older_batches_left_does_no_harm() {
+        let spec = LookupSpec::new("g", [LookupFeature::new("id", 0, 10)]);
+        let mut planner = Planner::new(spec.clone(), 1000);
+        assert!(matches!(planner.slots, Slots::Direct(_)));
+        for ids in [vec![5, 6, 7, 5], vec![7, 5], vec![6], vec![9, 7, 6, 5, 4, 3]] {
+            let batch = Batch::new([("id", Column::from(ids))]).unwrap();
+            assert_eq!(planner.plan(&batch).unwrap(), plan(&batch, &spec).unwrap());
+        }
+    }
+
+    #[test]
+    fn maps_that_exceed_the_budget_are_hashed() {
+        let spec = |rows| LookupSpec::new("g", [LookupFeature::new("id", 0, rows)]);
+        let planners = Planners::new(vec![spec(1000), spec(1 << 31), spec(1000)], 2);
+        let kinds = planners.create().iter().map(|planner| planner.slots.direct_bytes()).collect::<Vec<_>>();
+        assert_eq!(kinds, [4000, 0, 4000]);
     }
 }

@@ -151,11 +151,13 @@ mod tests {
     fn a_stopped_pool_forgets_queued_jobs() {
         let stop = Stop::default();
         let pool = Pool::new(1, &stop).unwrap();
-        let (release, wait) = bounded::<()>(0);
-        let running = pool.submit_next(move || Ok(wait.recv().is_ok()));
+        // The first message says that the job runs, the second lets it end.
+        let (meet, met) = bounded::<()>(0);
+        let running = pool.submit_next(move || Ok(met.recv().and(met.recv()).is_ok()));
+        meet.send(()).unwrap();
         let queued: Vec<_> = (0..3).map(|_| pool.submit_later(|| Ok(()))).collect();
         stop.stop();
-        release.send(()).unwrap();
+        meet.send(()).unwrap();
         assert!(running.wait().unwrap());
         drop(pool);
         assert!(queued.into_iter().all(|pending| matches!(pending.wait(), Err(Error::ThreadLost))));

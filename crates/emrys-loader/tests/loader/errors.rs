@@ -11,6 +11,7 @@ use arrow::datatypes::{Float32Type, Int64Type};
 use crate::fixtures::{numbered_files, numbered_rows, write, write_columns};
 use emrys_loader::{Batch, Column, Error, Loader, LoaderConfig, Missing};
 use emrys_schema::{ColumnSchema, DType, Schema, Shape, Tag};
+use proptest::prelude::*;
 use tempfile::{TempDir, tempdir};
 
 /// The text of an error, the folder's name left out.
@@ -342,4 +343,30 @@ fn doubles_are_filled_like_singles() {
     let config = LoaderConfig::new(3).with_missing(Missing::Fill(0.5));
     let batch = Loader::open(folder.path(), config).unwrap().sample_batch().unwrap();
     assert_eq!(batch.f64("x").unwrap(), [0.5, 0.5, 2.0]);
+}
+
+proptest! {
+    // Panics of the parquet reader are caught, but still printed.
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn flipped_bytes_give_errors_and_never_stop_a_thread(
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 1_u8..), 1..8),
+    ) {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        write(&path, &numbered_rows(0..200), 100);
+        let mut bytes = fs::read(&path).unwrap();
+        for (place, flip) in flips {
+            let place = place.index(bytes.len());
+            bytes[place] ^= flip;
+        }
+        fs::write(&path, bytes).unwrap();
+        let Ok(loader) = Loader::open(&path, LoaderConfig::new(50).with_missing(Missing::KeepNan)) else {
+            return Ok(());
+        };
+        for batch in loader.epoch(0).unwrap() {
+            prop_assert!(!matches!(batch, Err(Error::ThreadLost)));
+        }
+    }
 }
