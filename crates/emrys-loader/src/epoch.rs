@@ -26,8 +26,8 @@ use crate::batch::Batch;
 use crate::column::Column;
 use crate::decode::Selection;
 use crate::files::{Files, Part};
-use crate::lookup::Planners;
 use crate::order::Order;
+use crate::planner::Planners;
 use crate::pool::{Pending, Pool, Stop, spawn};
 use crate::{Error, LoaderConfig, LoaderState, Result};
 

@@ -53,6 +53,7 @@ mod from_arrow;
 mod loader;
 mod lookup;
 mod order;
+mod planner;
 mod pool;
 mod state;
 

@@ -9,8 +9,9 @@ use crate::column::Column;
 use crate::decode::Selection;
 use crate::epoch::{Epoch, EpochPlan};
 use crate::files::{Files, Paths};
-use crate::lookup::{LookupSpec, Planners};
+use crate::lookup::LookupSpec;
 use crate::order::Order;
+use crate::planner::Planners;
 use crate::{Error, LoaderConfig, LoaderState, Result};
 
 /// Cuts parquet files into batches, shuffled anew each epoch.
