@@ -44,16 +44,25 @@ impl Batch {
     /// [`Error::ColumnLength`] if the columns differ in length, [`Error::Schema`] if two have the
     /// same name.
     pub fn new<N: Into<Arc<str>>>(columns: impl IntoIterator<Item = (N, Column)>) -> Result<Batch> {
-        let (names, columns): (Vec<Arc<str>>, Vec<_>) =
-            columns.into_iter().map(|(name, column)| (name.into(), column)).unzip();
+        let (names, columns): (Vec<Arc<str>>, Vec<_>) = columns
+            .into_iter()
+            .map(|(name, column)| (name.into(), column))
+            .unzip();
         let expected = columns.first().map_or(0, Column::num_rows);
         for (index, (name, column)) in names.iter().zip(&columns).enumerate() {
             let found = column.num_rows();
             if found != expected {
-                return Err(Error::ColumnLength { column: name.to_string(), expected, found });
+                return Err(Error::ColumnLength {
+                    column: name.to_string(),
+                    expected,
+                    found,
+                });
             }
             if names[..index].contains(name) {
-                return Err(emrys_schema::Error::DuplicateColumn { name: name.to_string() }.into());
+                return Err(emrys_schema::Error::DuplicateColumn {
+                    name: name.to_string(),
+                }
+                .into());
             }
         }
         Ok(Batch::from_parts(names.into(), columns))
@@ -66,23 +75,42 @@ impl Batch {
     /// # Errors
     /// [`Error::NotInData`] if the record batch lacks a column; the errors of types and values that
     /// [`Loader`](crate::Loader) gives.
-    pub fn from_record_batch(records: &RecordBatch, schema: &Schema, missing: Missing) -> Result<Batch> {
+    pub fn from_record_batch(
+        records: &RecordBatch,
+        schema: &Schema,
+        missing: Missing,
+    ) -> Result<Batch> {
         let columns = schema.iter().map(|column| {
             let name = column.name();
-            let array = records.column_by_name(name).ok_or_else(|| Error::NotInData {
-                column: name.to_owned(),
-                place: "the record batch".to_owned(),
-                available: records.schema().fields().iter().map(|field| field.name().clone()).collect(),
-            })?;
+            let array = records
+                .column_by_name(name)
+                .ok_or_else(|| Error::NotInData {
+                    column: name.to_owned(),
+                    place: "the record batch".to_owned(),
+                    available: records
+                        .schema()
+                        .fields()
+                        .iter()
+                        .map(|field| field.name().clone())
+                        .collect(),
+                })?;
             let shape = row_shape(column, array.data_type())?;
-            Ok((name, column_from_arrow(name, Arc::clone(array), shape, missing)?))
+            Ok((
+                name,
+                column_from_arrow(name, Arc::clone(array), shape, missing)?,
+            ))
         });
         Batch::new(columns.collect::<Result<Vec<_>>>()?)
     }
 
     /// The columns are known to have one length and distinct names.
     pub(crate) fn from_parts(names: Arc<[Arc<str>]>, columns: Vec<Column>) -> Batch {
-        Batch { num_rows: columns.first().map_or(0, Column::num_rows), names, columns, plans: Vec::new() }
+        Batch {
+            num_rows: columns.first().map_or(0, Column::num_rows),
+            names,
+            columns,
+            plans: Vec::new(),
+        }
     }
 
     pub(crate) fn set_plans(&mut self, plans: Vec<LookupPlan>) {
@@ -94,7 +122,10 @@ impl Batch {
     /// # Errors
     /// Those of [`plan`].
     pub fn with_lookups(mut self, specs: &[LookupSpec]) -> Result<Batch> {
-        self.plans = specs.iter().map(|spec| plan(&self, spec)).collect::<Result<_>>()?;
+        self.plans = specs
+            .iter()
+            .map(|spec| plan(&self, spec))
+            .collect::<Result<_>>()?;
         Ok(self)
     }
 
@@ -120,7 +151,9 @@ impl Batch {
 
     /// The column of that name.
     pub fn get(&self, name: &str) -> Option<&Column> {
-        self.columns().find(|(other, _)| *other == name).map(|(_, column)| column)
+        self.columns()
+            .find(|(other, _)| *other == name)
+            .map(|(_, column)| column)
     }
 
     /// The column of that name.
@@ -188,13 +221,24 @@ impl Batch {
     /// # Errors
     /// [`Error::NoPlan`] if the lookups of that group were not given.
     pub fn plan(&self, group: &str) -> Result<&LookupPlan> {
-        self.plans.iter().find(|plan| &*plan.group == group).ok_or_else(|| Error::NoPlan {
-            group: group.to_owned(),
-            available: self.plans.iter().map(|plan| plan.group.to_string()).collect(),
-        })
+        self.plans
+            .iter()
+            .find(|plan| &*plan.group == group)
+            .ok_or_else(|| Error::NoPlan {
+                group: group.to_owned(),
+                available: self
+                    .plans
+                    .iter()
+                    .map(|plan| plan.group.to_string())
+                    .collect(),
+            })
     }
 }
 
 fn wrong_type(name: &str, expected: DType, found: &Values) -> Error {
-    Error::WrongType { column: name.to_owned(), expected, found: found.dtype() }
+    Error::WrongType {
+        column: name.to_owned(),
+        expected,
+        found: found.dtype(),
+    }
 }

@@ -82,7 +82,9 @@ impl Values {
             (Values::F64(values), Values::F64(other)) => values.extend(other),
             (Values::I32(values), Values::I32(other)) => values.extend(other),
             (Values::I64(values), Values::I64(other)) => values.extend(other),
-            _ => unreachable!("the files of a data set have the same types; this is checked on opening"),
+            _ => unreachable!(
+                "the files of a data set have the same types; this is checked on opening"
+            ),
         }
     }
 }
@@ -129,9 +131,15 @@ impl Column {
     pub fn fixed(values: impl Into<Values>, width: usize) -> Result<Column> {
         let values = values.into();
         if width == 0 || !values.len().is_multiple_of(width) {
-            return Err(Error::Width { values: values.len(), width });
+            return Err(Error::Width {
+                values: values.len(),
+                width,
+            });
         }
-        Ok(Column { values, layout: Layout::Fixed(width) })
+        Ok(Column {
+            values,
+            layout: Layout::Fixed(width),
+        })
     }
 
     /// Rows of any number of values: those of row `i` are at `offsets[i]..offsets[i + 1]`.
@@ -144,9 +152,14 @@ impl Column {
             && offsets.is_sorted()
             && offsets.last().and_then(|last| usize::try_from(*last).ok()) == Some(values.len());
         if !whole {
-            return Err(Error::Offsets { values: values.len() });
+            return Err(Error::Offsets {
+                values: values.len(),
+            });
         }
-        Ok(Column { values, layout: Layout::Ragged(offsets) })
+        Ok(Column {
+            values,
+            layout: Layout::Ragged(offsets),
+        })
     }
 
     /// A ragged column from one list per row.
@@ -163,12 +176,18 @@ impl Column {
             values.extend(row);
             offsets.push(i32::try_from(values.len()).expect("fewer than 2^31 values"));
         }
-        Column { values: values.into(), layout: Layout::Ragged(offsets.into()) }
+        Column {
+            values: values.into(),
+            layout: Layout::Ragged(offsets.into()),
+        }
     }
 
     /// One value per row.
     pub(crate) fn scalar(values: Values) -> Column {
-        Column { values, layout: Layout::Scalar }
+        Column {
+            values,
+            layout: Layout::Scalar,
+        }
     }
 
     /// How many rows there are.
@@ -217,7 +236,11 @@ impl Column {
     }
 
     /// The values in single precision, as nearly as it can hold them.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "rounding is what is asked for")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "rounding is what is asked for"
+    )]
     pub fn to_f32(&self) -> Vec<f32> {
         match &self.values {
             Values::F32(values) => values.clone(),
@@ -239,40 +262,56 @@ impl Column {
     /// The given rows, in the given order.
     pub(crate) fn take(&self, rows: &[u32]) -> Column {
         let (values, layout) = match &self.layout {
-            Layout::Scalar => (with_values!(&self.values, v => take_scalars(v, rows).into()), Layout::Scalar),
+            Layout::Scalar => (
+                with_values!(&self.values, v => take_scalars(v, rows).into()),
+                Layout::Scalar,
+            ),
             Layout::Fixed(width) => {
                 let values = with_values!(&self.values, v => take_fixed(v, *width, rows).into());
                 (values, Layout::Fixed(*width))
             }
             Layout::Ragged(offsets) => {
                 let taken = take_offsets(offsets, rows);
-                let values = with_values!(&self.values, v => take_lists(v, offsets, rows, &taken).into());
+                let values =
+                    with_values!(&self.values, v => take_lists(v, offsets, rows, &taken).into());
                 (values, Layout::Ragged(taken.into()))
             }
         };
         Column { values, layout }
     }
 
-    /// The rows of all parts, one part after the other; the parts have the same type and layout.
-    pub(crate) fn concat(parts: Vec<Column>) -> Result<Option<Column>> {
-        let total: usize = parts.iter().map(|part| part.values.len()).sum();
-        let mut parts = parts.into_iter();
-        let Some(Column { mut values, mut layout }) = parts.next() else { return Ok(None) };
-        if parts.len() == 0 {
-            return Ok(Some(Column { values, layout }));
+    /// The rows of `others` behind those of this column; all have the same type and layout.
+    pub(crate) fn followed_by(self, others: Vec<Column>) -> Result<Column> {
+        if others.is_empty() {
+            return Ok(self);
         }
-        with_values!(&mut values, values => values.reserve_exact(total - values.len()));
+        let Column {
+            mut values,
+            mut layout,
+        } = self;
+        let more: usize = others.iter().map(|other| other.values.len()).sum();
+        with_values!(&mut values, values => values.reserve_exact(more));
         if let Layout::Ragged(offsets) = &mut layout {
+            let total = values.len() + more;
             i32::try_from(total).map_err(|_| Error::TooManyValues { values: total })?;
             let mut all = offsets.to_vec();
-            for part in parts.as_slice() {
+            for other in &others {
                 let start = *all.last().unwrap_or(&0);
-                all.extend(part.offsets().into_iter().flatten().skip(1).map(|offset| start + offset));
+                all.extend(
+                    other
+                        .offsets()
+                        .into_iter()
+                        .flatten()
+                        .skip(1)
+                        .map(|offset| start + offset),
+                );
             }
             *offsets = all.into();
         }
-        parts.for_each(|part| values.append(part.values));
-        Ok(Some(Column { values, layout }))
+        others
+            .into_iter()
+            .for_each(|other| values.append(other.values));
+        Ok(Column { values, layout })
     }
 }
 
@@ -291,7 +330,9 @@ fn take_fixed<T: Copy>(values: &[T], width: usize, rows: &[u32]) -> Vec<T> {
 /// The offsets of the lists of `rows`; they cannot overflow where those of all rows did not, since
 /// no row is taken twice.
 fn take_offsets(offsets: &[i32], rows: &[u32]) -> Vec<i32> {
-    let lengths = rows.iter().map(|row| offsets[*row as usize + 1] - offsets[*row as usize]);
+    let lengths = rows
+        .iter()
+        .map(|row| offsets[*row as usize + 1] - offsets[*row as usize]);
     let mut end = 0;
     std::iter::once(0)
         .chain(lengths.map(|length| {
@@ -301,11 +342,17 @@ fn take_offsets(offsets: &[i32], rows: &[u32]) -> Vec<i32> {
         .collect()
 }
 
-fn take_lists<T: Copy>(values: &[T], offsets: &[i32], rows: &[u32], taken_offsets: &[i32]) -> Vec<T> {
-    let mut taken = Vec::with_capacity(*taken_offsets.last().unwrap_or(&0) as usize);
+fn take_lists<T: Copy>(
+    values: &[T],
+    offsets: &[i32],
+    rows: &[u32],
+    taken_offsets: &[i32],
+) -> Vec<T> {
+    let place = |offset: i32| offset.unsigned_abs() as usize;
+    let mut taken = Vec::with_capacity(taken_offsets.last().map_or(0, |end| place(*end)));
     for row in rows {
         let row = *row as usize;
-        taken.extend_from_slice(&values[offsets[row] as usize..offsets[row + 1] as usize]);
+        taken.extend_from_slice(&values[place(offsets[row])..place(offsets[row + 1])]);
     }
     taken
 }
@@ -317,9 +364,14 @@ mod tests {
     #[test]
     fn rows_are_taken_in_the_order_asked_for() {
         let rows = [2, 0];
-        assert_eq!(Column::from(vec![1_i64, 2, 3]).take(&rows), Column::from(vec![3_i64, 1]));
         assert_eq!(
-            Column::fixed(vec![1.0_f32, 1.5, 2.0, 2.5, 3.0, 3.5], 2).unwrap().take(&rows),
+            Column::from(vec![1_i64, 2, 3]).take(&rows),
+            Column::from(vec![3_i64, 1])
+        );
+        assert_eq!(
+            Column::fixed(vec![1.0_f32, 1.5, 2.0, 2.5, 3.0, 3.5], 2)
+                .unwrap()
+                .take(&rows),
             Column::fixed(vec![3.0_f32, 3.5, 1.0, 1.5], 2).unwrap()
         );
         assert_eq!(
@@ -330,14 +382,17 @@ mod tests {
 
     #[test]
     fn parts_are_put_one_behind_the_other() {
-        let parts = vec![Column::lists([vec![1], vec![]]), Column::lists([vec![2, 3]]), Column::lists([vec![4]])];
+        let first = Column::lists([vec![1], vec![]]);
+        let others = vec![Column::lists([vec![2, 3]]), Column::lists([vec![4]])];
         assert_eq!(
-            Column::concat(parts).unwrap(),
-            Some(Column::lists([vec![1], vec![], vec![2, 3], vec![4]]))
+            first.followed_by(others).unwrap(),
+            Column::lists([vec![1], vec![], vec![2, 3], vec![4]])
         );
-        let parts = vec![Column::from(vec![1]), Column::from(vec![2, 3])];
-        assert_eq!(Column::concat(parts).unwrap(), Some(Column::from(vec![1, 2, 3])));
-        assert_eq!(Column::concat(vec![]).unwrap(), None);
+        let numbers = Column::from(vec![1])
+            .followed_by(vec![Column::from(vec![2, 3])])
+            .unwrap();
+        assert_eq!(numbers, Column::from(vec![1, 2, 3]));
+        assert_eq!(numbers.clone().followed_by(vec![]).unwrap(), numbers);
     }
 
     #[test]

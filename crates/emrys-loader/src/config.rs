@@ -188,12 +188,14 @@ impl LoaderConfig {
 
     /// How many threads decode, gather and plan.
     pub fn threads(&self) -> usize {
-        self.threads.unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get))
+        self.threads
+            .unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get))
     }
 
     /// How many row groups may be decoded ahead.
     pub fn parts_ahead(&self) -> usize {
-        self.parts_ahead.unwrap_or_else(|| self.threads().max(self.parts_per_chunk))
+        self.parts_ahead
+            .unwrap_or_else(|| self.threads().max(self.parts_per_chunk))
     }
 
     /// How many batches may wait.

@@ -49,13 +49,24 @@ pub struct Epoch {
 impl Epoch {
     pub(crate) fn start(plan: EpochPlan, state: LoaderState, remaining: usize) -> Result<Epoch> {
         let stop = Stop::default();
-        let mut epoch = Epoch { state, remaining, batches: None, coordinator: None, stop: stop.clone() };
+        let mut epoch = Epoch {
+            state,
+            remaining,
+            batches: None,
+            coordinator: None,
+            stop: stop.clone(),
+        };
         if remaining > 0 {
             let (sender, receiver) = bounded(plan.config.batches_ahead());
             let pool = Pool::new(plan.config.threads(), &stop)?;
             epoch.batches = Some(receiver);
             epoch.coordinator = Some(spawn("emrys-loader-epoch", move || {
-                let result = Coordinator { plan, pool, out: sender.clone() }.run();
+                let result = Coordinator {
+                    plan,
+                    pool,
+                    out: sender.clone(),
+                }
+                .run();
                 if let Err(error) = result {
                     // If the epoch was dropped, nobody wants to know.
                     let _ = sender.send(Pending::ready(Err(error)));
@@ -156,18 +167,32 @@ impl Coordinator {
         for chunk in &chunks {
             self.decode_ahead(&mut upcoming, &mut decoding);
             let order = self.order_of(chunk)?;
-            let mut columns: Vec<Vec<Column>> = self.plan.selection.names.iter().map(|_| Vec::new()).collect();
+            let mut columns: Vec<Vec<Column>> = self
+                .plan
+                .selection
+                .names
+                .iter()
+                .map(|_| Vec::new())
+                .collect();
             for _ in &chunk.parts {
-                let decoded: Pending<Vec<Column>> =
-                    decoding.pop_front().expect("the row groups of the chunk are being decoded");
-                columns.iter_mut().zip(decoded.wait()?).for_each(|(parts, part)| parts.push(part));
+                let decoded: Pending<Vec<Column>> = decoding
+                    .pop_front()
+                    .expect("the row groups of the chunk are being decoded");
+                columns
+                    .iter_mut()
+                    .zip(decoded.wait()?)
+                    .for_each(|(parts, part)| parts.push(part));
                 self.decode_ahead(&mut upcoming, &mut decoding);
             }
             let carried_rows = carried.first().map_or(0, Column::num_rows);
             let cuts = cuts(carried_rows, order.len(), batch_size);
             let last_is_whole = (carried_rows + order.len()).is_multiple_of(batch_size);
             let mut batches = self.gather(columns, &order, &cuts, carried)?;
-            carried = if last_is_whole { Vec::new() } else { batches.pop().unwrap_or_default() };
+            carried = if last_is_whole {
+                Vec::new()
+            } else {
+                batches.pop().unwrap_or_default()
+            };
             for columns in batches {
                 if !self.send(columns) {
                     return Ok(());
@@ -184,13 +209,27 @@ impl Coordinator {
     fn chunks(&self) -> Vec<Chunk> {
         let plan = &self.plan;
         let mut end = 0;
-        let chunks = plan.order.chunks(plan.files.parts.len()).into_iter().enumerate().map(|(index, parts)| {
-            let parts: Vec<Part> = parts.into_iter().map(|part| plan.files.parts[part]).collect();
-            let start = end;
-            end += parts.iter().map(|part| part.rows).sum::<usize>();
-            Chunk { index, parts, rows: start..end }
-        });
-        chunks.filter(|chunk| chunk.rows.end > plan.rows.start && chunk.rows.start < plan.rows.end).collect()
+        let chunks = plan
+            .order
+            .chunks(plan.files.parts.len())
+            .into_iter()
+            .enumerate()
+            .map(|(index, parts)| {
+                let parts: Vec<Part> = parts
+                    .into_iter()
+                    .map(|part| plan.files.parts[part])
+                    .collect();
+                let start = end;
+                end += parts.iter().map(|part| part.rows).sum::<usize>();
+                Chunk {
+                    index,
+                    parts,
+                    rows: start..end,
+                }
+            });
+        chunks
+            .filter(|chunk| chunk.rows.end > plan.rows.start && chunk.rows.start < plan.rows.end)
+            .collect()
     }
 
     fn decode_ahead(
@@ -200,8 +239,14 @@ impl Coordinator {
     ) {
         while decoding.len() < self.plan.config.parts_ahead() {
             let Some(part) = upcoming.next() else { return };
-            let (files, selection) = (Arc::clone(&self.plan.files), Arc::clone(&self.plan.selection));
-            decoding.push_back(self.pool.submit_later(move || selection.decode(&files, part)));
+            let (files, selection) = (
+                Arc::clone(&self.plan.files),
+                Arc::clone(&self.plan.selection),
+            );
+            decoding.push_back(
+                self.pool
+                    .submit_later(move || selection.decode(&files, part)),
+            );
         }
     }
 
@@ -230,12 +275,19 @@ impl Coordinator {
             .into_iter()
             .map(|parts| {
                 let (order, cuts, carried) = (Arc::clone(order), Arc::clone(cuts), carried.next());
-                self.pool.submit_next(move || gather_column(parts, &order, &cuts, carried))
+                self.pool
+                    .submit_next(move || gather_column(parts, &order, &cuts, carried))
             })
             .collect();
-        let mut batches: Vec<Vec<Column>> = cuts.iter().map(|_| Vec::with_capacity(jobs.len())).collect();
+        let mut batches: Vec<Vec<Column>> = cuts
+            .iter()
+            .map(|_| Vec::with_capacity(jobs.len()))
+            .collect();
         for job in jobs {
-            batches.iter_mut().zip(job.wait()?).for_each(|(batch, column)| batch.push(column));
+            batches
+                .iter_mut()
+                .zip(job.wait()?)
+                .for_each(|(batch, column)| batch.push(column));
         }
         Ok(batches)
     }
@@ -269,19 +321,24 @@ fn cuts(carried: usize, rows: usize, batch_size: usize) -> Arc<[Range<usize>]> {
     cuts.into()
 }
 
+/// One column of each batch, from the column's parts in the row groups of a chunk.
 fn gather_column(
     parts: Vec<Column>,
     order: &[u32],
     cuts: &[Range<usize>],
     mut carried: Option<Column>,
 ) -> Result<Vec<Column>> {
-    let Some(chunk) = Column::concat(parts)? else { return Ok(Vec::new()) };
+    let mut parts = parts.into_iter();
+    let Some(first) = parts.next() else {
+        return Ok(Vec::new());
+    };
+    let chunk = first.followed_by(parts.collect())?;
     cuts.iter()
         .map(|cut| {
             let taken = chunk.take(&order[cut.clone()]);
             match carried.take() {
                 None => Ok(taken),
-                Some(carried) => Ok(Column::concat(vec![carried, taken])?.expect("two parts make a column")),
+                Some(carried) => carried.followed_by(vec![taken]),
             }
         })
         .collect()

@@ -231,7 +231,9 @@ pub enum Error {
         position: usize,
     },
     /// An unsigned value is too large for a signed integer of 64 bits.
-    #[error("column `{column}` has {value}, which does not fit int64; run Categorify or HashBucket first")]
+    #[error(
+        "column `{column}` has {value}, which does not fit int64; run Categorify or HashBucket first"
+    )]
     IntegerOverflow {
         /// The column.
         column: String,
@@ -253,7 +255,9 @@ pub enum Error {
         found: usize,
     },
     /// A column holds more values than 32-bit offsets can address.
-    #[error("a list column has {values} values in one chunk, more than 2^31; lower parts_per_chunk or write smaller row groups")]
+    #[error(
+        "a list column has {values} values in one chunk, more than 2^31; lower parts_per_chunk or write smaller row groups"
+    )]
     TooManyValues {
         /// How many values there are.
         values: usize,
@@ -325,7 +329,9 @@ pub enum Error {
         found: DType,
     },
     /// The tables of a group have too many rows in all.
-    #[error("lookup group `{group}` has {rows} rows, more than 2^32; divide its tables into several groups")]
+    #[error(
+        "lookup group `{group}` has {rows} rows, more than 2^32; divide its tables into several groups"
+    )]
     GroupTooLarge {
         /// The group.
         group: String,
@@ -358,7 +364,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A thread of the loader stopped without an answer.
-    #[error("a thread of the loader stopped without an answer; this is a fault of Emrys, please report it")]
+    #[error(
+        "a thread of the loader stopped without an answer; this is a fault of Emrys, please report it"
+    )]
     ThreadLost,
 }
 
@@ -378,7 +386,12 @@ fn describe_candidates(name: &str, available: &[String], what: &str) -> String {
     let meant = closest_name(name, available.iter().map(String::as_str))
         .map(|closest| format!("; did you mean `{closest}`?"))
         .unwrap_or_default();
-    let shown = available.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let shown = available
+        .iter()
+        .take(10)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
     let more = match available.len().saturating_sub(10) {
         0 => String::new(),
         more => format!(" and {more} more"),
@@ -391,7 +404,11 @@ fn describe_type(data_type: Option<&DataType>) -> String {
 }
 
 fn describe_shape(shape: &Shape) -> String {
-    if shape.is_scalar() { "scalar".to_owned() } else { format!("a list {shape}") }
+    if shape.is_scalar() {
+        "scalar".to_owned()
+    } else {
+        format!("a list {shape}")
+    }
 }
 
 fn remedy(found: &DataType) -> &'static str {

@@ -86,7 +86,9 @@ impl Files {
             }
         }
         let Some(first) = paths.0.first() else {
-            return Err(Error::NoFiles { path: PathBuf::new() });
+            return Err(Error::NoFiles {
+                path: PathBuf::new(),
+            });
         };
         // Reading a footer is a wait for the disk; the first error is that of the first file.
         let files: Vec<Result<SourceFile>> = found.into_par_iter().map(SourceFile::open).collect();
@@ -101,7 +103,12 @@ impl Files {
         if rows == 0 {
             return Err(Error::NoRows { files: files.len() });
         }
-        Ok(Files { files, parts, rows, schema })
+        Ok(Files {
+            files,
+            parts,
+            rows,
+            schema,
+        })
     }
 
     /// The columns of the files.
@@ -123,8 +130,10 @@ impl SourceFile {
     }
 
     fn schema(&self) -> Result<Option<Schema>> {
-        Schema::embedded_in(self.footer.schema())
-            .map_err(|source| Error::BadSchema { path: self.path.clone(), source: source.into() })
+        Schema::embedded_in(self.footer.schema()).map_err(|source| Error::BadSchema {
+            path: self.path.clone(),
+            source: source.into(),
+        })
     }
 }
 
@@ -134,8 +143,12 @@ pub(crate) fn without_panic<T>(
 ) -> parquet::errors::Result<T> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
         let message = panic.downcast_ref::<String>().map(String::as_str);
-        let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
-        Err(ParquetError::General(format!("the parquet reader panicked: {message}")))
+        let message = message
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or_default();
+        Err(ParquetError::General(format!(
+            "the parquet reader panicked: {message}"
+        )))
     })
 }
 
@@ -149,11 +162,15 @@ fn find_files(path: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
         found.push(path.to_owned());
         return Ok(());
     }
-    let matches =
-        glob::glob(&pattern).map_err(|source| Error::BadGlob { pattern: pattern.to_string(), source })?;
+    let matches = glob::glob(&pattern).map_err(|source| Error::BadGlob {
+        pattern: pattern.to_string(),
+        source,
+    })?;
     for path in matches {
-        let path =
-            path.map_err(|error| Error::Read { path: error.path().to_owned(), source: error.into() })?;
+        let path = path.map_err(|error| Error::Read {
+            path: error.path().to_owned(),
+            source: error.into(),
+        })?;
         if path.is_dir() {
             walk(&path, found)?;
         } else {
@@ -165,7 +182,10 @@ fn find_files(path: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
 
 /// Adds the parquet files of a directory and of those below it.
 fn walk(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    let failed = |source| Error::Read { path: directory.to_owned(), source };
+    let failed = |source| Error::Read {
+        path: directory.to_owned(),
+        source,
+    };
     let mut paths = fs::read_dir(directory)
         .map_err(failed)?
         .map(|entry| entry.map(|entry| entry.path()))
@@ -173,13 +193,18 @@ fn walk(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
         .map_err(failed)?;
     paths.sort();
     for path in paths {
-        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(['_', '.']));
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(['_', '.']));
         if hidden {
             continue;
         }
         if path.is_dir() {
             walk(&path, found)?;
-        } else if path.extension().is_some_and(|extension| extension == "parquet") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "parquet")
+        {
             found.push(path);
         }
     }
@@ -188,12 +213,20 @@ fn walk(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
 
 /// All files have the same columns as the first, in any order.
 fn check_columns(files: &[SourceFile]) -> Result<()> {
-    let Some((first, others)) = files.split_first() else { return Ok(()) };
+    let Some((first, others)) = files.split_first() else {
+        return Ok(());
+    };
     let type_in = |file: &SourceFile, name: &str| {
-        file.footer.schema().field_with_name(name).ok().map(|field| field.data_type().clone())
+        file.footer
+            .schema()
+            .field_with_name(name)
+            .ok()
+            .map(|field| field.data_type().clone())
     };
     for other in others {
-        let names = [first, other].into_iter().flat_map(|file| file.footer.schema().fields());
+        let names = [first, other]
+            .into_iter()
+            .flat_map(|file| file.footer.schema().fields());
         for name in names.map(|field| field.name()) {
             let (first_type, second_type) = (type_in(first, name), type_in(other, name));
             if first_type != second_type {
@@ -214,13 +247,18 @@ fn parts(files: &[SourceFile]) -> Result<Vec<Part>> {
     let mut parts = Vec::new();
     for (file, source) in files.iter().enumerate() {
         for (row_group, metadata) in source.footer.metadata().row_groups().iter().enumerate() {
-            let rows = usize::try_from(metadata.num_rows()).map_err(|_| Error::CorruptRowGroup {
-                path: source.path.clone(),
-                row_group,
-                source: ParquetError::General(format!("{} rows", metadata.num_rows())),
-            })?;
+            let rows =
+                usize::try_from(metadata.num_rows()).map_err(|_| Error::CorruptRowGroup {
+                    path: source.path.clone(),
+                    row_group,
+                    source: ParquetError::General(format!("{} rows", metadata.num_rows())),
+                })?;
             if rows > 0 {
-                parts.push(Part { file, row_group, rows });
+                parts.push(Part {
+                    file,
+                    row_group,
+                    rows,
+                });
             }
         }
     }
@@ -231,7 +269,11 @@ fn parts(files: &[SourceFile]) -> Result<Vec<Part>> {
 /// other where the first is not there; else the columns' types are all that is known.
 fn find_schema(path: &Path, files: &[SourceFile]) -> Result<Schema> {
     let is_directory = path.is_dir();
-    let directory = if is_directory { Some(path) } else { files[0].path.parent() };
+    let directory = if is_directory {
+        Some(path)
+    } else {
+        files[0].path.parent()
+    };
     let mut found = None;
     if is_directory {
         found = schema_beside(directory)?;
@@ -249,16 +291,23 @@ fn find_schema(path: &Path, files: &[SourceFile]) -> Result<Schema> {
 }
 
 fn schema_beside(directory: Option<&Path>) -> Result<Option<Schema>> {
-    let Some(directory) = directory else { return Ok(None) };
+    let Some(directory) = directory else {
+        return Ok(None);
+    };
     match Schema::read(directory) {
         Ok(schema) => Ok(Some(schema)),
         Err(emrys_schema::Error::NoSchemaFile { .. }) => Ok(None),
-        Err(source) => Err(Error::BadSchema { path: directory.to_owned(), source: source.into() }),
+        Err(source) => Err(Error::BadSchema {
+            path: directory.to_owned(),
+            source: source.into(),
+        }),
     }
 }
 
 fn schema_in_footers(files: &[SourceFile]) -> Result<Option<Schema>> {
-    let Some((first, others)) = files.split_first() else { return Ok(None) };
+    let Some((first, others)) = files.split_first() else {
+        return Ok(None);
+    };
     let schema = first.schema()?;
     for other in others {
         let theirs = other.schema()?;

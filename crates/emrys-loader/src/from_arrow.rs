@@ -1,15 +1,15 @@
 //! Arrow arrays become the columns of a batch.
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, FixedSizeListArray, GenericListArray, OffsetSizeTrait,
-    PrimitiveArray, UInt64Array,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, FixedSizeListArray, GenericListArray,
+    OffsetSizeTrait, PrimitiveArray, UInt64Array,
 };
 use arrow::buffer::NullBuffer;
 use arrow::compute::take;
 use arrow::datatypes::{
-    DataType, Date32Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    DataType, Date32Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use emrys_schema::{ColumnSchema, DType};
 
@@ -31,21 +31,35 @@ pub(crate) fn row_shape(column: &ColumnSchema, data_type: &DataType) -> Result<R
     let item = list_item(data_type);
     let leaf = item.unwrap_or(data_type);
     let Some(is_float) = is_float(leaf) else {
-        return Err(Error::UnsupportedType { column: name(), found: found() });
+        return Err(Error::UnsupportedType {
+            column: name(),
+            found: found(),
+        });
     };
     // The schema decides between numbers and ids; the number of bits follows the data.
     let expected = column.dtype();
     if expected != DType::Unknown && expected.is_float() != is_float {
-        return Err(Error::TypeMismatch { column: name(), expected, found: found() });
+        return Err(Error::TypeMismatch {
+            column: name(),
+            expected,
+            found: found(),
+        });
     }
-    let fixed = column.shape().value_count().and_then(emrys_schema::Dim::length);
+    let fixed = column
+        .shape()
+        .value_count()
+        .and_then(emrys_schema::Dim::length);
     match (column.shape().dims(), item) {
         ([], None) => Ok(RowShape::Scalar),
         ([_], Some(_)) => Ok(fixed
             .and_then(|length| usize::try_from(length).ok())
             .filter(|length| *length > 0)
             .map_or(RowShape::Ragged, RowShape::Fixed)),
-        _ => Err(Error::ShapeMismatch { column: name(), expected: column.shape().clone(), found: found() }),
+        _ => Err(Error::ShapeMismatch {
+            column: name(),
+            expected: column.shape().clone(),
+            found: found(),
+        }),
     }
 }
 
@@ -83,15 +97,27 @@ pub(crate) fn column_from_arrow(
         DataType::List(_) => list_parts::<i32>(array)?,
         DataType::LargeList(_) => list_parts::<i64>(array)?,
         DataType::FixedSizeList(..) => fixed_list_parts(array)?,
-        found => return Err(Error::UnsupportedType { column: name.to_owned(), found: found.clone() }),
+        found => {
+            return Err(Error::UnsupportedType {
+                column: name.to_owned(),
+                found: found.clone(),
+            });
+        }
     };
     let values = values_from_arrow(name, items, missing)?;
-    let RowShape::Fixed(width) = shape else { return Column::ragged(values, offsets) };
-    let lengths = offsets.windows(2).map(|ends| (ends[1] - ends[0]).unsigned_abs() as usize);
+    let RowShape::Fixed(width) = shape else {
+        return Column::ragged(values, offsets);
+    };
+    let lengths = offsets
+        .windows(2)
+        .map(|ends| (ends[1] - ends[0]).unsigned_abs() as usize);
     match lengths.enumerate().find(|(_, length)| *length != width) {
-        Some((row, found)) => {
-            Err(Error::ListLength { column: name.to_owned(), row, expected: width, found })
-        }
+        Some((row, found)) => Err(Error::ListLength {
+            column: name.to_owned(),
+            row,
+            expected: width,
+            found,
+        }),
         None => Column::fixed(values, width),
     }
 }
@@ -100,11 +126,17 @@ pub(crate) fn column_from_arrow(
 fn list_parts<O: OffsetSizeTrait>(array: ArrayRef) -> Result<(ArrayRef, Vec<i32>)> {
     let lists = GenericListArray::<O>::from(into_data(array));
     let (_, offsets, items, nulls) = lists.into_parts();
-    let ranges = offsets.windows(2).map(|ends| (ends[0].as_usize(), ends[1].as_usize()));
+    let ranges = offsets
+        .windows(2)
+        .map(|ends| (ends[0].as_usize(), ends[1].as_usize()));
     match nulls.filter(|nulls| nulls.null_count() > 0) {
         None => {
             let (first, last) = (offsets[0].as_usize(), offsets[offsets.len() - 1].as_usize());
-            let items = if last - first == items.len() { items } else { items.slice(first, last - first) };
+            let items = if last - first == items.len() {
+                items
+            } else {
+                items.slice(first, last - first)
+            };
             Ok((items, offsets_of(ranges.map(|(start, end)| end - start))?))
         }
         Some(nulls) => without_null_lists(&items, ranges.zip(nulls.iter())),
@@ -153,12 +185,20 @@ fn values_from_arrow(name: &str, array: ArrayRef, missing: Missing) -> Result<Va
         return Err(Error::NullInteger {
             column: name.to_owned(),
             count: array.null_count(),
-            position: (0..array.len()).find(|index| array.is_null(*index)).unwrap_or(0),
+            position: (0..array.len())
+                .find(|index| array.is_null(*index))
+                .unwrap_or(0),
         });
     }
     let nulls = array.nulls().cloned();
     Ok(match array.data_type().clone() {
-        DataType::Boolean => array.as_boolean().values().iter().map(i32::from).collect::<Vec<_>>().into(),
+        DataType::Boolean => array
+            .as_boolean()
+            .values()
+            .iter()
+            .map(i32::from)
+            .collect::<Vec<_>>()
+            .into(),
         DataType::Int8 => widened::<Int8Type, i32>(&array).into(),
         DataType::Int16 => widened::<Int16Type, i32>(&array).into(),
         DataType::UInt8 => widened::<UInt8Type, i32>(&array).into(),
@@ -168,15 +208,24 @@ fn values_from_arrow(name: &str, array: ArrayRef, missing: Missing) -> Result<Va
         DataType::UInt32 => widened::<UInt32Type, i64>(&array).into(),
         DataType::Int64 => owned::<Int64Type>(array).into(),
         DataType::Timestamp(TimeUnit::Second, _) => owned::<TimestampSecondType>(array).into(),
-        DataType::Timestamp(TimeUnit::Millisecond, _) => owned::<TimestampMillisecondType>(array).into(),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => owned::<TimestampMicrosecondType>(array).into(),
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => owned::<TimestampNanosecondType>(array).into(),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            owned::<TimestampMillisecondType>(array).into()
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            owned::<TimestampMicrosecondType>(array).into()
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            owned::<TimestampNanosecondType>(array).into()
+        }
         DataType::UInt64 => array
             .as_primitive::<UInt64Type>()
             .values()
             .iter()
             .map(|&value| {
-                i64::try_from(value).map_err(|_| Error::IntegerOverflow { column: name.to_owned(), value })
+                i64::try_from(value).map_err(|_| Error::IntegerOverflow {
+                    column: name.to_owned(),
+                    value,
+                })
             })
             .collect::<Result<Vec<_>>>()?
             .into(),
@@ -196,7 +245,12 @@ fn values_from_arrow(name: &str, array: ArrayRef, missing: Missing) -> Result<Va
             }
             values.into()
         }
-        found => return Err(Error::UnsupportedType { column: name.to_owned(), found }),
+        found => {
+            return Err(Error::UnsupportedType {
+                column: name.to_owned(),
+                found,
+            });
+        }
     })
 }
 
@@ -213,14 +267,27 @@ fn owned<T: ArrowPrimitiveType>(array: ArrayRef) -> Vec<T::Native> {
 }
 
 fn widened<T: ArrowPrimitiveType, W: From<T::Native>>(array: &ArrayRef) -> Vec<W> {
-    array.as_primitive::<T>().values().iter().map(|value| W::from(*value)).collect()
+    array
+        .as_primitive::<T>()
+        .values()
+        .iter()
+        .map(|value| W::from(*value))
+        .collect()
 }
 
-fn singles(name: &str, mut values: Vec<f32>, nulls: Option<&NullBuffer>, missing: Missing) -> Result<Values> {
+fn singles(
+    name: &str,
+    mut values: Vec<f32>,
+    nulls: Option<&NullBuffer>,
+    missing: Missing,
+) -> Result<Values> {
     set_nulls(&mut values, nulls, f32::NAN);
     match missing {
         Missing::Refuse => refuse_nan(name, values.iter().map(|value| value.is_nan()))?,
-        #[expect(clippy::cast_possible_truncation, reason = "the column has single precision")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the column has single precision"
+        )]
         Missing::Fill(fill) => replace(&mut values, |value| value.is_nan(), fill as f32),
         Missing::KeepNan => (),
     }
@@ -229,7 +296,9 @@ fn singles(name: &str, mut values: Vec<f32>, nulls: Option<&NullBuffer>, missing
 
 /// Arrow leaves the values of nulls open.
 fn set_nulls<T: Copy>(values: &mut [T], nulls: Option<&NullBuffer>, nan: T) {
-    let Some(nulls) = nulls.filter(|nulls| nulls.null_count() > 0) else { return };
+    let Some(nulls) = nulls.filter(|nulls| nulls.null_count() > 0) else {
+        return;
+    };
     for (value, valid) in values.iter_mut().zip(nulls) {
         if !valid {
             *value = nan;
@@ -252,5 +321,9 @@ fn refuse_nan(name: &str, is_nan: impl Iterator<Item = bool> + Clone) -> Result<
         return Ok(());
     }
     let position = is_nan.take_while(|nan| !nan).count();
-    Err(Error::MissingFloat { column: name.to_owned(), count, position })
+    Err(Error::MissingFloat {
+        column: name.to_owned(),
+        count,
+        position,
+    })
 }

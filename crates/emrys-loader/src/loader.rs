@@ -63,14 +63,23 @@ impl Loader {
     ///
     /// # Errors
     /// As for [`open`](Loader::open).
-    pub fn open_with_schema(paths: impl Into<Paths>, schema: Schema, config: LoaderConfig) -> Result<Loader> {
+    pub fn open_with_schema(
+        paths: impl Into<Paths>,
+        schema: Schema,
+        config: LoaderConfig,
+    ) -> Result<Loader> {
         Loader::with_files(Files::open(&paths.into(), Some(schema))?, config)
     }
 
     fn with_files(files: Files, config: LoaderConfig) -> Result<Loader> {
         let selection = Selection::new(&files, &config)?;
         let planners = Planners::new(Vec::new(), config.threads());
-        let loader = Loader { files: files.into(), selection: selection.into(), planners: planners.into(), config };
+        let loader = Loader {
+            files: files.into(),
+            selection: selection.into(),
+            planners: planners.into(),
+            config,
+        };
         loader.check()?;
         Ok(loader)
     }
@@ -116,7 +125,10 @@ impl Loader {
             }
         }
         let planners = Planners::new(specs, self.config.threads());
-        Ok(Loader { planners: planners.into(), ..self.clone() })
+        Ok(Loader {
+            planners: planners.into(),
+            ..self.clone()
+        })
     }
 
     /// The columns that are loaded; the targets among them have the tag
@@ -143,7 +155,11 @@ impl Loader {
     /// The batches of an epoch.
     pub fn len_batches(&self) -> usize {
         let (rows, batch_size) = (self.num_rows(), self.config.batch_size());
-        if self.config.drop_last() { rows / batch_size } else { rows.div_ceil(batch_size) }
+        if self.config.drop_last() {
+            rows / batch_size
+        } else {
+            rows.div_ceil(batch_size)
+        }
     }
 
     /// Starts an epoch.
@@ -166,11 +182,23 @@ impl Loader {
     /// # Errors
     /// [`Error::StateMismatch`] if the state is of other data or settings, [`Error::Threads`].
     pub fn epoch_from(&self, state: &LoaderState) -> Result<Epoch> {
-        state.check(&LoaderState::new(state.epoch(), self.num_rows(), &self.config))?;
-        let (done, batches, batch_size) = (state.batches_done(), self.len_batches(), self.config.batch_size());
+        state.check(&LoaderState::new(
+            state.epoch(),
+            self.num_rows(),
+            &self.config,
+        ))?;
+        let (done, batches, batch_size) = (
+            state.batches_done(),
+            self.len_batches(),
+            self.config.batch_size(),
+        );
         if done > batches {
             let (saved, current) = (done as u64, batches as u64);
-            return Err(Error::StateMismatch { setting: "batches_done", saved, current });
+            return Err(Error::StateMismatch {
+                setting: "batches_done",
+                saved,
+                current,
+            });
         }
         let plan = EpochPlan {
             files: Arc::clone(&self.files),
@@ -189,19 +217,26 @@ impl Loader {
     /// Those of files, values and lookups.
     pub fn sample_batch(&self) -> Result<Batch> {
         let rows = u32::try_from(self.config.batch_size().min(self.num_rows())).unwrap_or(u32::MAX);
-        let mut columns: Vec<Vec<Column>> = self.selection.names.iter().map(|_| Vec::new()).collect();
-        let mut read = 0;
+        let mut columns: Vec<Column> = Vec::new();
         for part in &self.files.parts {
-            if read >= rows as usize {
+            let decoded = self.selection.decode(&self.files, *part)?;
+            columns = if columns.is_empty() {
+                decoded
+            } else {
+                let pairs = columns.into_iter().zip(decoded);
+                pairs
+                    .map(|(column, more)| column.followed_by(vec![more]))
+                    .collect::<Result<_>>()?
+            };
+            if columns
+                .first()
+                .is_some_and(|column| column.num_rows() >= rows as usize)
+            {
                 break;
             }
-            read += part.rows;
-            let decoded = self.selection.decode(&self.files, *part)?;
-            columns.iter_mut().zip(decoded).for_each(|(parts, column)| parts.push(column));
         }
         let order: Vec<u32> = (0..rows).collect();
-        let columns = columns.into_iter().filter_map(|parts| Column::concat(parts).transpose());
-        let columns = columns.map(|column| Ok(column?.take(&order))).collect::<Result<Vec<_>>>()?;
+        let columns = columns.iter().map(|column| column.take(&order)).collect();
         let mut batch = Batch::from_parts(Arc::clone(&self.selection.names), columns);
         batch.set_plans(self.planners.plan(&batch)?);
         Ok(batch)

@@ -27,7 +27,11 @@ pub struct LookupFeature {
 impl LookupFeature {
     /// A column whose ids, `0..rows`, are the rows from `row_offset` of its group's matrix.
     pub fn new(column: impl Into<String>, row_offset: u64, rows: u64) -> LookupFeature {
-        LookupFeature { column: column.into(), row_offset, rows }
+        LookupFeature {
+            column: column.into(),
+            row_offset,
+            rows,
+        }
     }
 }
 
@@ -45,13 +49,22 @@ pub struct LookupSpec {
 
 impl LookupSpec {
     /// A group of features.
-    pub fn new(group: impl Into<String>, features: impl IntoIterator<Item = LookupFeature>) -> LookupSpec {
-        LookupSpec { group: group.into(), features: features.into_iter().collect() }
+    pub fn new(
+        group: impl Into<String>,
+        features: impl IntoIterator<Item = LookupFeature>,
+    ) -> LookupSpec {
+        LookupSpec {
+            group: group.into(),
+            features: features.into_iter().collect(),
+        }
     }
 
     /// The rows of the stacked matrix.
     pub fn rows(&self) -> u64 {
-        let ends = self.features.iter().map(|feature| feature.row_offset.saturating_add(feature.rows));
+        let ends = self
+            .features
+            .iter()
+            .map(|feature| feature.row_offset.saturating_add(feature.rows));
         ends.max().unwrap_or(0)
     }
 
@@ -59,7 +72,10 @@ impl LookupSpec {
     pub(crate) fn check(&self) -> Result<()> {
         let rows = self.rows();
         if rows > 1 << 32 {
-            return Err(Error::GroupTooLarge { group: self.group.clone(), rows });
+            return Err(Error::GroupTooLarge {
+                group: self.group.clone(),
+                rows,
+            });
         }
         Ok(())
     }
@@ -82,11 +98,18 @@ impl LookupPlan {
     /// # Errors
     /// [`Error::NotInPlan`], which names the nearest column.
     pub fn feature(&self, column: &str) -> Result<&FeaturePositions> {
-        self.features.iter().find(|feature| &*feature.column == column).ok_or_else(|| Error::NotInPlan {
-            column: column.to_owned(),
-            group: self.group.to_string(),
-            available: self.features.iter().map(|feature| feature.column.to_string()).collect(),
-        })
+        self.features
+            .iter()
+            .find(|feature| &*feature.column == column)
+            .ok_or_else(|| Error::NotInPlan {
+                column: column.to_owned(),
+                group: self.group.to_string(),
+                available: self
+                    .features
+                    .iter()
+                    .map(|feature| feature.column.to_string())
+                    .collect(),
+            })
     }
 }
 

@@ -37,7 +37,10 @@ impl Order {
         if self.shuffle {
             order.shuffle(&mut self.generator(0));
         }
-        order.chunks(self.parts_per_chunk).map(<[usize]>::to_vec).collect()
+        order
+            .chunks(self.parts_per_chunk)
+            .map(<[usize]>::to_vec)
+            .collect()
     }
 
     /// The rows of a chunk of `rows` rows.

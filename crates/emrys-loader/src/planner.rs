@@ -21,7 +21,11 @@ const MARKS_BYTES: usize = 256 << 20;
 
 impl Planners {
     pub(crate) fn new(specs: Vec<LookupSpec>, threads: usize) -> Planners {
-        Planners { specs, bytes_per_thread: MARKS_BYTES / threads.max(1), idle: Mutex::default() }
+        Planners {
+            specs,
+            bytes_per_thread: MARKS_BYTES / threads.max(1),
+            idle: Mutex::default(),
+        }
     }
 
     pub(crate) fn specs(&self) -> &[LookupSpec] {
@@ -29,26 +33,40 @@ impl Planners {
     }
 
     pub(crate) fn plan(&self, batch: &Batch) -> Result<Vec<LookupPlan>> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         let mut rows = idle.unwrap_or_else(|| self.rows());
-        let plans = self.specs.iter().zip(&mut rows).map(|(spec, rows)| match rows {
-            Rows::Marked(marks) => plan(batch, spec, marks),
-            Rows::Sorted(sorted) => plan(batch, spec, sorted),
-        });
+        let plans = self
+            .specs
+            .iter()
+            .zip(&mut rows)
+            .map(|(spec, rows)| match rows {
+                Rows::Marked(marks) => plan(batch, spec, marks),
+                Rows::Sorted(sorted) => plan(batch, spec, sorted),
+            });
         let plans = plans.collect();
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(rows);
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(rows);
         plans
     }
 
     fn rows(&self) -> Vec<Rows> {
         let mut budget = self.bytes_per_thread;
-        let rows = self.specs.iter().map(|spec| match Marks::within(budget, spec.rows()) {
-            Some(marks) => {
-                budget -= marks.bytes();
-                Rows::Marked(marks)
-            }
-            None => Rows::Sorted(Sorted::default()),
-        });
+        let rows = self
+            .specs
+            .iter()
+            .map(|spec| match Marks::within(budget, spec.rows()) {
+                Some(marks) => {
+                    budget -= marks.bytes();
+                    Rows::Marked(marks)
+                }
+                None => Rows::Sorted(Sorted::default()),
+            });
         rows.collect()
     }
 }
@@ -140,7 +158,12 @@ impl RowSet for Marks {
     )]
     fn finish(&mut self) -> Vec<i64> {
         let mut rows = Vec::new();
-        for (index, touched) in self.touched.iter_mut().enumerate().filter(|(_, touched)| **touched != 0) {
+        for (index, touched) in self
+            .touched
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, touched)| **touched != 0)
+        {
             for word in set_bits(std::mem::take(touched)).map(|bit| index * 64 + bit) {
                 self.touched_words.push(word);
                 self.before[word] = rows.len() as u32;
@@ -150,7 +173,10 @@ impl RowSet for Marks {
         rows
     }
 
-    #[expect(clippy::cast_possible_wrap, reason = "there are fewer than 2^31 distinct rows")]
+    #[expect(
+        clippy::cast_possible_wrap,
+        reason = "there are fewer than 2^31 distinct rows"
+    )]
     fn place(&self, row: u32) -> i32 {
         let (word, bit) = split(row as usize);
         (self.before[word] + (self.bits[word] & (bit - 1)).count_ones()) as i32
@@ -193,7 +219,10 @@ impl RowSet for Sorted {
 }
 
 fn plan(batch: &Batch, spec: &LookupSpec, rows: &mut impl RowSet) -> Result<LookupPlan> {
-    let columns = spec.features.iter().map(|feature| batch.column(&feature.column));
+    let columns = spec
+        .features
+        .iter()
+        .map(|feature| batch.column(&feature.column));
     let columns: Vec<&Column> = columns.collect::<Result<_>>()?;
     let values = columns.iter().map(|column| column.values().len()).sum();
     i32::try_from(values).map_err(|_| Error::TooManyValues { values })?;
@@ -201,22 +230,31 @@ fn plan(batch: &Batch, spec: &LookupSpec, rows: &mut impl RowSet) -> Result<Look
     let inserted = features().try_for_each(|(feature, column)| match column.values() {
         Values::I32(ids) => insert(ids, feature, column.layout(), rows),
         Values::I64(ids) => insert(ids, feature, column.layout(), rows),
-        floats => Err(Error::IdsNotInteger { column: feature.column.clone(), found: floats.dtype() }),
+        floats => Err(Error::IdsNotInteger {
+            column: feature.column.clone(),
+            found: floats.dtype(),
+        }),
     });
     let unique = rows.finish();
     // Nothing is looked for if an id was refused, but the rows are to be cleared all the same.
-    let found = features().take_while(|_| inserted.is_ok()).map(|(feature, column)| FeaturePositions {
-        column: feature.column.as_str().into(),
-        positions: match column.values() {
-            Values::I32(ids) => places(ids, feature, rows),
-            Values::I64(ids) => places(ids, feature, rows),
-            Values::F32(_) | Values::F64(_) => Vec::new(),
-        },
-        layout: column.layout().clone(),
-    });
+    let found = features()
+        .take_while(|_| inserted.is_ok())
+        .map(|(feature, column)| FeaturePositions {
+            column: feature.column.as_str().into(),
+            positions: match column.values() {
+                Values::I32(ids) => places(ids, feature, rows),
+                Values::I64(ids) => places(ids, feature, rows),
+                Values::F32(_) | Values::F64(_) => Vec::new(),
+            },
+            layout: column.layout().clone(),
+        });
     let features = found.collect();
     rows.clear();
-    inserted.map(|()| LookupPlan { group: spec.group.as_str().into(), unique, features })
+    inserted.map(|()| LookupPlan {
+        group: spec.group.as_str().into(),
+        unique,
+        features,
+    })
 }
 
 /// Inserts the rows of the ids.
@@ -232,7 +270,12 @@ fn insert<T: Copy + Into<i64>>(
             rows.insert(row_of(id, feature));
         } else {
             let row = row_of_value(layout, index);
-            return Err(Error::IdOutOfTable { column: feature.column.clone(), row, id, rows: feature.rows });
+            return Err(Error::IdOutOfTable {
+                column: feature.column.clone(),
+                row,
+                id,
+                rows: feature.rows,
+            });
         }
     }
     Ok(())
@@ -240,7 +283,9 @@ fn insert<T: Copy + Into<i64>>(
 
 /// The places of the ids' rows.
 fn places<T: Copy + Into<i64>>(ids: &[T], feature: &LookupFeature, rows: &impl RowSet) -> Vec<i32> {
-    ids.iter().map(|id| rows.place(row_of((*id).into(), feature))).collect()
+    ids.iter()
+        .map(|id| rows.place(row_of((*id).into(), feature)))
+        .collect()
 }
 
 /// The row of an id that is in its table.
@@ -271,14 +316,22 @@ mod tests {
     #[test]
     fn marked_rows_are_found_in_rising_order() {
         let mut marks = Marks::within(1 << 20, 1_000_000).unwrap();
-        for rows in [vec![999_999, 0, 63, 64, 63, 4096, 262_144], vec![5], vec![], vec![64, 0, 127]] {
+        for rows in [
+            vec![999_999, 0, 63, 64, 63, 4096, 262_144],
+            vec![5],
+            vec![],
+            vec![64, 0, 127],
+        ] {
             rows.iter().for_each(|row| marks.insert(*row));
             let unique = marks.finish();
             let mut expected: Vec<i64> = rows.iter().copied().map(i64::from).collect();
             expected.sort_unstable();
             expected.dedup();
             assert_eq!(unique, expected);
-            assert!(rows.iter().all(|row| unique[marks.place(*row) as usize] == i64::from(*row)));
+            assert!(
+                rows.iter()
+                    .all(|row| unique[marks.place(*row) as usize] == i64::from(*row))
+            );
             marks.clear();
         }
     }
@@ -288,18 +341,34 @@ mod tests {
         let spec = |rows| LookupSpec::new("g", [LookupFeature::new("id", 0, rows)]);
         let planners = Planners::new(vec![spec(1000), spec(1 << 32), spec(1000)], 2);
         let rows = planners.rows();
-        assert!(matches!(rows[..], [Rows::Marked(_), Rows::Sorted(_), Rows::Marked(_)]));
+        assert!(matches!(
+            rows[..],
+            [Rows::Marked(_), Rows::Sorted(_), Rows::Marked(_)]
+        ));
         let batch = Batch::new([("id", Column::from(vec![7, 999, 7, 0]))]).unwrap();
         let plans = planners.plan(&batch).unwrap();
         assert!(plans[0] == plans[1] && plans[1] == plans[2]);
-        assert_eq!((&plans[0].unique[..], &plans[0].features[0].positions[..]), (&[0, 7, 999][..], &[1, 2, 1, 0][..]));
+        assert_eq!(
+            (&plans[0].unique[..], &plans[0].features[0].positions[..]),
+            (&[0, 7, 999][..], &[1, 2, 1, 0][..])
+        );
     }
 
     #[test]
     fn a_refused_batch_leaves_nothing_behind() {
-        let planners = Planners::new(vec![LookupSpec::new("g", [LookupFeature::new("id", 0, 100)])], 1);
+        let planners = Planners::new(
+            vec![LookupSpec::new("g", [LookupFeature::new("id", 0, 100)])],
+            1,
+        );
         let plan = |ids: Vec<i32>| planners.plan(&Batch::new([("id", Column::from(ids))]).unwrap());
-        assert!(matches!(plan(vec![3, 100]), Err(Error::IdOutOfTable { id: 100, row: 1, .. })));
+        assert!(matches!(
+            plan(vec![3, 100]),
+            Err(Error::IdOutOfTable {
+                id: 100,
+                row: 1,
+                ..
+            })
+        ));
         assert_eq!(plan(vec![5]).unwrap()[0].unique, [5]);
     }
 }

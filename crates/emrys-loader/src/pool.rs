@@ -64,9 +64,13 @@ impl Pool {
     pub(crate) fn new(threads: usize, stop: &Stop) -> Result<Pool> {
         let (next, next_jobs) = unbounded::<Job>();
         let (later, later_jobs) = unbounded::<Job>();
-        let mut pool = Pool { queues: Some(Queues { next, later }), threads: Vec::new() };
+        let mut pool = Pool {
+            queues: Some(Queues { next, later }),
+            threads: Vec::new(),
+        };
         for _ in 0..threads {
-            let (next_jobs, later_jobs, stop) = (next_jobs.clone(), later_jobs.clone(), stop.clone());
+            let (next_jobs, later_jobs, stop) =
+                (next_jobs.clone(), later_jobs.clone(), stop.clone());
             let thread = spawn("emrys-loader", move || {
                 // A queue is closed when the pool is dropped. The next batches are all done then, because
                 // a closed queue still gives what is in it; what was prepared for later has no use.
@@ -132,7 +136,10 @@ fn job<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> 
 
 /// Starts a named thread.
 pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|source| Error::Threads { source })
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map_err(|source| Error::Threads { source })
 }
 
 #[cfg(test)]
@@ -142,7 +149,8 @@ mod tests {
     #[test]
     fn a_panic_becomes_an_error_of_its_job_alone() {
         let pool = Pool::new(2, &Stop::default()).unwrap();
-        let lost = pool.submit_next(|| -> Result<()> { std::panic::resume_unwind(Box::new("lost")) });
+        let lost =
+            pool.submit_next(|| -> Result<()> { std::panic::resume_unwind(Box::new("lost")) });
         assert!(matches!(lost.wait(), Err(Error::ThreadLost)));
         assert_eq!(pool.submit_next(|| Ok(7)).wait().unwrap(), 7);
     }
@@ -160,6 +168,10 @@ mod tests {
         meet.send(()).unwrap();
         assert!(running.wait().unwrap());
         drop(pool);
-        assert!(queued.into_iter().all(|pending| matches!(pending.wait(), Err(Error::ThreadLost))));
+        assert!(
+            queued
+                .into_iter()
+                .all(|pending| matches!(pending.wait(), Err(Error::ThreadLost)))
+        );
     }
 }

@@ -60,7 +60,11 @@ impl LoaderState {
         };
         for ((setting, saved), (_, current)) in settings(self).into_iter().zip(settings(current)) {
             if saved != current {
-                return Err(Error::StateMismatch { setting, saved, current });
+                return Err(Error::StateMismatch {
+                    setting,
+                    saved,
+                    current,
+                });
             }
         }
         Ok(())

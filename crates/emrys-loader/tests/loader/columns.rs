@@ -3,15 +3,15 @@
 use std::fs;
 use std::sync::Arc;
 
+use crate::fixtures::{numbered_files, numbered_rows, write, write_columns};
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Date32Array, FixedSizeListArray, Float16Array, Float64Array, Int8Array, Int16Array,
-    Int32Array, Int64Array, LargeListArray, ListArray, RecordBatch, StringArray, TimestampMillisecondArray,
-    UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+    Array, ArrayRef, BooleanArray, Date32Array, FixedSizeListArray, Float16Array, Float64Array,
+    Int8Array, Int16Array, Int32Array, Int64Array, LargeListArray, ListArray, RecordBatch,
+    StringArray, TimestampMillisecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int64Type};
-use crate::fixtures::{numbered_files, numbered_rows, write, write_columns};
 use emrys_loader::{Batch, Column, Loader, LoaderConfig, Missing, Values};
 use emrys_schema::{ColumnSchema, DType, Domain, Schema, Shape, Tag};
 use tempfile::tempdir;
@@ -38,14 +38,20 @@ fn narrow_types_widen_and_wide_types_stay() {
         ("f16", halves),
         ("f64", Arc::new(Float64Array::from(vec![0.25, 0.5]))),
         ("date", Arc::new(Date32Array::from(vec![1, 2]))),
-        ("time", Arc::new(TimestampMillisecondArray::from(vec![1, 2]))),
+        (
+            "time",
+            Arc::new(TimestampMillisecondArray::from(vec![1, 2])),
+        ),
     ];
     let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
     let path = folder.path().join("a.parquet");
     write_columns(&path, columns.clone());
     let loader = Loader::open(&path, LoaderConfig::new(2).with_columns(names)).unwrap();
     let batch = loader.sample_batch().unwrap();
-    let found: Vec<Values> = batch.columns().map(|(_, column)| column.values().clone()).collect();
+    let found: Vec<Values> = batch
+        .columns()
+        .map(|(_, column)| column.values().clone())
+        .collect();
     let expected: [Values; 13] = [
         vec![1, 0].into(),
         vec![-1, 2].into(),
@@ -73,22 +79,36 @@ fn lists_are_ragged_or_fixed_as_the_schema_says() {
     let arrays: [ArrayRef; 3] = [
         Arc::new(lists(rows.clone())),
         Arc::new(LargeListArray::from_iter_primitive::<Int64Type, _, _>(rows)),
-        Arc::new(FixedSizeListArray::new(item, 2, Arc::new(Int64Array::from(vec![1, 2, 3, 4])), None)),
+        Arc::new(FixedSizeListArray::new(
+            item,
+            2,
+            Arc::new(Int64Array::from(vec![1, 2, 3, 4])),
+            None,
+        )),
     ];
     for array in arrays {
         let records = RecordBatch::try_from_iter([("x", array)]).unwrap();
         let read = |column: &ColumnSchema| {
             let schema = Schema::new([column.clone()]).unwrap();
-            Batch::from_record_batch(&records, &schema, Missing::Refuse).unwrap().column("x").unwrap().clone()
+            Batch::from_record_batch(&records, &schema, Missing::Refuse)
+                .unwrap()
+                .column("x")
+                .unwrap()
+                .clone()
         };
         assert_eq!(read(&ragged), Column::lists([vec![1_i64, 2], vec![3, 4]]));
-        assert_eq!(read(&fixed), Column::fixed(vec![1_i64, 2, 3, 4], 2).unwrap());
+        assert_eq!(
+            read(&fixed),
+            Column::fixed(vec![1_i64, 2, 3, 4], 2).unwrap()
+        );
     }
 }
 
 #[test]
 fn a_null_list_is_empty_even_if_it_covers_items() {
-    let schema = Schema::new([ColumnSchema::new("x", DType::Int64).with_shape(Shape::ragged(0, None))]).unwrap();
+    let schema =
+        Schema::new([ColumnSchema::new("x", DType::Int64).with_shape(Shape::ragged(0, None))])
+            .unwrap();
     let item = Arc::new(Field::new_list_field(DataType::Int64, true));
     let covering = ListArray::new(
         Arc::clone(&item),
@@ -105,7 +125,10 @@ fn a_null_list_is_empty_even_if_it_covers_items() {
     for array in [Arc::new(covering) as ArrayRef, Arc::new(fixed)] {
         let records = RecordBatch::try_from_iter([("x", array)]).unwrap();
         let batch = Batch::from_record_batch(&records, &schema, Missing::Refuse).unwrap();
-        assert_eq!(batch.column("x").unwrap(), &Column::lists([vec![1_i64], vec![], vec![2]]));
+        assert_eq!(
+            batch.column("x").unwrap(),
+            &Column::lists([vec![1_i64], vec![], vec![2]])
+        );
     }
 }
 
@@ -115,7 +138,8 @@ fn slices_of_record_batches_keep_their_rows() {
     let schema = Schema::from_arrow(&records.schema()).unwrap();
     let batch = Batch::from_record_batch(&records, &schema, Missing::Refuse).unwrap();
     assert_eq!(batch.i64("row").unwrap(), (5..14).collect::<Vec<_>>());
-    let expected = (5..14).map(|row: i64| (0..row % 4).map(|item| 10 * row + item).collect::<Vec<_>>());
+    let expected =
+        (5..14).map(|row: i64| (0..row % 4).map(|item| 10 * row + item).collect::<Vec<_>>());
     assert_eq!(batch.column("items").unwrap(), &Column::lists(expected));
 }
 
@@ -143,8 +167,12 @@ fn schemas_are_found_in_the_folder_and_in_footers() {
         let column = ColumnSchema::new("x", DType::Int32).with_tags([Tag::Categorical]);
         Schema::new([column.with_domain(Domain::int(0, 9).named(name))]).unwrap()
     };
-    let records = RecordBatch::try_from_iter([("x", Arc::new(Int32Array::from(vec![1])) as ArrayRef)]).unwrap();
-    let embedded = described("footer").embed_in(records.schema().as_ref().clone()).unwrap();
+    let records =
+        RecordBatch::try_from_iter([("x", Arc::new(Int32Array::from(vec![1])) as ArrayRef)])
+            .unwrap();
+    let embedded = described("footer")
+        .embed_in(records.schema().as_ref().clone())
+        .unwrap();
     let path = folder.path().join("a.parquet");
     write(&path, &records.with_schema(Arc::new(embedded)).unwrap(), 1);
     let domain = |path: &std::path::Path| {
@@ -170,20 +198,39 @@ fn files_are_found_by_folder_glob_and_list() {
     for hidden in ["_part.parquet", ".part.parquet", "notes.txt"] {
         fs::write(folder.path().join(hidden), "not parquet").unwrap();
     }
-    let rows = |paths: Vec<std::path::PathBuf>| Loader::open(paths, LoaderConfig::new(1)).unwrap().num_rows();
+    let rows = |paths: Vec<std::path::PathBuf>| {
+        Loader::open(paths, LoaderConfig::new(1))
+            .unwrap()
+            .num_rows()
+    };
     let at = |name: &str| folder.path().join(name);
     assert_eq!(rows(vec![at("")]), 15);
     assert_eq!(rows(vec![at("part_00[12].parquet")]), 6);
     assert_eq!(rows(vec![at("day=*")]), 8);
-    assert_eq!(rows(vec![at("part_002.parquet"), at("part_000.parquet")]), 5);
+    assert_eq!(
+        rows(vec![at("part_002.parquet"), at("part_000.parquet")]),
+        5
+    );
 }
 
 #[test]
 fn files_may_have_their_columns_in_different_orders() {
     let folder = tempdir().unwrap();
     let column = |value| Arc::new(Int32Array::from(vec![value])) as ArrayRef;
-    write_columns(&folder.path().join("a.parquet"), vec![("x", column(1)), ("y", column(2))]);
-    write_columns(&folder.path().join("b.parquet"), vec![("y", column(4)), ("x", column(3))]);
-    let batch = Loader::open(folder.path(), LoaderConfig::new(2)).unwrap().sample_batch().unwrap();
-    assert_eq!((batch.i32("x").unwrap(), batch.i32("y").unwrap()), (&[1, 3][..], &[2, 4][..]));
+    write_columns(
+        &folder.path().join("a.parquet"),
+        vec![("x", column(1)), ("y", column(2))],
+    );
+    write_columns(
+        &folder.path().join("b.parquet"),
+        vec![("y", column(4)), ("x", column(3))],
+    );
+    let batch = Loader::open(folder.path(), LoaderConfig::new(2))
+        .unwrap()
+        .sample_batch()
+        .unwrap();
+    assert_eq!(
+        (batch.i32("x").unwrap(), batch.i32("y").unwrap()),
+        (&[1, 3][..], &[2, 4][..])
+    );
 }

@@ -19,7 +19,10 @@ fn assert_aligned(batch: &Batch) {
         assert_eq!(batch.i32("id").unwrap()[index], (row % 7) as i32);
         assert_eq!(batch.f32("half").unwrap()[index], *row as f32 / 2.0);
         let expected: Vec<i64> = (0..row % 4).map(|item| 10 * row + item).collect();
-        assert_eq!(values[offsets[index] as usize..offsets[index + 1] as usize], expected);
+        assert_eq!(
+            values[offsets[index] as usize..offsets[index + 1] as usize],
+            expected
+        );
     }
 }
 
@@ -28,7 +31,10 @@ fn batches_are_full_but_the_last() {
     let folder = tempdir().unwrap();
     for shuffle in [false, true] {
         let loader = small(folder.path(), LoaderConfig::new(3).with_shuffle(shuffle));
-        let sizes: Vec<_> = batches(loader.epoch(0).unwrap()).iter().map(Batch::num_rows).collect();
+        let sizes: Vec<_> = batches(loader.epoch(0).unwrap())
+            .iter()
+            .map(Batch::num_rows)
+            .collect();
         assert_eq!(sizes, [3, 3, 3, 3, 3, 3, 2]);
         assert_eq!(loader.len_batches(), 7);
     }
@@ -46,7 +52,11 @@ fn drop_last_leaves_the_incomplete_batch_out() {
 #[test]
 fn a_batch_larger_than_the_data_holds_all_rows() {
     let folder = tempdir().unwrap();
-    let given = batches(small(folder.path(), LoaderConfig::new(30)).epoch(0).unwrap());
+    let given = batches(
+        small(folder.path(), LoaderConfig::new(30))
+            .epoch(0)
+            .unwrap(),
+    );
     assert_eq!(given.iter().map(Batch::num_rows).collect::<Vec<_>>(), [20]);
 }
 
@@ -54,14 +64,20 @@ fn a_batch_larger_than_the_data_holds_all_rows() {
 fn without_shuffle_rows_come_in_the_order_of_the_files() {
     let folder = tempdir().unwrap();
     let loader = small(folder.path(), LoaderConfig::new(3));
-    assert_eq!(row_numbers(&batches(loader.epoch(0).unwrap())), (0..20).collect::<Vec<_>>());
+    assert_eq!(
+        row_numbers(&batches(loader.epoch(0).unwrap())),
+        (0..20).collect::<Vec<_>>()
+    );
 }
 
 #[test]
 fn epochs_and_seeds_differ_and_repeat() {
     let folder = tempdir().unwrap();
     let order = |seed, epoch| {
-        let loader = small(folder.path(), LoaderConfig::new(3).with_shuffle(true).with_seed(seed));
+        let loader = small(
+            folder.path(),
+            LoaderConfig::new(3).with_shuffle(true).with_seed(seed),
+        );
         row_numbers(&batches(loader.epoch(epoch).unwrap()))
     };
     assert_eq!(order(1, 0), order(1, 0));
@@ -72,11 +88,16 @@ fn epochs_and_seeds_differ_and_repeat() {
 #[test]
 fn the_order_stays_the_same_from_release_to_release() {
     let folder = tempdir().unwrap();
-    let loader = small(folder.path(), LoaderConfig::new(20).with_shuffle(true).with_seed(42));
+    let loader = small(
+        folder.path(),
+        LoaderConfig::new(20).with_shuffle(true).with_seed(42),
+    );
     // Saved states are resumed by later releases, so a change here breaks them.
     assert_eq!(
         row_numbers(&batches(loader.epoch(1).unwrap())),
-        [7, 5, 6, 4, 8, 9, 11, 10, 14, 18, 19, 13, 17, 15, 16, 12, 0, 3, 1, 2]
+        [
+            7, 5, 6, 4, 8, 9, 11, 10, 14, 18, 19, 13, 17, 15, 16, 12, 0, 3, 1, 2
+        ]
     );
 }
 
@@ -84,10 +105,17 @@ fn the_order_stays_the_same_from_release_to_release() {
 fn the_order_of_row_groups_changes_from_epoch_to_epoch() {
     let folder = tempdir().unwrap();
     let folder = numbered_files(folder.path(), &[vec![1; 20]]);
-    let loader =
-        Loader::open(folder, LoaderConfig::new(5).with_shuffle(true).with_parts_per_chunk(1)).unwrap();
+    let loader = Loader::open(
+        folder,
+        LoaderConfig::new(5)
+            .with_shuffle(true)
+            .with_parts_per_chunk(1),
+    )
+    .unwrap();
     // A chunk has one row, so only the order of the row groups is random here.
-    let orders: Vec<_> = (0..3).map(|epoch| row_numbers(&batches(loader.epoch(epoch).unwrap()))).collect();
+    let orders: Vec<_> = (0..3)
+        .map(|epoch| row_numbers(&batches(loader.epoch(epoch).unwrap())))
+        .collect();
     assert!(orders[0] != orders[1] && orders[1] != orders[2] && orders[0] != orders[2]);
 }
 
@@ -95,7 +123,10 @@ fn the_order_of_row_groups_changes_from_epoch_to_epoch() {
 fn the_order_does_not_depend_on_the_batch_size() {
     let folder = tempdir().unwrap();
     let order = |batch_size| {
-        let loader = small(folder.path(), LoaderConfig::new(batch_size).with_shuffle(true));
+        let loader = small(
+            folder.path(),
+            LoaderConfig::new(batch_size).with_shuffle(true),
+        );
         row_numbers(&batches(loader.epoch(3).unwrap()))
     };
     assert_eq!(order(3), order(20));
@@ -106,8 +137,13 @@ fn the_batches_do_not_depend_on_threads_and_lookahead() {
     let folder = tempdir().unwrap();
     let folder = numbered_files(folder.path(), &[vec![5, 1, 9], vec![2, 7], vec![11, 3]]);
     let given = |threads, parts_ahead, batches_ahead| {
-        let config = LoaderConfig::new(4).with_shuffle(true).with_parts_per_chunk(3).with_threads(threads);
-        let config = config.with_parts_ahead(parts_ahead).with_batches_ahead(batches_ahead);
+        let config = LoaderConfig::new(4)
+            .with_shuffle(true)
+            .with_parts_per_chunk(3)
+            .with_threads(threads);
+        let config = config
+            .with_parts_ahead(parts_ahead)
+            .with_batches_ahead(batches_ahead);
         batches(Loader::open(&folder, config).unwrap().epoch(0).unwrap())
     };
     let expected = given(1, 1, 1);
@@ -118,7 +154,10 @@ fn the_batches_do_not_depend_on_threads_and_lookahead() {
 #[test]
 fn drop_last_drops_other_rows_in_each_epoch() {
     let folder = tempdir().unwrap();
-    let loader = small(folder.path(), LoaderConfig::new(3).with_shuffle(true).with_drop_last(true));
+    let loader = small(
+        folder.path(),
+        LoaderConfig::new(3).with_shuffle(true).with_drop_last(true),
+    );
     let dropped: Vec<Vec<i64>> = (0..8)
         .map(|epoch| {
             let given = row_numbers(&batches(loader.epoch(epoch).unwrap()));
@@ -126,17 +165,26 @@ fn drop_last_drops_other_rows_in_each_epoch() {
         })
         .collect();
     assert!(dropped.iter().all(|rows| rows.len() == 2));
-    assert!(dropped.iter().any(|rows| *rows != dropped[0]), "{dropped:?}");
+    assert!(
+        dropped.iter().any(|rows| *rows != dropped[0]),
+        "{dropped:?}"
+    );
 }
 
 #[test]
 fn a_resumed_epoch_gives_the_batches_that_were_left() {
     let folder = tempdir().unwrap();
-    let loader = small(folder.path(), LoaderConfig::new(3).with_shuffle(true).with_seed(7));
+    let loader = small(
+        folder.path(),
+        LoaderConfig::new(3).with_shuffle(true).with_seed(7),
+    );
     let whole = batches(loader.epoch(2).unwrap());
     for done in 0..=whole.len() {
         let mut epoch = loader.epoch(2).unwrap();
-        epoch.by_ref().take(done).for_each(|batch| drop(batch.unwrap()));
+        epoch
+            .by_ref()
+            .take(done)
+            .for_each(|batch| drop(batch.unwrap()));
         let saved = serde_json::to_string(&epoch.state()).unwrap();
         drop(epoch);
         let state: LoaderState = serde_json::from_str(&saved).unwrap();
@@ -150,23 +198,35 @@ fn resuming_does_not_read_what_is_done() {
     let folder = tempdir().unwrap();
     let loader = small(folder.path(), LoaderConfig::new(4).with_drop_last(true));
     let mut epoch = loader.epoch(0).unwrap();
-    epoch.by_ref().take(2).for_each(|batch| drop(batch.unwrap()));
+    epoch
+        .by_ref()
+        .take(2)
+        .for_each(|batch| drop(batch.unwrap()));
     let state = epoch.state();
     drop(epoch);
     // The first chunk is the first file; it is not needed any more.
     std::fs::remove_file(folder.path().join("part_000.parquet")).unwrap();
-    assert_eq!(row_numbers(&batches(loader.epoch_from(&state).unwrap())), (8..20).collect::<Vec<_>>());
+    assert_eq!(
+        row_numbers(&batches(loader.epoch_from(&state).unwrap())),
+        (8..20).collect::<Vec<_>>()
+    );
 }
 
 #[test]
 fn dropping_an_epoch_early_stops_its_threads() {
     let folder = tempdir().unwrap();
     let folder = numbered_files(folder.path(), &vec![vec![50; 10]; 4]);
-    let config = LoaderConfig::new(3).with_shuffle(true).with_threads(3).with_batches_ahead(2);
+    let config = LoaderConfig::new(3)
+        .with_shuffle(true)
+        .with_threads(3)
+        .with_batches_ahead(2);
     let loader = Loader::open(folder, config).unwrap();
     for taken in [0, 1, 5] {
         let mut epoch = loader.epoch(0).unwrap();
-        epoch.by_ref().take(taken).for_each(|batch| drop(batch.unwrap()));
+        epoch
+            .by_ref()
+            .take(taken)
+            .for_each(|batch| drop(batch.unwrap()));
         // Waits for the threads: were one stuck, the test would hang here.
         drop(epoch);
     }
@@ -179,12 +239,16 @@ fn dropping_an_epoch_early_stops_its_threads() {
 fn loader_threads() -> usize {
     // Other tests of this file run epochs of their own, so only a lasting thread counts.
     let seen = || {
-        let tasks = std::fs::read_dir("/proc/self/task").unwrap().filter_map(Result::ok);
+        let tasks = std::fs::read_dir("/proc/self/task")
+            .unwrap()
+            .filter_map(Result::ok);
         let loaders = tasks.filter(|task| {
             let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
             name.starts_with("emrys-loader")
         });
-        loaders.map(|task| task.file_name()).collect::<std::collections::HashSet<_>>()
+        loaders
+            .map(|task| task.file_name())
+            .collect::<std::collections::HashSet<_>>()
     };
     let mut lasting = seen();
     for _ in 0..100 {
@@ -200,10 +264,17 @@ fn loader_threads() -> usize {
 
 #[test]
 fn configs_are_read_from_text_with_the_usual_values_left_out() {
-    let config: LoaderConfig = serde_json::from_str(r#"{"batch_size": 8, "missing": {"fill": 0.5}}"#).unwrap();
-    assert_eq!(config, LoaderConfig::new(8).with_missing(Missing::Fill(0.5)));
+    let config: LoaderConfig =
+        serde_json::from_str(r#"{"batch_size": 8, "missing": {"fill": 0.5}}"#).unwrap();
+    assert_eq!(
+        config,
+        LoaderConfig::new(8).with_missing(Missing::Fill(0.5))
+    );
     let text = serde_json::to_string(&config.clone().with_columns(["a"]).with_threads(3)).unwrap();
-    assert_eq!(serde_json::from_str::<LoaderConfig>(&text).unwrap(), config.with_columns(["a"]).with_threads(3));
+    assert_eq!(
+        serde_json::from_str::<LoaderConfig>(&text).unwrap(),
+        config.with_columns(["a"]).with_threads(3)
+    );
 }
 
 #[test]
@@ -213,14 +284,22 @@ fn a_sample_holds_the_first_rows() {
     let sample = loader.sample_batch().unwrap();
     assert_aligned(&sample);
     assert_eq!(row_numbers(&[sample]), (0..6).collect::<Vec<_>>());
-    assert_eq!(small(folder.path(), LoaderConfig::new(99)).sample_batch().unwrap().num_rows(), 20);
+    assert_eq!(
+        small(folder.path(), LoaderConfig::new(99))
+            .sample_batch()
+            .unwrap()
+            .num_rows(),
+        20
+    );
 }
 
 #[test]
 fn another_config_reads_the_same_files() {
     let folder = tempdir().unwrap();
     let loader = small(folder.path(), LoaderConfig::new(3).with_shuffle(true));
-    let narrow = loader.with_config(LoaderConfig::new(10).with_columns(["row"])).unwrap();
+    let narrow = loader
+        .with_config(LoaderConfig::new(10).with_columns(["row"]))
+        .unwrap();
     assert_eq!(narrow.schema().names(), ["row"]);
     let given = batches(narrow.epoch(0).unwrap());
     assert_eq!(given[0].names().collect::<Vec<_>>(), ["row"]);

@@ -4,11 +4,12 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::fixtures::{numbered_files, numbered_rows, write, write_columns};
 use arrow::array::{
-    ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, UInt64Array,
+    ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, ListArray, RecordBatch,
+    StringArray, UInt64Array,
 };
 use arrow::datatypes::{Float32Type, Int64Type};
-use crate::fixtures::{numbered_files, numbered_rows, write, write_columns};
 use emrys_loader::{Batch, Column, Error, Loader, LoaderConfig, Missing};
 use emrys_schema::{ColumnSchema, DType, Schema, Shape, Tag};
 use proptest::prelude::*;
@@ -16,7 +17,9 @@ use tempfile::{TempDir, tempdir};
 
 /// The text of an error, the folder's name left out.
 fn text(folder: &TempDir, error: &Error) -> String {
-    error.to_string().replace(&format!("{}/", folder.path().display()), "")
+    error
+        .to_string()
+        .replace(&format!("{}/", folder.path().display()), "")
 }
 
 /// The error of opening a folder.
@@ -27,12 +30,18 @@ fn refused(folder: &TempDir, config: LoaderConfig) -> String {
 /// The error of opening a folder with a schema.
 fn refused_with(folder: &TempDir, columns: impl IntoIterator<Item = ColumnSchema>) -> String {
     let schema = Schema::new(columns).unwrap();
-    text(folder, &Loader::open_with_schema(folder.path(), schema, LoaderConfig::new(2)).unwrap_err())
+    text(
+        folder,
+        &Loader::open_with_schema(folder.path(), schema, LoaderConfig::new(2)).unwrap_err(),
+    )
 }
 
 /// The error of an epoch over a folder; there are no batches after it.
 fn failed(folder: &TempDir, config: LoaderConfig) -> String {
-    let mut epoch = Loader::open(folder.path(), config).unwrap().epoch(0).unwrap();
+    let mut epoch = Loader::open(folder.path(), config)
+        .unwrap()
+        .epoch(0)
+        .unwrap();
     let error = epoch.find_map(Result::err).unwrap();
     assert!(epoch.next().is_none());
     text(folder, &error)
@@ -81,7 +90,10 @@ fn drop_last_of_everything() {
 fn states_of_other_runs() {
     let folder = folder_of(vec![("x", integers(0..20))]);
     let open = |config| Loader::open(folder.path(), config).unwrap();
-    let state = open(LoaderConfig::new(2).with_seed(1)).epoch(0).unwrap().state();
+    let state = open(LoaderConfig::new(2).with_seed(1))
+        .epoch(0)
+        .unwrap()
+        .state();
     insta::assert_snapshot!(
         open(LoaderConfig::new(5).with_seed(1)).epoch_from(&state).unwrap_err(),
         @"the saved state has batch_size = 2, this loader has 5; resume with the data and settings of the run that was saved"
@@ -99,7 +111,8 @@ fn nothing_at_the_path() {
         refused(&folder, LoaderConfig::new(2)).replace(&folder.path().display().to_string(), "folder"),
         @"no parquet file at `folder`; give a file, a directory or a glob such as `data/*.parquet`"
     );
-    let open = |name: &str| Loader::open(folder.path().join(name), LoaderConfig::new(2)).unwrap_err();
+    let open =
+        |name: &str| Loader::open(folder.path().join(name), LoaderConfig::new(2)).unwrap_err();
     insta::assert_snapshot!(
         text(&folder, &open("*.parquet")),
         @"no parquet file at `*.parquet`; give a file, a directory or a glob such as `data/*.parquet`"
@@ -147,10 +160,18 @@ fn pages_that_are_corrupt() {
 #[test]
 fn a_file_that_vanishes_after_opening() {
     let folder = tempdir().unwrap();
-    let loader =
-        Loader::open(numbered_files(folder.path(), &[vec![4], vec![4]]), LoaderConfig::new(4)).unwrap();
+    let loader = Loader::open(
+        numbered_files(folder.path(), &[vec![4], vec![4]]),
+        LoaderConfig::new(4),
+    )
+    .unwrap();
     fs::remove_file(folder.path().join("part_001.parquet")).unwrap();
-    let results: Vec<_> = loader.with_config(LoaderConfig::new(4).with_parts_per_chunk(1)).unwrap().epoch(0).unwrap().collect();
+    let results: Vec<_> = loader
+        .with_config(LoaderConfig::new(4).with_parts_per_chunk(1))
+        .unwrap()
+        .epoch(0)
+        .unwrap()
+        .collect();
     assert!(results[0].is_ok());
     insta::assert_snapshot!(text(&folder, results[1].as_ref().unwrap_err()), @"cannot read `part_001.parquet`");
     assert_eq!(results.len(), 2);
@@ -163,7 +184,10 @@ fn files_that_differ() {
         refused(&folder, LoaderConfig::new(2)),
         @"`a.parquet` and `b.parquet` differ in column `x`: Int32 and Utf8; rewrite one of the files or leave it out"
     );
-    let folder = two_files(vec![("x", integers([1]))], vec![("x", integers([1])), ("y", integers([1]))]);
+    let folder = two_files(
+        vec![("x", integers([1]))],
+        vec![("x", integers([1])), ("y", integers([1]))],
+    );
     insta::assert_snapshot!(
         refused(&folder, LoaderConfig::new(2)),
         @"`a.parquet` and `b.parquet` differ in column `y`: absent and Int32; rewrite one of the files or leave it out"
@@ -173,11 +197,18 @@ fn files_that_differ() {
 #[test]
 fn footers_that_carry_different_schemas() {
     let folder = tempdir().unwrap();
-    for (name, tag) in [("a.parquet", Tag::Categorical), ("b.parquet", Tag::Continuous)] {
+    for (name, tag) in [
+        ("a.parquet", Tag::Categorical),
+        ("b.parquet", Tag::Continuous),
+    ] {
         let schema = Schema::new([ColumnSchema::new("x", DType::Int32).with_tags([tag])]).unwrap();
         let records = RecordBatch::try_from_iter([("x", integers([1, 2]))]).unwrap();
         let arrow = Arc::new(schema.embed_in(records.schema().as_ref().clone()).unwrap());
-        write(&folder.path().join(name), &records.with_schema(arrow).unwrap(), 2);
+        write(
+            &folder.path().join(name),
+            &records.with_schema(arrow).unwrap(),
+            2,
+        );
     }
     insta::assert_snapshot!(
         refused(&folder, LoaderConfig::new(2)),
@@ -247,7 +278,10 @@ fn a_schema_that_disagrees_with_the_data() {
 
 #[test]
 fn nulls_among_integers() {
-    let folder = folder_of(vec![("id", Arc::new(Int64Array::from(vec![Some(1), None, None])))]);
+    let folder = folder_of(vec![(
+        "id",
+        Arc::new(Int64Array::from(vec![Some(1), None, None])),
+    )]);
     insta::assert_snapshot!(
         failed(&folder, LoaderConfig::new(2)),
         @"`a.parquet`, row group 0: integer column `id` has 2 nulls, the first at value 1; run Categorify (null becomes id 1) or FillMissing first"
@@ -264,7 +298,13 @@ fn missing_floats() {
     );
     let read = |missing| {
         let config = LoaderConfig::new(3).with_missing(missing);
-        Loader::open(folder.path(), config).unwrap().sample_batch().unwrap().f32("price").unwrap().to_vec()
+        Loader::open(folder.path(), config)
+            .unwrap()
+            .sample_batch()
+            .unwrap()
+            .f32("price")
+            .unwrap()
+            .to_vec()
     };
     assert_eq!(read(Missing::Fill(-1.0)), [1.0, -1.0, -1.0]);
     let kept = read(Missing::KeepNan);
@@ -273,7 +313,10 @@ fn missing_floats() {
 
 #[test]
 fn unsigned_values_beyond_the_signed() {
-    let folder = folder_of(vec![("hash", Arc::new(UInt64Array::from(vec![1, u64::MAX])))]);
+    let folder = folder_of(vec![(
+        "hash",
+        Arc::new(UInt64Array::from(vec![1, u64::MAX])),
+    )]);
     insta::assert_snapshot!(
         failed(&folder, LoaderConfig::new(2)),
         @"`a.parquet`, row group 0: column `hash` has 18446744073709551615, which does not fit int64; run Categorify or HashBucket first"
@@ -287,7 +330,9 @@ fn lists_of_another_length() {
         Some(vec![Some(3.0)]),
     ]);
     let folder = folder_of(vec![("vector", Arc::new(lists))]);
-    let schema = Schema::new([ColumnSchema::new("vector", DType::Float32).with_shape(Shape::fixed(2))]).unwrap();
+    let schema =
+        Schema::new([ColumnSchema::new("vector", DType::Float32).with_shape(Shape::fixed(2))])
+            .unwrap();
     let loader = Loader::open_with_schema(folder.path(), schema, LoaderConfig::new(2)).unwrap();
     insta::assert_snapshot!(
         text(&folder, &loader.sample_batch().unwrap_err()),
@@ -297,7 +342,10 @@ fn lists_of_another_length() {
 
 #[test]
 fn batches_of_columns_that_do_not_fit_together() {
-    let columns = [("a", Column::from(vec![1, 2])), ("b", Column::from(vec![1.0_f32]))];
+    let columns = [
+        ("a", Column::from(vec![1, 2])),
+        ("b", Column::from(vec![1.0_f32])),
+    ];
     insta::assert_snapshot!(Batch::new(columns).unwrap_err(), @"column `b` has 1 rows but the batch has 2");
     let columns = [("a", Column::from(vec![1])), ("a", Column::from(vec![2]))];
     insta::assert_snapshot!(Batch::new(columns).unwrap_err(), @"column `a` occurs twice; rename one of the two");
@@ -318,13 +366,31 @@ fn record_batches_that_lack_a_column() {
 
 #[test]
 fn causes_are_kept() {
-    let error = Loader::open(Path::new("/nowhere/at/all.parquet"), LoaderConfig::new(1)).unwrap_err();
+    let error =
+        Loader::open(Path::new("/nowhere/at/all.parquet"), LoaderConfig::new(1)).unwrap_err();
     assert!(std::error::Error::source(&error).is_some());
     let list = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None])]);
     let folder = folder_of(vec![("x", Arc::new(list))]);
-    let error = Loader::open(folder.path(), LoaderConfig::new(1)).unwrap().sample_batch().unwrap_err();
-    let Error::InRowGroup { row_group: 0, error, .. } = error else { panic!("{error}") };
-    assert!(matches!(*error, Error::NullInteger { count: 1, position: 1, .. }));
+    let error = Loader::open(folder.path(), LoaderConfig::new(1))
+        .unwrap()
+        .sample_batch()
+        .unwrap_err();
+    let Error::InRowGroup {
+        row_group: 0,
+        error,
+        ..
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert!(matches!(
+        *error,
+        Error::NullInteger {
+            count: 1,
+            position: 1,
+            ..
+        }
+    ));
 }
 
 #[test]
@@ -339,9 +405,15 @@ fn files_that_are_not_parquet_are_named() {
 
 #[test]
 fn doubles_are_filled_like_singles() {
-    let folder = folder_of(vec![("x", Arc::new(Float64Array::from(vec![Some(f64::NAN), None, Some(2.0)])))]);
+    let folder = folder_of(vec![(
+        "x",
+        Arc::new(Float64Array::from(vec![Some(f64::NAN), None, Some(2.0)])),
+    )]);
     let config = LoaderConfig::new(3).with_missing(Missing::Fill(0.5));
-    let batch = Loader::open(folder.path(), config).unwrap().sample_batch().unwrap();
+    let batch = Loader::open(folder.path(), config)
+        .unwrap()
+        .sample_batch()
+        .unwrap();
     assert_eq!(batch.f64("x").unwrap(), [0.5, 0.5, 2.0]);
 }
 

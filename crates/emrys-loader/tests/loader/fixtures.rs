@@ -4,7 +4,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, Int32Array, Int64Array, Int64Builder, ListBuilder, RecordBatch};
+use arrow::array::{
+    ArrayRef, Float32Array, Int32Array, Int64Array, Int64Builder, ListBuilder, RecordBatch,
+};
 use arrow::datatypes::Schema as ArrowSchema;
 use emrys_loader::{Batch, Epoch};
 use parquet::arrow::ArrowWriter;
@@ -12,7 +14,9 @@ use parquet::file::properties::WriterProperties;
 
 /// Writes one file with row groups of at most `group_rows` rows.
 pub(crate) fn write(path: &Path, records: &RecordBatch, group_rows: usize) {
-    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group_rows)).build();
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(group_rows))
+        .build();
     let file = File::create(path).unwrap();
     let mut writer = ArrowWriter::try_new(file, records.schema(), Some(properties)).unwrap();
     writer.write(records).unwrap();
@@ -32,9 +36,22 @@ pub(crate) fn numbered_rows(rows: std::ops::Range<i64>) -> RecordBatch {
         lists.append_value((0..row % 4).map(|item| Some(10 * row + item)));
     }
     RecordBatch::try_from_iter([
-        ("row", Arc::new(Int64Array::from_iter_values(rows.clone())) as ArrayRef),
-        ("id", Arc::new(Int32Array::from_iter_values(rows.clone().map(|row| (row % 7) as i32)))),
-        ("half", Arc::new(Float32Array::from_iter_values(rows.map(|row| row as f32 / 2.0)))),
+        (
+            "row",
+            Arc::new(Int64Array::from_iter_values(rows.clone())) as ArrayRef,
+        ),
+        (
+            "id",
+            Arc::new(Int32Array::from_iter_values(
+                rows.clone().map(|row| (row % 7) as i32),
+            )),
+        ),
+        (
+            "half",
+            Arc::new(Float32Array::from_iter_values(
+                rows.map(|row| row as f32 / 2.0),
+            )),
+        ),
         ("items", Arc::new(lists.finish())),
     ])
     .unwrap()
@@ -65,5 +82,8 @@ pub(crate) fn batches(epoch: Epoch) -> Vec<Batch> {
 
 /// The row numbers of an epoch in the order in which it gives them.
 pub(crate) fn row_numbers(batches: &[Batch]) -> Vec<i64> {
-    batches.iter().flat_map(|batch| batch.i64("row").unwrap().to_vec()).collect()
+    batches
+        .iter()
+        .flat_map(|batch| batch.i64("row").unwrap().to_vec())
+        .collect()
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::fixtures::{batches, numbered_files};
-use emrys_loader::{Batch, Column, Layout, Loader, LoaderConfig, LookupFeature, LookupPlan, LookupSpec, plan};
+use emrys_loader::{
+    Batch, Column, Layout, Loader, LoaderConfig, LookupFeature, LookupPlan, LookupSpec, plan,
+};
 use proptest::prelude::*;
 use tempfile::tempdir;
 
@@ -13,11 +15,21 @@ fn assert_plan(batch: &Batch, spec: &LookupSpec, plan: &LookupPlan) {
     assert_eq!(plan.features.len(), spec.features.len());
     for (feature, found) in spec.features.iter().zip(&plan.features) {
         let column = batch.column(&feature.column).unwrap();
-        assert_eq!((&*found.column, &found.layout), (feature.column.as_str(), column.layout()));
-        let rows: Vec<i64> =
-            column.to_i64().unwrap().iter().map(|id| id + feature.row_offset as i64).collect();
-        let through_plan: Vec<i64> =
-            found.positions.iter().map(|position| plan.unique[*position as usize]).collect();
+        assert_eq!(
+            (&*found.column, &found.layout),
+            (feature.column.as_str(), column.layout())
+        );
+        let rows: Vec<i64> = column
+            .to_i64()
+            .unwrap()
+            .iter()
+            .map(|id| id + feature.row_offset as i64)
+            .collect();
+        let through_plan: Vec<i64> = found
+            .positions
+            .iter()
+            .map(|position| plan.unique[*position as usize])
+            .collect();
         assert_eq!(through_plan, rows);
         needed.extend(rows);
     }
@@ -29,7 +41,10 @@ fn features_that_share_a_table_share_rows() {
     let batch = Batch::new([
         ("seen", Column::lists([vec![4, 2], vec![], vec![2, 2]])),
         ("next", Column::from(vec![2, 4, 0])),
-        ("pair", Column::fixed(vec![1_i64, 0, 0, 0, 1, 1], 2).unwrap()),
+        (
+            "pair",
+            Column::fixed(vec![1_i64, 0, 0, 0, 1, 1], 2).unwrap(),
+        ),
     ])
     .unwrap();
     let features = [
@@ -51,11 +66,21 @@ fn loaders_plan_every_batch() {
     let folder = numbered_files(folder.path(), &[vec![30, 11], vec![25]]);
     let specs = [
         LookupSpec::new("dim4", [LookupFeature::new("id", 0, 7)]),
-        LookupSpec::new("dim8", [LookupFeature::new("items", 0, 700), LookupFeature::new("id", 700, 7)]),
+        LookupSpec::new(
+            "dim8",
+            [
+                LookupFeature::new("items", 0, 700),
+                LookupFeature::new("id", 700, 7),
+            ],
+        ),
     ];
     let loader = Loader::open(folder, LoaderConfig::new(8).with_shuffle(true)).unwrap();
     let loader = loader.with_lookups(specs.clone()).unwrap();
-    let given = [batches(loader.epoch(0).unwrap()), vec![loader.sample_batch().unwrap()]].concat();
+    let given = [
+        batches(loader.epoch(0).unwrap()),
+        vec![loader.sample_batch().unwrap()],
+    ]
+    .concat();
     for batch in &given {
         assert_eq!(batch.plans().len(), specs.len());
         for spec in &specs {
@@ -70,7 +95,9 @@ fn loaders_plan_every_batch() {
 #[test]
 fn batches_that_are_still_being_planned_at_the_end_are_given() {
     let folder = tempdir().unwrap();
-    let config = LoaderConfig::new(500).with_threads(1).with_batches_ahead(100);
+    let config = LoaderConfig::new(500)
+        .with_threads(1)
+        .with_batches_ahead(100);
     let loader = Loader::open(numbered_files(folder.path(), &[vec![40_000]]), config).unwrap();
     let spec = LookupSpec::new("dim4", [LookupFeature::new("row", 0, 40_000)]);
     let loader = loader.with_lookups([spec]).unwrap();
@@ -81,7 +108,8 @@ fn batches_that_are_still_being_planned_at_the_end_are_given() {
 
 #[test]
 fn an_id_outside_its_table_names_column_row_and_table() {
-    let batch = Batch::new([("tags", Column::lists([vec![1, 2], vec![], vec![3, 50, 4]]))]).unwrap();
+    let batch =
+        Batch::new([("tags", Column::lists([vec![1, 2], vec![], vec![3, 50, 4]]))]).unwrap();
     let spec = LookupSpec::new("dim4", [LookupFeature::new("tags", 7, 50)]);
     insta::assert_snapshot!(
         plan(&batch, &spec).unwrap_err(),
@@ -97,7 +125,11 @@ fn an_id_outside_its_table_names_column_row_and_table() {
 #[test]
 fn lookups_are_checked_before_the_first_batch() {
     let folder = tempdir().unwrap();
-    let loader = Loader::open(numbered_files(folder.path(), &[vec![3]]), LoaderConfig::new(2)).unwrap();
+    let loader = Loader::open(
+        numbered_files(folder.path(), &[vec![3]]),
+        LoaderConfig::new(2),
+    )
+    .unwrap();
     let with = |column, rows| {
         let spec = LookupSpec::new("dim4", [LookupFeature::new(column, 0, rows)]);
         loader.with_lookups([spec]).unwrap_err().to_string()
