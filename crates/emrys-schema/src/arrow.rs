@@ -16,16 +16,16 @@ impl Schema {
     ///
     /// | Arrow | `DType` and shape | back to Arrow |
     /// |---|---|---|
-    /// | Boolean, (U)Int8-64, Float16-64 | the same | the same |
-    /// | Utf8, LargeUtf8, Utf8View | string | Utf8 |
-    /// | Binary, LargeBinary, BinaryView, FixedSizeBinary | binary | Binary |
-    /// | Date32, Date64 | date | Date32 |
-    /// | Timestamp with or without zone | timestamp of the same unit | without zone (UTC) |
-    /// | Dictionary, RunEndEncoded | those of the values | the type of the values |
-    /// | List, LargeList, ListView, LargeListView | a dimension of any length | List |
-    /// | FixedSizeList | a fixed dimension | FixedSizeList |
-    /// | Null | unknown | error |
-    /// | Decimal, Time, Duration, Interval, Struct, Map, Union | error | |
+    /// | `Boolean`, `Int8`-`UInt64`, `Float16`-`Float64` | the same | the same |
+    /// | `Utf8`, `LargeUtf8`, `Utf8View` | string | `Utf8` |
+    /// | `Binary`, `LargeBinary`, `BinaryView`, `FixedSizeBinary` | binary | `Binary` |
+    /// | `Date32`, `Date64` | date | `Date32` |
+    /// | `Timestamp` with or without zone | timestamp of the same unit | without zone (UTC) |
+    /// | `Dictionary`, `RunEndEncoded` | those of the values | the type of the values |
+    /// | `List`, `LargeList`, `ListView`, `LargeListView` | a dimension of any length | `List` |
+    /// | `FixedSizeList` | a fixed dimension | `FixedSizeList` |
+    /// | `Null` | unknown | error |
+    /// | `Decimal`, `Time`, `Duration`, `Interval`, `Struct`, `Map`, `Union` | error | |
     ///
     /// Fields are nullable in Arrow; a schema says nothing about nulls.
     ///

@@ -31,11 +31,13 @@ impl fmt::Display for Schema {
 }
 
 fn write_row(f: &mut fmt::Formatter<'_>, widths: &[usize; 6], row: [String; 6]) -> fmt::Result {
-    let mut line = String::new();
-    for (cell, width) in row.into_iter().zip(widths).filter(|(_, width)| **width > 0) {
-        line += &format!("{cell:width$}  ");
-    }
-    writeln!(f, "{}", line.trim_end())
+    let cells: Vec<String> = row
+        .into_iter()
+        .zip(widths)
+        .filter(|(_, width)| **width > 0)
+        .map(|(cell, width)| format!("{cell:width$}"))
+        .collect();
+    writeln!(f, "{}", cells.join("  ").trim_end())
 }
 
 fn cells(column: &ColumnSchema) -> [String; 6] {

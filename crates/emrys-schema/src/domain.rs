@@ -107,6 +107,10 @@ pub(crate) mod bound {
     use serde::de::{self, Visitor};
     use serde::{Deserializer, Serializer};
 
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the signature that serde asks for"
+    )]
     pub(crate) fn serialize<S: Serializer>(bound: &f64, serializer: S) -> Result<S::Ok, S::Error> {
         if bound.is_finite() {
             serializer.serialize_f64(*bound)

@@ -190,8 +190,15 @@ impl Schema {
     }
 }
 
+/// JSON on one line.
 fn to_line(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("schemas have string keys and no writer that fails")
+}
+
+/// JSON indented for reading, with a newline at the end.
+pub(crate) fn to_lines(value: &impl Serialize) -> String {
+    let json = serde_json::to_string_pretty(value);
+    json.expect("schemas have string keys and no writer that fails") + "\n"
 }
 
 fn deeper_than(levels: usize, value: &Value) -> bool {

@@ -78,13 +78,10 @@ fn survivor(file: &Path) -> Result<Schema, Box<dyn std::error::Error>> {
     Ok(schema)
 }
 
-/// What two spellings of the same JSON may differ in: 7.0 is 7, and an unset name is no name.
+/// What two spellings of the same JSON may differ in: 7 is 7.0, and an unset name is no name.
 fn normalized(value: Value) -> Value {
     match value {
-        Value::Number(number) => match number.as_f64() {
-            Some(float) if number.is_f64() && float.fract() == 0.0 => Value::from(float as i64),
-            _ => Value::Number(number),
-        },
+        Value::Number(number) => Value::from(number.as_f64()),
         Value::Array(values) => values.into_iter().map(normalized).collect(),
         Value::Object(map) => map
             .into_iter()

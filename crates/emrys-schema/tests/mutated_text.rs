@@ -12,10 +12,10 @@ use proptest::sample::Index;
 static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let schema = example();
     let mut texts = vec![
-        schema.to_json().unwrap(),
-        schema.to_footer_json().unwrap(),
-        schema.to_pbtxt().unwrap(),
-        schema.to_merlin_json().unwrap(),
+        schema.to_json().expect("shallow properties"),
+        schema.to_footer_json().expect("shallow properties"),
+        schema.to_pbtxt().expect("shallow properties"),
+        schema.to_merlin_json().expect("shallow properties"),
     ];
     let folder = std::env::var_os("EMRYS_MERLIN_SCHEMAS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/merlin-schemas"),
@@ -57,7 +57,7 @@ fn example() -> Schema {
             .with_domain(Domain::float(-0.5, 0.5)),
         ColumnSchema::new("when", DType::Date),
     ])
-    .unwrap()
+    .expect("distinct names")
 }
 
 #[derive(Debug, Clone)]
@@ -154,10 +154,12 @@ fn check(text: &str, result: Result<Schema, Error>) -> Result<(), TestCaseError>
             if let Ok(json) = schema.to_json() {
                 let written = [
                     Schema::from_json(&json),
-                    Schema::from_pbtxt(&schema.to_pbtxt().unwrap()),
-                    Schema::from_merlin_json(&schema.to_merlin_json().unwrap()),
+                    Schema::from_pbtxt(&schema.to_pbtxt().expect("written as JSON before")),
+                    Schema::from_merlin_json(
+                        &schema.to_merlin_json().expect("written as JSON before"),
+                    ),
                 ];
-                for read in written.map(Result::unwrap) {
+                for read in written.map(|read| read.expect("what we write we read")) {
                     prop_assert_eq!(read.names(), schema.names());
                 }
             }
@@ -218,4 +220,42 @@ fn unmutated_text_is_read() {
     for text in TEXTS.iter() {
         assert!(!Schema::from_text(text).unwrap().is_empty());
     }
+}
+
+#[test]
+fn deep_nesting_is_an_error_in_every_format() {
+    let texts = [
+        (
+            r#"{"emrys_schema": 1, "columns": [{"name": "x", "dtype": "int8", "properties": {"p": "#,
+            "}}]}",
+        ),
+        (
+            r#"{"feature": [{"name": "x", "annotation": {"extraMetadata": [{"p": "#,
+            "}]}}]}",
+        ),
+        (
+            r#"{"feature": [{"name": "x", "valueCount": {"min": "#,
+            "}}]}",
+        ),
+    ];
+    for (begin, end) in texts {
+        for (open, inner, close) in [("[", "", "]"), ("{\"a\": ", "1", "}")] {
+            let (open, close) = (open.repeat(500_000), close.repeat(500_000));
+            let error =
+                Schema::from_text(&format!("{begin}{open}{inner}{close}{end}")).unwrap_err();
+            assert!(
+                error.to_string().ends_with("recursion limit exceeded"),
+                "{error}"
+            );
+            let error = Schema::from_text(&format!("{begin}{open}")).unwrap_err();
+            assert!(matches!(error, Error::Parse { line: 1, .. }), "{error}");
+        }
+    }
+    let error = Schema::from_text(&"feature { ".repeat(500_000))
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "schema.pbtxt, line 1, column 1009: messages are nested deeper than 100 levels"
+    );
 }

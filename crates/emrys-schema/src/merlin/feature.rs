@@ -39,7 +39,7 @@ pub(super) struct Feature {
     )]
     pub(super) value_count: Option<ValueCount>,
     #[serde(rename = "type", default, skip_serializing_if = "is_default")]
-    pub(super) feature_type: FeatureType,
+    pub(super) kind: FeatureType,
     #[serde(default, alias = "int_domain", skip_serializing_if = "Option::is_none")]
     pub(super) int_domain: Option<IntDomain>,
     #[serde(
@@ -166,7 +166,7 @@ impl<'de> Deserialize<'de> for FeatureType {
 impl From<&ColumnSchema> for Feature {
     fn from(column: &ColumnSchema) -> Feature {
         let dtype = column.dtype();
-        let (feature_type, exact) = match dtype {
+        let (kind, exact) = match dtype {
             DType::Int8 | DType::Int16 | DType::Int32 | DType::Int64 => (FeatureType::Int, true),
             DType::UInt8 | DType::UInt16 | DType::UInt32 | DType::UInt64 => {
                 (FeatureType::Int, false)
@@ -206,7 +206,7 @@ impl From<&ColumnSchema> for Feature {
                 min: dim.min.cast_signed(),
                 max: dim.max.unwrap_or(0).cast_signed(),
             }),
-            feature_type,
+            kind,
             annotation: Annotation {
                 tag: column.tags().iter().map(Tag::to_string).collect(),
                 extra_metadata: vec![extra],
@@ -252,7 +252,7 @@ impl TryFrom<Feature> for ColumnSchema {
         let shape = shape(&dims, feature.value_count.as_ref(), is_list).map_err(in_column)?;
         let item_size = properties.shift_remove(ITEM_SIZE);
         let exact = properties.shift_remove(EXACT_DTYPE);
-        let dtype = dtype(feature.feature_type, item_size.as_ref(), exact.as_ref());
+        let dtype = dtype(feature.kind, item_size.as_ref(), exact.as_ref());
         for key in RESERVED {
             properties.shift_remove(key);
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::feature::{Feature, whole_numbers};
-use crate::json::parse;
+use crate::json::{parse, to_lines};
 use crate::schema::distinct_columns;
 use crate::{ColumnSchema, Result, Schema};
 
@@ -76,10 +76,7 @@ impl Schema {
         let schema = WrittenSchema {
             feature: self.iter().map(Feature::from).collect(),
         };
-        let mut json =
-            serde_json::to_string_pretty(&schema).expect("messages have string keys only");
-        json.push('\n');
-        Ok(json)
+        Ok(to_lines(&schema))
     }
 
     /// Reads Merlin's `schema.json`. Fields that Merlin does not use are ignored.

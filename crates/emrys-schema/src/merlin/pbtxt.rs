@@ -112,8 +112,8 @@ fn feature_text(feature: Feature) -> String {
                 text.unless_default("max", max);
             });
         }
-        if feature.feature_type != FeatureType::Unknown {
-            text.line("type", feature.feature_type.name());
+        if feature.kind != FeatureType::Unknown {
+            text.line("type", feature.kind.name());
         }
         if let Some(IntDomain {
             name,
@@ -141,7 +141,9 @@ fn feature_text(feature: Feature) -> String {
             extra_metadata,
         } = feature.annotation;
         text.message("annotation", |text| {
-            tag.iter().for_each(|tag| text.line("tag", quote(tag)));
+            for tag in tag {
+                text.line("tag", quote(&tag));
+            }
             for properties in extra_metadata {
                 text.message("extra_metadata", |text| {
                     text.line("type_url", quote(STRUCT_TYPE));
@@ -230,7 +232,7 @@ fn feature(field: &Field<'_>) -> TextResult<Feature> {
             "name" => feature.name = seen.once(field)?.string()?,
             "type" => {
                 let name = seen.once(field)?.word("INT, FLOAT or BYTES")?;
-                feature.feature_type = FeatureType::from_name(name).ok_or_else(|| {
+                feature.kind = FeatureType::from_name(name).ok_or_else(|| {
                     field.problem(format!(
                         "type {name} does not exist, expected INT, FLOAT or BYTES"
                     ))
@@ -305,33 +307,35 @@ fn annotation(field: &Field<'_>) -> TextResult<Annotation> {
 
 /// The properties, unless the `Any` holds something else than a `Struct`.
 fn extra_metadata(field: &Field<'_>) -> TextResult<Option<Properties>> {
-    let mut properties = None;
-    let mut type_url = None;
+    let mut type_url = String::new();
+    let mut value = None;
     let mut seen = Seen::default();
     for field in field.message()? {
         match field.name {
-            "type_url" => type_url = Some(seen.once(field)?.string()?),
-            "value" => properties = Some((field, seen.once(field)?.bytes()?)),
-            expanded
-                if expanded
-                    .strip_prefix('[')
-                    .is_some_and(|name| name.strip_suffix(']') == Some(STRUCT_TYPE)) =>
-            {
-                return struct_message(field)
-                    .map(|message| Some(extra_metadata::from_struct(message)));
+            "type_url" => type_url = seen.once(field)?.string()?,
+            "value" => value = Some(seen.once(field)?),
+            expanded if expanded.starts_with('[') => {
+                return if is_struct(expanded.trim_matches(['[', ']'])) {
+                    struct_message(field).map(|message| Some(extra_metadata::from_struct(message)))
+                } else {
+                    Ok(None)
+                };
             }
-            other if other.starts_with('[') => return Ok(None),
             _ => check_unused(field, &["type_url", "value"], &[])?,
         }
     }
-    match properties {
-        Some((field, bytes)) if type_url.is_none_or(|url| url == STRUCT_TYPE) => {
-            extra_metadata::decode(bytes)
-                .map(Some)
-                .map_err(|text| field.problem(text))
+    match value {
+        // Merlin takes the bytes for a `Struct` whatever their type, so they may have none.
+        Some(value) if type_url.is_empty() || is_struct(&type_url) => {
+            let properties = extra_metadata::decode(value.bytes()?);
+            properties.map(Some).map_err(|text| value.problem(text))
         }
         _ => Ok(None),
     }
+}
+
+fn is_struct(type_url: &str) -> bool {
+    type_url.rsplit('/').next() == Some("google.protobuf.Struct")
 }
 
 /// A `Struct` spelled out, as C++ prints it.
@@ -518,6 +522,16 @@ mod tests {
             .with_property("sizes", serde_json::json!([1.5, true, null]))
             .with_property("more", serde_json::json!({"k": null}));
         assert_eq!(schema, Schema::new([column]).unwrap());
+    }
+
+    #[test]
+    fn bounds_beyond_all_numbers_survive() {
+        let domain = Domain::float(f64::NEG_INFINITY, 1e300);
+        let column = ColumnSchema::new("x", DType::Float64).with_domain(domain);
+        let schema = Schema::new([column]).unwrap();
+        let text = schema.to_pbtxt().unwrap();
+        assert!(text.contains("min: -inf\n    max: 1e300\n"), "{text}");
+        assert_eq!(Schema::from_pbtxt(&text).unwrap(), schema);
     }
 
     #[test]

@@ -405,9 +405,9 @@ impl<'a> Parser<'a> {
 /// A quoted string as protobuf writes it: ASCII, other bytes in octal.
 pub(super) fn quote_bytes(bytes: &[u8]) -> String {
     let mut quoted = String::from("\"");
-    bytes
-        .iter()
-        .for_each(|byte| push_escaped(&mut quoted, *byte));
+    for byte in bytes {
+        push_escaped(&mut quoted, *byte);
+    }
     quoted + "\""
 }
 
@@ -430,7 +430,7 @@ fn push_escaped(quoted: &mut String, byte: u8) {
         b'\t' => quoted.push_str("\\t"),
         b'"' | b'\'' | b'\\' => quoted.extend(['\\', char::from(byte)]),
         b' '..=b'~' => quoted.push(char::from(byte)),
-        _ => *quoted += &format!("\\{byte:03o}"),
+        _ => quoted.extend(format!("\\{byte:03o}").chars()),
     }
 }
 
