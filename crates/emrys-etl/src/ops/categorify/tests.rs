@@ -225,7 +225,7 @@ fn a_batch_of_nothing_but_nulls_is_encoded_as_1() {
     let vocabulary = fit(&[letters("xy")]);
     assert_eq!(encode(&vocabulary, &[letters("--")]), [1, 1]);
     assert_eq!(encode(&vocabulary, &[array(NullArray::new(2))]), [1, 1]);
-    assert_eq!(encode(&vocabulary, &[letters("")]), []);
+    assert!(encode(&vocabulary, &[letters("")]).is_empty());
 }
 
 #[test]
