@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::EmbeddingError;
 use super::matrix::RowMatrix;
-use super::tables::{EmbeddingTables, Table, memory_error};
+use super::tables::{EmbeddingTables, Table};
 use super::update::State;
 use crate::optimizers::SparseOptimizer;
 
@@ -130,10 +130,7 @@ impl EmbeddingTables {
                 continue;
             };
             if group.state.is_none() {
-                let rows = group.weights.rows();
-                let state = State::new(optimizer, group)
-                    .map_err(|error| memory_error(name, rows * group.dim, error))?;
-                group.state = Some(State { step, ..state });
+                group.state = Some(State { step, ..group.new_state(optimizer)? });
             }
             if let Some(state) = &mut group.state {
                 for (slot, matrix) in optimizer.slots(group.dim).iter().zip(&mut state.slots) {

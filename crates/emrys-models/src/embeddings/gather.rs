@@ -85,7 +85,28 @@ pub(super) struct Lookup<'a> {
     pub(super) padding: Option<i32>,
 }
 
-impl Lookup<'_> {
+impl<'a> Lookup<'a> {
+    /// Nothing if the positions do not fit the layout or the distinct rows.
+    fn new(
+        feature: &'a EmbeddingFeature,
+        first_row: usize,
+        found: &'a FeaturePositions,
+        rows: &[i64],
+    ) -> Option<Self> {
+        let in_range = |position: &i32| usize::try_from(*position).is_ok_and(|p| p < rows.len());
+        let bags = Bags::new(&found.layout, feature.combiner);
+        let num_bags = bags.count(found.positions.len())?;
+        if !found.positions.iter().all(in_range) {
+            return None;
+        }
+        let padding_id = feature.padding_id.filter(|_| feature.combiner.is_some());
+        let padding = padding_id.and_then(|id| {
+            let row = i64::try_from(first_row).ok()?.checked_add(id)?;
+            i32::try_from(rows.binary_search(&row).ok()?).ok()
+        });
+        Some(Self { feature, positions: &found.positions, bags, num_bags, padding })
+    }
+
     /// The positions of a bag's values, without padding.
     pub(super) fn bag(&self, bag: usize) -> impl Iterator<Item = usize> + Clone + '_ {
         let padding = self.padding;
@@ -121,16 +142,16 @@ impl EmbeddingTables {
     ) -> Result<EmbeddingBatch, EmbeddingError> {
         let mut work = Vec::with_capacity(self.features.len());
         for group in self.groups.iter().filter(|group| !group.features.is_empty()) {
-            let plan = self.plan(group, plans)?;
-            for (index, lookup) in group.features.iter().zip(self.lookups(group, plan)?) {
-                work.push((*index, group, plan, lookup));
+            let GroupLookup { rows, features } = GroupLookup::new(group, &self.features, plans)?;
+            for (member, lookup) in group.features.iter().zip(features) {
+                work.push((member.index, group, rows, lookup));
             }
         }
         work.sort_unstable_by_key(|(index, ..)| *index);
 
         let vectors: Vec<Vec<f32>> = work
             .par_iter()
-            .map(|(_, group, plan, lookup)| gather_feature(group, &plan.unique, lookup))
+            .map(|(_, group, rows, lookup)| gather_feature(group, rows, lookup))
             .collect();
         let tensors = work.iter().zip(vectors).map(|((_, group, _, lookup), vectors)| {
             let data = TensorData::new(vectors, [lookup.num_bags, group.dim]);
@@ -141,78 +162,56 @@ impl EmbeddingTables {
         });
         Ok(EmbeddingBatch { tensors: tensors.collect() })
     }
+}
 
-    /// The plan of a group, its rows checked.
-    pub(super) fn plan<'a>(
-        &self,
+/// The features' parts of the plan of a group, all checked.
+pub(super) struct GroupLookup<'a> {
+    /// The distinct rows, rising.
+    pub(super) rows: &'a [i64],
+    /// In the order of the group's features.
+    pub(super) features: Vec<Lookup<'a>>,
+}
+
+impl<'a> GroupLookup<'a> {
+    /// Finds the plan of `group`, and checks that it was made for these tables.
+    pub(super) fn new(
         group: &Group,
+        features: &'a [EmbeddingFeature],
         plans: &'a [LookupPlan],
-    ) -> Result<&'a LookupPlan, EmbeddingError> {
+    ) -> Result<Self, EmbeddingError> {
         let wrong = |problem: String| EmbeddingError::Plan { group: group.name.clone(), problem };
         let plan = plans
             .iter()
             .find(|plan| *plan.group == *group.name)
             .ok_or_else(|| wrong("there is none of that name".to_owned()))?;
-        let rows = group.weights.rows();
         if !plan.unique.is_sorted_by(|row, next| row < next) {
             return Err(wrong("its rows do not rise".to_owned()));
         }
+        let rows = group.weights.rows();
         let outside = |row: &&i64| !usize::try_from(**row).is_ok_and(|row| row < rows);
-        match [plan.unique.first(), plan.unique.last()].into_iter().flatten().find(outside) {
-            Some(row) => Err(wrong(format!("it asks for row {row} of {rows}"))),
-            None => Ok(plan),
+        let ends = [plan.unique.first(), plan.unique.last()];
+        if let Some(row) = ends.into_iter().flatten().find(outside) {
+            return Err(wrong(format!("it asks for row {row} of {rows}")));
         }
-    }
-
-    /// The features' parts of a plan, checked.
-    pub(super) fn lookups<'a>(
-        &'a self,
-        group: &Group,
-        plan: &'a LookupPlan,
-    ) -> Result<Vec<Lookup<'a>>, EmbeddingError> {
-        let wrong = |problem: String| EmbeddingError::Plan { group: group.name.clone(), problem };
         if plan.features.len() != group.features.len() {
             let (found, expected) = (plan.features.len(), group.features.len());
             return Err(wrong(format!("it has {found} features, the tables have {expected}")));
         }
-        let features = group.features.iter().map(|index| &self.features[*index]);
-        features
-            .zip(&plan.features)
-            .map(|(feature, found)| {
-                if *found.column != *feature.column {
-                    let (found, expected) = (&found.column, &feature.column);
-                    return Err(wrong(format!("it has `{found}` in the place of `{expected}`")));
-                }
-                self.lookup(feature, found, &plan.unique)
-                    .ok_or_else(|| wrong(format!("positions of `{}` are damaged", found.column)))
-            })
-            .collect()
-    }
-
-    fn lookup<'a>(
-        &self,
-        feature: &'a EmbeddingFeature,
-        found: &'a FeaturePositions,
-        unique: &[i64],
-    ) -> Option<Lookup<'a>> {
-        let in_range = |position: &i32| usize::try_from(*position).is_ok_and(|p| p < unique.len());
-        let bags = Bags::new(&found.layout, feature.combiner);
-        let num_bags = bags.count(found.positions.len())?;
-        if !found.positions.iter().all(in_range) {
-            return None;
-        }
-        let padding_id = feature.padding_id.filter(|_| feature.combiner.is_some());
-        let padding = padding_id.and_then(|id| {
-            let first_row = i64::try_from(self.tables[&feature.table].first_row).ok()?;
-            let position = unique.binary_search(&first_row.checked_add(id)?).ok()?;
-            i32::try_from(position).ok()
+        let lookups = group.features.iter().zip(&plan.features).map(|(member, found)| {
+            let feature = &features[member.index];
+            if *found.column != *feature.column {
+                let (found, expected) = (&found.column, &feature.column);
+                return Err(wrong(format!("it has `{found}` in the place of `{expected}`")));
+            }
+            Lookup::new(feature, member.first_row, found, &plan.unique)
+                .ok_or_else(|| wrong(format!("positions of `{}` are damaged", found.column)))
         });
-        Some(Lookup { feature, positions: &found.positions, bags, num_bags, padding })
+        Ok(Self { rows: &plan.unique, features: lookups.collect::<Result<_, _>>()? })
     }
 }
 
-/// The vectors of one feature, row after row.
-fn gather_feature(group: &Group, unique: &[i64], lookup: &Lookup<'_>) -> Vec<f32> {
+/// The vectors of one feature, row after row. `rows` are the plan's distinct rows.
+fn gather_feature(group: &Group, rows: &[i64], lookup: &Lookup<'_>) -> Vec<f32> {
     let dim = group.dim;
     let weights = group.weights.as_slice();
     #[expect(
@@ -221,7 +220,7 @@ fn gather_feature(group: &Group, unique: &[i64], lookup: &Lookup<'_>) -> Vec<f32
         reason = "rows were checked to be in range"
     )]
     let row_at = |position: usize| {
-        let start = unique[position] as usize * dim;
+        let start = rows[position] as usize * dim;
         &weights[start..start + dim]
     };
     let mut vectors = vec![0.0; lookup.num_bags * dim];

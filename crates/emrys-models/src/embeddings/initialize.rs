@@ -17,10 +17,10 @@ pub(super) fn fill(table: &TableSpec, seed: u64, rows: &mut [f32]) {
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&fnv1a(table.name.as_bytes()).to_le_bytes());
     rows.par_chunks_mut(ROWS_PER_STREAM * table.dim)
-        .zip(0u64..)
-        .for_each(|(chunk, stream)| {
+        .enumerate()
+        .for_each(|(stream, chunk)| {
             let mut rng = ChaCha8Rng::from_seed(key);
-            rng.set_stream(stream);
+            rng.set_stream(stream as u64);
             table.initializer.fill(chunk, table.rows, table.dim, &mut rng);
         });
 }

@@ -79,10 +79,21 @@ pub(super) struct Group {
     pub(super) dim: usize,
     pub(super) trainable: bool,
     pub(super) optimizer: Option<SparseOptimizer>,
-    /// Indices into [`EmbeddingTables::features`], in the order of the lookup plan.
-    pub(super) features: Vec<usize>,
+    /// The names of its tables, in the order they are stacked.
+    pub(super) tables: Vec<String>,
+    /// In the order of the lookup plan.
+    pub(super) features: Vec<Member>,
     pub(super) weights: RowMatrix,
     pub(super) state: Option<State>,
+}
+
+/// A feature of a group.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Member {
+    /// Its place in [`EmbeddingTables::features`].
+    pub(super) index: usize,
+    /// The first row of its table.
+    pub(super) first_row: usize,
 }
 
 /// The tables that will become a group, while they are counted.
@@ -116,6 +127,7 @@ impl Stack {
             dim: self.like.dim,
             trainable: self.like.trainable,
             optimizer: self.like.optimizer,
+            tables: Vec::new(),
             features: Vec::new(),
             weights,
             state: None,
@@ -199,13 +211,17 @@ impl EmbeddingTables {
         for stack in stacks {
             groups.push(stack.into_group(&groups)?);
         }
+        for (name, table) in &tables {
+            groups[table.group].tables.push(name.clone());
+        }
         let mut made = Self { tables, features: Vec::new(), groups };
         for feature in features {
             if made.features.iter().any(|other| other.key == feature.key) {
                 return Err(EmbeddingError::DuplicateFeature { key: feature.key });
             }
-            let group = made.table(&feature.table)?.group;
-            made.groups[group].features.push(made.features.len());
+            let &Table { group, first_row, .. } = made.table(&feature.table)?;
+            let index = made.features.len();
+            made.groups[group].features.push(Member { index, first_row });
             made.features.push(feature);
         }
         Ok(made)
@@ -217,14 +233,10 @@ impl EmbeddingTables {
             .iter()
             .filter(|group| !group.features.is_empty())
             .map(|group| {
-                let features = group.features.iter().map(|&index| {
-                    let feature = &self.features[index];
-                    let table = &self.tables[&feature.table];
-                    LookupFeature::new(
-                        &feature.column,
-                        table.first_row as u64,
-                        table.spec.rows as u64,
-                    )
+                let features = group.features.iter().map(|member| {
+                    let feature = &self.features[member.index];
+                    let rows = self.tables[&feature.table].spec.rows as u64;
+                    LookupFeature::new(&feature.column, member.first_row as u64, rows)
                 });
                 LookupSpec::new(&group.name, features)
             })

@@ -227,7 +227,7 @@ fn the_gradient_of_a_lookup_is_that_of_finite_differences() -> TestResult {
             value(&moved)
         };
         let slope = (at(1e-2) - at(-1e-2)) / 2e-2;
-        assert!((slope - f64::from(*expected)).abs() < 2e-3, "weight {index}: {slope} {expected}");
+        assert!((slope - f64::from(*expected)).abs() < 5e-3, "weight {index}: {slope} {expected}");
     }
     Ok(())
 }
@@ -321,7 +321,7 @@ fn another_optimizer_begins_only_after_the_state_is_reset() -> TestResult {
     let (specs, features) = shop();
     let mut tables = EmbeddingTables::new(specs, features, 1)?;
     let batch = shop_batch(&tables);
-    let mut step =
+    let step =
         |tables: &mut EmbeddingTables, with| step_on(tables, &batch, &shop_probes(), &with);
     step(&mut tables, SparseOptimizer::adagrad())?;
     let error = step(&mut tables, SparseOptimizer::lazy_adam()).unwrap_err().to_string();

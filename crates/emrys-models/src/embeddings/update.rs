@@ -8,7 +8,7 @@ use emrys_loader::LookupPlan;
 use rayon::prelude::*;
 
 use super::error::EmbeddingError;
-use super::gather::{EmbeddingBatch, Lookup};
+use super::gather::{EmbeddingBatch, GroupLookup, Lookup};
 use super::matrix::RowMatrix;
 use super::tables::{EmbeddingTables, Group, memory_error};
 use crate::optimizers::{RowUpdate, RowUpdateVisitor, SparseOptimizer};
@@ -25,18 +25,6 @@ pub(super) struct State {
     pub(super) step: u64,
     /// In the order of `SparseOptimizer::slots`; those that the optimizer lacks have no width.
     pub(super) slots: [RowMatrix; 2],
-}
-
-impl State {
-    /// A state of zeros; pages are only touched where rows are.
-    pub(super) fn new(optimizer: SparseOptimizer, group: &Group) -> std::io::Result<Self> {
-        let widths = optimizer.slots(group.dim);
-        let slot = |index: usize| {
-            let width = widths.get(index).map_or(0, |slot| slot.width);
-            RowMatrix::zeros(group.weights.rows(), width)
-        };
-        Ok(Self { optimizer, step: 0, slots: [slot(0)?, slot(1)?] })
-    }
 }
 
 impl EmbeddingTables {
@@ -61,16 +49,11 @@ impl EmbeddingTables {
         gradients: &mut Gradients,
         optimizer: &SparseOptimizer,
     ) -> Result<(), EmbeddingError> {
-        for index in 0..self.groups.len() {
-            let group = &self.groups[index];
-            if !group.trainable || group.features.is_empty() {
-                continue;
-            }
-            let optimizer = group.optimizer.unwrap_or(*optimizer);
-            let plan = self.plan(group, plans)?;
-            let lookups = self.lookups(group, plan)?;
-            let mut parts = Vec::with_capacity(lookups.len());
-            for lookup in &lookups {
+        let used = |group: &&mut Group| group.trainable && !group.features.is_empty();
+        for group in self.groups.iter_mut().filter(used) {
+            let GroupLookup { rows, features } = GroupLookup::new(group, &self.features, plans)?;
+            let mut parts = Vec::with_capacity(features.len());
+            for lookup in &features {
                 if let Some(gradient) = take_gradient(batch, &lookup.feature.key, gradients) {
                     let expected = lookup.num_bags * group.dim;
                     if gradient.len() != expected {
@@ -83,27 +66,13 @@ impl EmbeddingTables {
                     parts.push((lookup, gradient));
                 }
             }
-            let uses = Uses::new(plan.unique.len(), &parts);
             let sums = RowGradients {
                 dim: group.dim,
-                rows: &plan.unique,
-                uses: &uses,
+                rows,
+                uses: &Uses::new(rows.len(), &parts),
                 gradients: parts.iter().map(|(_, gradient)| gradient.as_slice()).collect(),
             };
-
-            self.prepare_state(index, optimizer)?;
-            let group = &mut self.groups[index];
-            if let Some(state) = &mut group.state {
-                state.step += 1;
-                state.optimizer = optimizer;
-                let update = UpdateRows {
-                    weights: group.weights.as_mut_slice(),
-                    widths: [state.slots[0].width(), state.slots[1].width()],
-                    slots: state.slots.each_mut().map(RowMatrix::as_mut_slice),
-                    sums: &sums,
-                };
-                optimizer.with_row_update(state.step, update);
-            }
+            group.update(&sums, group.optimizer.unwrap_or(*optimizer))?;
         }
         Ok(())
     }
@@ -114,35 +83,51 @@ impl EmbeddingTables {
             group.state = None;
         }
     }
+}
 
-    /// Makes the state of a group if there is none yet.
-    fn prepare_state(
+impl Group {
+    /// Takes a step: updates the rows that have a gradient.
+    fn update(
         &mut self,
-        index: usize,
+        sums: &RowGradients<'_>,
         optimizer: SparseOptimizer,
     ) -> Result<(), EmbeddingError> {
-        let group = &self.groups[index];
-        let first_table = || {
-            let tables = self.tables.values();
-            let first = tables.filter(|table| table.group == index).map(|t| &t.spec.name).next();
-            first.map_or_else(|| group.name.clone(), Clone::clone)
+        let mut state = match self.state.take() {
+            Some(state) => state,
+            None => self.new_state(optimizer)?,
         };
-        match &group.state {
-            Some(state) if state.optimizer.name() == optimizer.name() => Ok(()),
-            Some(state) => Err(EmbeddingError::OtherOptimizer {
-                table: first_table(),
-                found: state.optimizer.name(),
+        if state.optimizer.name() != optimizer.name() {
+            let found = state.optimizer.name();
+            self.state = Some(state);
+            return Err(EmbeddingError::OtherOptimizer {
+                table: self.tables[0].clone(),
+                found,
                 asked: optimizer.name(),
-            }),
-            None => {
-                let width: usize = optimizer.slots(group.dim).iter().map(|slot| slot.width).sum();
-                let numbers = group.weights.rows().saturating_mul(width);
-                let state = State::new(optimizer, group)
-                    .map_err(|source| memory_error(&first_table(), numbers, source))?;
-                self.groups[index].state = Some(state);
-                Ok(())
-            }
+            });
         }
+        state.step += 1;
+        state.optimizer = optimizer;
+        let rows = UpdateRows {
+            weights: self.weights.as_mut_slice(),
+            widths: [state.slots[0].width(), state.slots[1].width()],
+            slots: state.slots.each_mut().map(RowMatrix::as_mut_slice),
+            sums,
+        };
+        optimizer.with_row_update(state.step, rows);
+        self.state = Some(state);
+        Ok(())
+    }
+
+    /// A state of zeros; its pages take memory only where rows are touched.
+    pub(super) fn new_state(&self, optimizer: SparseOptimizer) -> Result<State, EmbeddingError> {
+        let widths = optimizer.slots(self.dim);
+        let slot = |index: usize| {
+            let width = widths.get(index).map_or(0, |slot| slot.width);
+            let rows = self.weights.rows();
+            RowMatrix::zeros(rows, width)
+                .map_err(|source| memory_error(&self.tables[0], rows.saturating_mul(width), source))
+        };
+        Ok(State { optimizer, step: 0, slots: [slot(0)?, slot(1)?] })
     }
 }
 
@@ -288,7 +273,7 @@ fn cut<'a>(left: &mut &'a mut [f32], skip: usize, take: usize) -> &'a mut [f32] 
     taken
 }
 
-impl RowUpdateVisitor<()> for UpdateRows<'_> {
+impl RowUpdateVisitor for UpdateRows<'_> {
     fn visit<R: RowUpdate>(self, rule: &R) {
         let (sums, widths, dim) = (self.sums, self.widths, self.sums.dim);
         self.tasks().into_par_iter().for_each_init(

@@ -13,4 +13,4 @@ mod sparse;
 
 pub use dense::{DenseOptimizer, load_dense_state, save_dense_state};
 pub use sparse::SparseOptimizer;
-pub(crate) use sparse::{RowUpdate, Slot};
+pub(crate) use sparse::{RowUpdate, RowUpdateVisitor};

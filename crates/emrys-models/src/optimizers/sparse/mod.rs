@@ -125,6 +125,7 @@ impl SparseOptimizer {
     }
 
     /// The same optimizer with another learning rate; a schedule calls this before each step.
+    #[must_use]
     pub fn with_learning_rate(mut self, rate: f64) -> Self {
         match &mut self {
             Self::Sgd { learning_rate }
@@ -170,7 +171,7 @@ impl SparseOptimizer {
     ///
     /// The optimizer is chosen here, once per step, so that the loop over rows is compiled for
     /// each of them.
-    pub(crate) fn with_row_update<T>(&self, step: u64, apply: impl RowUpdateVisitor<T>) -> T {
+    pub(crate) fn with_row_update(&self, step: u64, apply: impl RowUpdateVisitor) {
         match *self {
             Self::Sgd { learning_rate } => apply.visit(&SgdRow::new(learning_rate)),
             Self::Adagrad {
@@ -207,8 +208,8 @@ impl SparseOptimizer {
 }
 
 /// A loop over rows that is generic in the row update (closures cannot be).
-pub(crate) trait RowUpdateVisitor<T> {
-    fn visit<R: RowUpdate>(self, rule: &R) -> T;
+pub(crate) trait RowUpdateVisitor {
+    fn visit<R: RowUpdate>(self, rule: &R);
 }
 
 #[cfg(test)]
