@@ -101,7 +101,8 @@ impl Contestant {
     }
 
     fn draw_ids(&mut self) -> Vec<usize> {
-        sample(&mut self.ids, self.rows(), BATCH).into_vec()
+        let rows = self.rows();
+        sample(&mut self.ids, rows, BATCH).into_vec()
     }
 
     /// Copies random rows, one after the other: what moving them costs at least.

@@ -142,7 +142,11 @@ impl ColumnSchema {
 
     /// Sets one property, replacing an older one of the same key.
     #[must_use]
-    pub fn with_property(mut self, key: impl Into<String>, value: impl Into<Value>) -> ColumnSchema {
+    pub fn with_property(
+        mut self,
+        key: impl Into<String>,
+        value: impl Into<Value>,
+    ) -> ColumnSchema {
         self.properties.insert(key.into(), value.into());
         self
     }
@@ -174,7 +178,10 @@ impl ColumnSchema {
     pub fn embedding_size(&self) -> Option<EmbeddingSize> {
         let sizes = self.properties.get(EMBEDDING_SIZES)?;
         let size = |key| sizes.get(key)?.as_u64();
-        Some(EmbeddingSize { cardinality: size("cardinality")?, dimension: size("dimension")? })
+        Some(EmbeddingSize {
+            cardinality: size("cardinality")?,
+            dimension: size("dimension")?,
+        })
     }
 
     /// How many rows an embedding table of this column needs: the greatest value of its integer
@@ -186,7 +193,10 @@ impl ColumnSchema {
 
     /// The name of the vocabulary: the domain's name, else the column's.
     pub fn domain_name(&self) -> &str {
-        self.domain.as_ref().and_then(Domain::name).unwrap_or(&self.name)
+        self.domain
+            .as_ref()
+            .and_then(Domain::name)
+            .unwrap_or(&self.name)
     }
 
     /// Whether the column has the tag; for a compound tag, all its parts.
@@ -201,30 +211,58 @@ mod tests {
 
     #[test]
     fn embedding_size_is_kept_as_a_property() {
-        let size = EmbeddingSize { cardinality: 7, dimension: 16 };
+        let size = EmbeddingSize {
+            cardinality: 7,
+            dimension: 16,
+        };
         let column = ColumnSchema::new("x", DType::Int64).with_embedding_size(size);
         assert_eq!(column.embedding_size(), Some(size));
-        assert_eq!(column.without_property("embedding_sizes").embedding_size(), None);
+        assert_eq!(
+            column.without_property("embedding_sizes").embedding_size(),
+            None
+        );
     }
 
     #[test]
     fn only_integer_domains_have_a_cardinality() {
         let column = ColumnSchema::new("x", DType::Int64);
         assert_eq!(column.cardinality(), None);
-        assert_eq!(column.clone().with_domain(Domain::int(0, i64::MAX)).cardinality(), Some(1 << 63));
-        assert_eq!(column.clone().with_domain(Domain::int(-5, -1)).cardinality(), None);
-        assert_eq!(column.with_domain(Domain::float(0.0, 1.0)).cardinality(), None);
+        assert_eq!(
+            column
+                .clone()
+                .with_domain(Domain::int(0, i64::MAX))
+                .cardinality(),
+            Some(1 << 63)
+        );
+        assert_eq!(
+            column
+                .clone()
+                .with_domain(Domain::int(-5, -1))
+                .cardinality(),
+            None
+        );
+        assert_eq!(
+            column.with_domain(Domain::float(0.0, 1.0)).cardinality(),
+            None
+        );
     }
 
     #[test]
     fn a_domain_name_is_shared() {
-        let column = ColumnSchema::new("clicked", DType::Int64).with_domain(Domain::int(0, 9).named("item"));
+        let column =
+            ColumnSchema::new("clicked", DType::Int64).with_domain(Domain::int(0, 9).named("item"));
         assert_eq!(column.domain_name(), "item");
     }
 
     #[test]
     fn unknown_keys_in_json_are_refused() {
-        let error = serde_json::from_str::<ColumnSchema>(r#"{"name": "x", "dtype": "int8", "tag": []}"#);
-        assert!(error.unwrap_err().to_string().starts_with("unknown field `tag`, expected one of"));
+        let error =
+            serde_json::from_str::<ColumnSchema>(r#"{"name": "x", "dtype": "int8", "tag": []}"#);
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .starts_with("unknown field `tag`, expected one of")
+        );
     }
 }

@@ -17,22 +17,27 @@ impl fmt::Display for Schema {
         let headings = ["name", "dtype", "tags", "domain", "embedding", "properties"];
         let rows: Vec<_> = self.iter().map(cells).collect();
         let widths: [usize; 6] = std::array::from_fn(|cell| {
-            rows.iter().map(|row| row[cell].chars().count()).max().filter(|width| *width > 0).map_or(0, |width| {
-                width.max(headings[cell].len())
-            })
+            rows.iter()
+                .map(|row| row[cell].chars().count())
+                .max()
+                .filter(|width| *width > 0)
+                .map_or(0, |width| width.max(headings[cell].len()))
         });
         write_row(f, &widths, headings.map(str::to_owned))?;
         write_row(f, &widths, widths.map(|width| "-".repeat(width)))?;
-        rows.into_iter().try_for_each(|row| write_row(f, &widths, row))
+        rows.into_iter()
+            .try_for_each(|row| write_row(f, &widths, row))
     }
 }
 
 fn write_row(f: &mut fmt::Formatter<'_>, widths: &[usize; 6], row: [String; 6]) -> fmt::Result {
-    let mut line = String::new();
-    for (cell, width) in row.into_iter().zip(widths).filter(|(_, width)| **width > 0) {
-        line += &format!("{cell:width$}  ");
-    }
-    writeln!(f, "{}", line.trim_end())
+    let cells: Vec<String> = row
+        .into_iter()
+        .zip(widths)
+        .filter(|(_, width)| **width > 0)
+        .map(|(cell, width)| format!("{cell:width$}"))
+        .collect();
+    writeln!(f, "{}", cells.join("  ").trim_end())
 }
 
 fn cells(column: &ColumnSchema) -> [String; 6] {
@@ -46,8 +51,12 @@ fn cells(column: &ColumnSchema) -> [String; 6] {
         column.name().to_owned(),
         format!("{}{}", column.dtype(), column.shape()),
         join(column.tags().iter().map(Tag::to_string)),
-        column.domain().map_or_else(String::new, ToString::to_string),
-        size.map_or_else(String::new, |size| format!("{} x {}", size.cardinality, size.dimension)),
+        column
+            .domain()
+            .map_or_else(String::new, ToString::to_string),
+        size.map_or_else(String::new, |size| {
+            format!("{} x {}", size.cardinality, size.dimension)
+        }),
         join(properties),
     ]
     .map(|cell| printable(&cell))
@@ -83,18 +92,32 @@ mod tests {
             ColumnSchema::new("user", DType::Int64)
                 .with_tags([Tag::Categorical, Tag::UserId])
                 .with_domain(Domain::int(0, 6).named("user"))
-                .with_embedding_size(EmbeddingSize { cardinality: 7, dimension: 16 })
+                .with_embedding_size(EmbeddingSize {
+                    cardinality: 7,
+                    dimension: 16,
+                })
                 .with_property("num_buckets", serde_json::Value::Null)
-                .with_property("cat_path", "out/categories/unique.user.parquet, in the folder of the workflow"),
+                .with_property(
+                    "cat_path",
+                    "out/categories/unique.user.parquet, in the folder of the workflow",
+                ),
             ColumnSchema::new("genres", DType::Int64)
                 .with_shape(Shape::ragged(0, Some(3)))
                 .with_tags([Tag::Categorical])
                 .with_domain(Domain::int(0, 7)),
             ColumnSchema::new("größe\n", DType::Float32).with_domain(Domain::float(-1.0, 0.5)),
-            ColumnSchema::new("click", DType::Int8).with_tags([Tag::Target, Tag::BinaryClassification]),
+            ColumnSchema::new("click", DType::Int8)
+                .with_tags([Tag::Target, Tag::BinaryClassification]),
         ])
         .unwrap();
-        insta::assert_snapshot!(schema, @"");
+        insta::assert_snapshot!(schema, @r#"
+        name     dtype        tags                           domain       embedding  properties
+        -------  -----------  -----------------------------  -----------  ---------  -------------------------------------------------------------
+        user     int64        categorical, user, id          user [0, 6]  7 x 16     num_buckets: null, cat_path: "out/categories/unique.user.par…
+        genres   int64[0..3]  categorical                    [0, 7]
+        größe\n  float32                                     [-1.0, 0.5]
+        click    int8         target, binary_classification
+        "#);
     }
 
     #[test]

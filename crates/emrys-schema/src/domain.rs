@@ -47,12 +47,20 @@ pub enum Domain {
 impl Domain {
     /// The integers from `min` to `max`.
     pub fn int(min: i64, max: i64) -> Domain {
-        Domain::Int { name: None, min, max }
+        Domain::Int {
+            name: None,
+            min,
+            max,
+        }
     }
 
     /// The real numbers from `min` to `max`.
     pub fn float(min: f64, max: f64) -> Domain {
-        Domain::Float { name: None, min, max }
+        Domain::Float {
+            name: None,
+            min,
+            max,
+        }
     }
 
     /// The same range under a name.
@@ -99,6 +107,10 @@ pub(crate) mod bound {
     use serde::de::{self, Visitor};
     use serde::{Deserializer, Serializer};
 
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the signature that serde asks for"
+    )]
     pub(crate) fn serialize<S: Serializer>(bound: &f64, serializer: S) -> Result<S::Ok, S::Error> {
         if bound.is_finite() {
             serializer.serialize_f64(*bound)
@@ -131,7 +143,8 @@ pub(crate) mod bound {
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<f64, E> {
                 // Covers proto3's "Infinity" and "NaN" too.
-                text.parse().map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+                text.parse()
+                    .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
             }
         }
 
@@ -151,7 +164,11 @@ mod tests {
             Domain::float(f64::NEG_INFINITY, f64::INFINITY).named("all"),
         ] {
             let json = serde_json::to_string(&domain).unwrap();
-            assert_eq!(serde_json::from_str::<Domain>(&json).unwrap(), domain, "{json}");
+            assert_eq!(
+                serde_json::from_str::<Domain>(&json).unwrap(),
+                domain,
+                "{json}"
+            );
         }
     }
 

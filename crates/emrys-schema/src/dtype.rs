@@ -105,12 +105,18 @@ impl DType {
 
     /// Whether it is a signed integer.
     pub fn is_signed_integer(self) -> bool {
-        matches!(self, DType::Int8 | DType::Int16 | DType::Int32 | DType::Int64)
+        matches!(
+            self,
+            DType::Int8 | DType::Int16 | DType::Int32 | DType::Int64
+        )
     }
 
     /// Whether it is an unsigned integer.
     pub fn is_unsigned_integer(self) -> bool {
-        matches!(self, DType::UInt8 | DType::UInt16 | DType::UInt32 | DType::UInt64)
+        matches!(
+            self,
+            DType::UInt8 | DType::UInt16 | DType::UInt32 | DType::UInt64
+        )
     }
 
     /// Whether it is a floating-point number.
@@ -172,7 +178,9 @@ impl FromStr for DType {
             .iter()
             .find(|dtype| dtype.to_string() == name)
             .copied()
-            .ok_or_else(|| Error::UnknownDType { name: name.to_owned() })
+            .ok_or_else(|| Error::UnknownDType {
+                name: name.to_owned(),
+            })
     }
 }
 
@@ -204,10 +212,17 @@ mod tests {
     #[test]
     fn kinds_of_numbers_exclude_each_other() {
         for dtype in DType::ALL {
-            let kinds = [dtype.is_signed_integer(), dtype.is_unsigned_integer(), dtype.is_float()];
+            let kinds = [
+                dtype.is_signed_integer(),
+                dtype.is_unsigned_integer(),
+                dtype.is_float(),
+            ];
             let kinds = kinds.iter().filter(|kind| **kind).count();
             assert_eq!(kinds, usize::from(dtype.is_numeric()), "{dtype}");
-            assert_eq!(dtype.is_integer(), dtype.is_signed_integer() || dtype.is_unsigned_integer());
+            assert_eq!(
+                dtype.is_integer(),
+                dtype.is_signed_integer() || dtype.is_unsigned_integer()
+            );
         }
     }
 }

@@ -40,7 +40,9 @@ pub enum Error {
         name: String,
     },
     /// A column has an Arrow type that no [`DType`](crate::DType) and shape describe.
-    #[error("column `{column}` has the Arrow type {arrow}, which a schema cannot describe; cast it or drop the column")]
+    #[error(
+        "column `{column}` has the Arrow type {arrow}, which a schema cannot describe; cast it or drop the column"
+    )]
     UnsupportedArrowType {
         /// The column.
         column: String,
@@ -56,7 +58,9 @@ pub enum Error {
         reason: String,
     },
     /// A property is nested so deep that the readers of the file formats would refuse it.
-    #[error("property `{property}` of column `{column}` is nested deeper than {limit} levels; flatten it")]
+    #[error(
+        "property `{property}` of column `{column}` is nested deeper than {limit} levels; flatten it"
+    )]
     PropertyTooDeep {
         /// The column.
         column: String,
@@ -78,7 +82,9 @@ pub enum Error {
         problem: String,
     },
     /// A schema file was written by a newer Emrys.
-    #[error("{origin} has format version {found}, but this Emrys reads up to {supported}; update Emrys")]
+    #[error(
+        "{origin} has format version {found}, but this Emrys reads up to {supported}; update Emrys"
+    )]
     NewerFormat {
         /// The format, or the file.
         origin: String,
@@ -115,7 +121,12 @@ impl Error {
     }
 
     /// An error at a byte of a text; a position beyond its end is the end.
-    pub(crate) fn parse_at(origin: &str, text: &str, at: usize, problem: impl Into<String>) -> Error {
+    pub(crate) fn parse_at(
+        origin: &str,
+        text: &str,
+        at: usize,
+        problem: impl Into<String>,
+    ) -> Error {
         let before = &text[..text.floor_char_boundary(at)];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Error::Parse {
@@ -135,11 +146,15 @@ impl Error {
 /// assert_eq!(closest_name("user_idd", ["item_id", "user_id"]), Some("user_id"));
 /// assert_eq!(closest_name("price", ["item_id", "user_id"]), None);
 /// ```
-pub fn closest_name<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest_name<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| {
-            let distance = strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase());
+            let distance =
+                strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase());
             (distance, candidate)
         })
         .filter(|(distance, candidate)| *distance <= name.len().max(candidate.len()) / 3)
@@ -149,7 +164,9 @@ pub fn closest_name<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
 
 /// `; did you mean ...?` or nothing.
 pub(crate) fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    closest_name(name, candidates).map_or_else(String::new, |closest| format!("; did you mean `{closest}`?"))
+    closest_name(name, candidates).map_or_else(String::new, |closest| {
+        format!("; did you mean `{closest}`?")
+    })
 }
 
 /// `; did you mean ...? (columns: ...)`, listing at most ten names.
@@ -158,7 +175,12 @@ fn describe_candidates(name: &str, available: &[String]) -> String {
     if available.is_empty() {
         return "; it has no columns".to_owned();
     }
-    let shown = available.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let shown = available
+        .iter()
+        .take(10)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
     let more = if available.len() > 10 {
         format!(" and {} more", available.len() - 10)
     } else {
@@ -169,5 +191,9 @@ fn describe_candidates(name: &str, available: &[String]) -> String {
 
 fn suggest_dtype(name: &str) -> String {
     let names: Vec<String> = crate::DType::ALL.iter().map(ToString::to_string).collect();
-    format!("{} (types: {})", suggest(name, names.iter().map(String::as_str)), names.join(", "))
+    format!(
+        "{} (types: {})",
+        suggest(name, names.iter().map(String::as_str)),
+        names.join(", ")
+    )
 }

@@ -27,10 +27,19 @@ impl Schema {
     /// [`Error::Parse`] or [`Error::NewerFormat`] with the name of the file.
     pub fn read(path: impl AsRef<Path>) -> Result<Schema> {
         let path = path.as_ref();
-        let file = if path.is_dir() { find(path)? } else { path.to_owned() };
-        let bytes =
-            fs::read(&file).map_err(|source| Error::Io { action: "read", path: file.clone(), source })?;
-        text(&bytes).and_then(Schema::from_text).map_err(|error| error.in_file(&file))
+        let file = if path.is_dir() {
+            find(path)?
+        } else {
+            path.to_owned()
+        };
+        let bytes = fs::read(&file).map_err(|source| Error::Io {
+            action: "read",
+            path: file.clone(),
+            source,
+        })?;
+        text(&bytes)
+            .and_then(Schema::from_text)
+            .map_err(|error| error.in_file(&file))
     }
 
     /// Writes `schema.json` (ours) and `schema.pbtxt` (Merlin's) into a directory, which is
@@ -62,26 +71,41 @@ fn find(directory: &Path) -> Result<PathBuf> {
         .into_iter()
         .map(|name| directory.join(name))
         .find(|file| file.is_file())
-        .ok_or_else(|| Error::NoSchemaFile { directory: directory.to_owned() })
+        .ok_or_else(|| Error::NoSchemaFile {
+            directory: directory.to_owned(),
+        })
 }
 
 fn text(bytes: &[u8]) -> Result<&str> {
     std::str::from_utf8(bytes).map_err(|error| {
         let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-        Error::parse_at("schema text", &valid, valid.len(), "the text is not UTF-8 from here on")
+        Error::parse_at(
+            "schema text",
+            &valid,
+            valid.len(),
+            "the text is not UTF-8 from here on",
+        )
     })
 }
 
 /// Writes beside the file and renames, so that readers never see half a schema.
 fn write(path: &Path, text: &str) -> Result<()> {
     static FILES: AtomicU64 = AtomicU64::new(0);
-    let unique = format!("tmp-{}-{}", std::process::id(), FILES.fetch_add(1, Ordering::Relaxed));
+    let unique = format!(
+        "tmp-{}-{}",
+        std::process::id(),
+        FILES.fetch_add(1, Ordering::Relaxed)
+    );
     let temporary = path.with_extension(unique);
     let written = write_whole(&temporary, text).and_then(|()| fs::rename(&temporary, path));
     written.map_err(|source| {
         // The first error is the one to tell; what is left is only a file of ours.
         let _ = fs::remove_file(&temporary);
-        Error::Io { action: "write", path: path.to_owned(), source }
+        Error::Io {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        }
     })
 }
 
@@ -106,9 +130,14 @@ mod tests {
         let directory = directory.path().join("new");
         schema(DType::UInt32).write_dir(&directory).unwrap();
         assert_eq!(Schema::read(&directory).unwrap(), schema(DType::UInt32));
-        assert_eq!(Schema::read(directory.join(SCHEMA_PBTXT)).unwrap(), schema(DType::UInt32));
-        let mut names: Vec<_> =
-            fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(
+            Schema::read(directory.join(SCHEMA_PBTXT)).unwrap(),
+            schema(DType::UInt32)
+        );
+        let mut names: Vec<_> = fs::read_dir(&directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         names.sort();
         assert_eq!(names, [SCHEMA_JSON, SCHEMA_PBTXT]);
     }
@@ -117,12 +146,24 @@ mod tests {
     fn files_of_a_directory_are_looked_up_in_order() {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
-        fs::write(directory.join(SCHEMA_PBTXT), schema(DType::Int8).to_pbtxt().unwrap()).unwrap();
+        fs::write(
+            directory.join(SCHEMA_PBTXT),
+            schema(DType::Int8).to_pbtxt().unwrap(),
+        )
+        .unwrap();
         assert_eq!(Schema::read(directory).unwrap(), schema(DType::Int8));
         fs::create_dir(directory.join(".merlin")).unwrap();
-        fs::write(directory.join(MERLIN_JSON), schema(DType::Int16).to_merlin_json().unwrap()).unwrap();
+        fs::write(
+            directory.join(MERLIN_JSON),
+            schema(DType::Int16).to_merlin_json().unwrap(),
+        )
+        .unwrap();
         assert_eq!(Schema::read(directory).unwrap(), schema(DType::Int16));
-        fs::write(directory.join(SCHEMA_JSON), schema(DType::Int32).to_json().unwrap()).unwrap();
+        fs::write(
+            directory.join(SCHEMA_JSON),
+            schema(DType::Int32).to_json().unwrap(),
+        )
+        .unwrap();
         assert_eq!(Schema::read(directory).unwrap(), schema(DType::Int32));
     }
 
@@ -150,7 +191,12 @@ mod tests {
         let not_utf8 = shown(Schema::read(&file));
         fs::write(&file, "{\"emrys_schema\": 7}").unwrap();
         let newer = shown(Schema::read(&file));
-        insta::assert_snapshot!([empty, missing, not_utf8, newer].join("\n"), @"");
+        insta::assert_snapshot!([empty, missing, not_utf8, newer].join("\n"), @"
+        no schema in `DIR`; expected `schema.json`, `.merlin/schema.json` or `schema.pbtxt` there
+        cannot read `DIR/x.json`
+        `DIR/schema.json`, line 2, column 18: the text is not UTF-8 from here on
+        `DIR/schema.json` has format version 7, but this Emrys reads up to 1; update Emrys
+        ");
     }
 
     #[test]
@@ -159,6 +205,12 @@ mod tests {
         let file = directory.path().join("file");
         fs::write(&file, "").unwrap();
         let error = schema(DType::Int8).write_dir(file.join("sub")).unwrap_err();
-        assert!(matches!(error, Error::Io { action: "create", .. }));
+        assert!(matches!(
+            error,
+            Error::Io {
+                action: "create",
+                ..
+            }
+        ));
     }
 }

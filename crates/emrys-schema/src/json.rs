@@ -4,19 +4,13 @@
 //! {
 //!   "emrys_schema": 1,
 //!   "columns": [
-//!     {
-//!       "name": "genres",
-//!       "dtype": "int64",
-//!       "shape": [[0, 3]],
-//!       "tags": ["item", "categorical"],
-//!       "domain": { "int": { "name": "genre", "min": 0, "max": 20 } },
-//!       "properties": { "source": "movies.dat" }
-//!     }
+//!     {"name":"genres","dtype":"int64","shape":[[0,3]],"tags":["item"],"domain":{"int":{"min":0,"max":20}}},
+//!     {"name":"rating","dtype":"float32","properties":{"source":"ratings.dat"}}
 //!   ]
 //! }
 //! ```
 //!
-//! `emrys_schema` is the version of the format. Only `name` and `dtype` are required; keys that
+//! `emrys_schema` is the version of the format. A column is a line, to be searched and compared. Only `name` and `dtype` are required; keys that
 //! this version does not know are errors, since they would be lost. A field is added to the format
 //! together with a new version.
 
@@ -59,7 +53,7 @@ struct Flavour {
 }
 
 impl Schema {
-    /// The schema in our own JSON, which keeps everything, indented for reading.
+    /// The schema in our own JSON, which keeps everything, one line per column.
     ///
     /// ```
     /// use emrys_schema::{ColumnSchema, DType, Schema};
@@ -73,10 +67,15 @@ impl Schema {
     /// [`Error::PropertyTooDeep`].
     pub fn to_json(&self) -> Result<String> {
         self.check_properties()?;
-        let file = WrittenFile { emrys_schema: VERSION, columns: self.columns() };
-        let mut json = serde_json::to_string_pretty(&file).expect("columns have string keys only");
-        json.push('\n');
-        Ok(json)
+        let lines: Vec<String> = self
+            .iter()
+            .map(|column| format!("\n    {}", to_line(column)))
+            .collect();
+        let end = if lines.is_empty() { "" } else { "\n  " };
+        Ok(format!(
+            "{{\n  \"emrys_schema\": {VERSION},\n  \"columns\": [{}{end}]\n}}\n",
+            lines.join(",")
+        ))
     }
 
     /// Reads our own JSON.
@@ -92,15 +91,25 @@ impl Schema {
             } else {
                 ""
             };
-            return Err(Error::parse_at(ORIGIN, json, 0, format!("no format version under `emrys_schema`{hint}")));
+            return Err(Error::parse_at(
+                ORIGIN,
+                json,
+                0,
+                format!("no format version under `emrys_schema`{hint}"),
+            ));
         };
         match version.as_u64() {
             Some(VERSION) => {}
             Some(found) if found > VERSION => {
-                return Err(Error::NewerFormat { origin: ORIGIN.to_owned(), found, supported: VERSION });
+                return Err(Error::NewerFormat {
+                    origin: ORIGIN.to_owned(),
+                    found,
+                    supported: VERSION,
+                });
             }
             _ => {
-                let problem = format!("format version {version} does not exist, expected {VERSION}");
+                let problem =
+                    format!("format version {version} does not exist, expected {VERSION}");
                 return Err(Error::parse_at(ORIGIN, json, 0, problem));
             }
         }
@@ -114,8 +123,10 @@ impl Schema {
     /// [`Error::PropertyTooDeep`].
     pub fn to_footer_json(&self) -> Result<String> {
         self.check_properties()?;
-        let file = WrittenFile { emrys_schema: VERSION, columns: self.columns() };
-        Ok(serde_json::to_string(&file).expect("columns have string keys only"))
+        Ok(to_line(&WrittenFile {
+            emrys_schema: VERSION,
+            columns: self.columns(),
+        }))
     }
 
     /// Reads [`Schema::to_footer_json`].
@@ -144,7 +155,12 @@ impl Schema {
     /// [`Error::NewerFormat`], [`Error::Parse`].
     pub fn from_text(text: &str) -> Result<Schema> {
         match text.trim_start().chars().next() {
-            None => Err(Error::parse_at("schema text", text, 0, "the text is empty, expected a schema")),
+            None => Err(Error::parse_at(
+                "schema text",
+                text,
+                0,
+                "the text is empty, expected a schema",
+            )),
             Some('{') => {
                 let flavour: Flavour = parse(ORIGIN, text)?;
                 if flavour.emrys_schema.is_none() && flavour.feature.is_some() {
@@ -174,10 +190,25 @@ impl Schema {
     }
 }
 
+/// JSON on one line.
+fn to_line(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("schemas have string keys and no writer that fails")
+}
+
+/// JSON indented for reading, with a newline at the end.
+pub(crate) fn to_lines(value: &impl Serialize) -> String {
+    let json = serde_json::to_string_pretty(value);
+    json.expect("schemas have string keys and no writer that fails") + "\n"
+}
+
 fn deeper_than(levels: usize, value: &Value) -> bool {
     match value {
-        Value::Array(values) => levels == 0 || values.iter().any(|value| deeper_than(levels - 1, value)),
-        Value::Object(map) => levels == 0 || map.values().any(|value| deeper_than(levels - 1, value)),
+        Value::Array(values) => {
+            levels == 0 || values.iter().any(|value| deeper_than(levels - 1, value))
+        }
+        Value::Object(map) => {
+            levels == 0 || map.values().any(|value| deeper_than(levels - 1, value))
+        }
         _ => false,
     }
 }
@@ -188,7 +219,10 @@ pub(crate) fn parse<'de, T: Deserialize<'de>>(origin: &str, json: &'de str) -> R
         let message = error.to_string();
         let place = format!(" at line {} column {}", error.line(), error.column());
         // serde_json counts bytes, and 0 when it failed before the first one of a line.
-        let line = json.split('\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+        let line = json
+            .split('\n')
+            .nth(error.line().saturating_sub(1))
+            .unwrap_or_default();
         let before = &line[..line.floor_char_boundary(error.column().saturating_sub(1))];
         Error::Parse {
             origin: origin.to_owned(),
@@ -213,17 +247,32 @@ mod tests {
                 .with_shape(Shape::ragged(0, Some(3)))
                 .with_tags([Tag::Item, Tag::Categorical])
                 .with_domain(Domain::int(0, 20).named("genre"))
-                .with_embedding_size(EmbeddingSize { cardinality: 21, dimension: 16 }),
+                .with_embedding_size(EmbeddingSize {
+                    cardinality: 21,
+                    dimension: 16,
+                }),
             ColumnSchema::new("when", DType::Timestamp(TimeUnit::Millisecond)),
         ])
         .unwrap();
-        insta::assert_snapshot!(schema.to_json().unwrap(), @"");
+        insta::assert_snapshot!(schema.to_json().unwrap(), @r#"
+        {
+          "emrys_schema": 1,
+          "columns": [
+            {"name":"genres","dtype":"int64","shape":[[0,3]],"tags":["item","categorical"],"domain":{"int":{"name":"genre","min":0,"max":20}},"properties":{"embedding_sizes":{"cardinality":21,"dimension":16}}},
+            {"name":"when","dtype":"timestamp[ms]"}
+          ]
+        }
+        "#);
+        assert_eq!(
+            Schema::default().to_json().unwrap(),
+            "{\n  \"emrys_schema\": 1,\n  \"columns\": []\n}\n"
+        );
     }
 
     #[test]
     fn a_newer_version_is_refused_even_if_it_has_other_fields() {
         let error = Schema::from_text(r#"{"emrys_schema": 2, "groups": []}"#).unwrap_err();
-        insta::assert_snapshot!(error, @"");
+        insta::assert_snapshot!(error, @"schema JSON has format version 2, but this Emrys reads up to 1; update Emrys");
     }
 
     #[test]
@@ -239,28 +288,43 @@ mod tests {
             " \n ",
         ]
         .map(|text| Schema::from_text(text).unwrap_err().to_string());
-        insta::assert_snapshot!(errors.join("\n"), @"");
+        insta::assert_snapshot!(errors.join("\n"), @r#"
+        schema JSON, line 3, column 47: `int` is not an element type; did you mean `int8`? (types: unknown, bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, float32, float64, string, binary, date, timestamp[s], timestamp[ms], timestamp[us], timestamp[ns])
+        schema JSON, line 3, column 31: column `a` occurs twice; rename one of the two
+        schema JSON, line 1, column 92: tags `id` and `continuous` exclude each other; keep one of them
+        schema JSON, line 1, column 32: EOF while parsing a list
+        schema JSON, line 1, column 1: format version "one" does not exist, expected 1
+        schema JSON, line 1, column 1: no format version under `emrys_schema`
+        schema.pbtxt, line 1, column 1: found `[`, expected the name of a type in brackets
+        schema text, line 1, column 1: the text is empty, expected a schema
+        "#);
     }
 
     #[test]
     fn our_reader_points_to_the_one_of_merlins_json() {
         let error = Schema::from_json(r#"{"feature": []}"#).unwrap_err();
-        insta::assert_snapshot!(error, @"");
+        insta::assert_snapshot!(error, @"schema JSON, line 1, column 1: no format version under `emrys_schema`; it looks like Merlin's JSON, which `Schema::from_merlin_json` reads");
     }
 
     #[test]
     fn deep_nesting_is_an_error() {
         let deep = (0..40).fold(json!(1), |inner, _| json!([inner]));
-        let schema = Schema::new([ColumnSchema::new("x", DType::Int8).with_property("p", deep)]).unwrap();
-        insta::assert_snapshot!(schema.to_json().unwrap_err(), @"");
+        let schema =
+            Schema::new([ColumnSchema::new("x", DType::Int8).with_property("p", deep)]).unwrap();
+        insta::assert_snapshot!(schema.to_json().unwrap_err(), @"property `p` of column `x` is nested deeper than 32 levels; flatten it");
 
         let text = format!("{{\"emrys_schema\": {}", "[".repeat(1_000_000));
-        assert!(matches!(Schema::from_text(&text), Err(Error::Parse { line: 1, .. })));
+        assert!(matches!(
+            Schema::from_text(&text),
+            Err(Error::Parse { line: 1, .. })
+        ));
     }
 
     fn dims() -> impl Strategy<Value = Dim> {
-        (0_u64..9, proptest::option::of(0_u64..9))
-            .prop_map(|(min, more)| Dim { min, max: more.map(|more| min + more) })
+        (0_u64..9, proptest::option::of(0_u64..9)).prop_map(|(min, more)| Dim {
+            min,
+            max: more.map(|more| min + more),
+        })
     }
 
     fn domains() -> impl Strategy<Value = Domain> {

@@ -41,7 +41,7 @@
 //! | unknown | no type | unknown | unknown |
 //! | float in a property that is whole, such as 7.0 | a double | integer 7 | 7.0 |
 //! | integer of a property beyond 2^53 | exact in JSON, a rounded double in pbtxt | exact or rounded | rounded |
-//! | bounds of a float domain | all digits | the same | rounded to 32 bits from pbtxt |
+//! | bounds of a float domain | all digits | the same | rounded to 32 bits from pbtxt; infinity as the text `Infinity` |
 //! | domain of another kind than the type (integers of a float column) | kept | the same | dropped |
 //! | properties named `domain`, `value_count`, `_dims`, `is_list`, `is_ragged`, `dtype_item_size`, `emrys_dtype` | not written: Merlin keeps other things under these names | absent | absent |
 //! | order of tags | kept | the same | none: a set |

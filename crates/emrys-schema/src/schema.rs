@@ -50,7 +50,9 @@ impl Schema {
         let columns: Vec<_> = columns.into_iter().collect();
         let mut names = HashSet::new();
         if let Some(twice) = columns.iter().find(|column| !names.insert(column.name())) {
-            return Err(Error::DuplicateColumn { name: twice.name().to_owned() });
+            return Err(Error::DuplicateColumn {
+                name: twice.name().to_owned(),
+            });
         }
         Ok(Schema { columns })
     }
@@ -92,14 +94,25 @@ impl Schema {
     pub fn column(&self, name: &str) -> Result<&ColumnSchema> {
         self.get(name).ok_or_else(|| Error::UnknownColumn {
             name: name.to_owned(),
-            available: self.columns.iter().map(|column| column.name().to_owned()).collect(),
+            available: self
+                .columns
+                .iter()
+                .map(|column| column.name().to_owned())
+                .collect(),
         })
     }
 
     /// The columns for which `predicate` holds.
     #[must_use]
     pub fn filter(&self, predicate: impl Fn(&ColumnSchema) -> bool) -> Schema {
-        Schema { columns: self.columns.iter().filter(|column| predicate(column)).cloned().collect() }
+        Schema {
+            columns: self
+                .columns
+                .iter()
+                .filter(|column| predicate(column))
+                .cloned()
+                .collect(),
+        }
     }
 
     /// The columns that have the tag; for a compound tag, all its parts.
@@ -121,8 +134,10 @@ impl Schema {
     /// # Errors
     /// [`Error::UnknownColumn`], [`Error::DuplicateColumn`].
     pub fn select(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Schema> {
-        let columns: Result<Vec<_>> =
-            names.into_iter().map(|name| self.column(name.as_ref()).cloned()).collect();
+        let columns: Result<Vec<_>> = names
+            .into_iter()
+            .map(|name| self.column(name.as_ref()).cloned())
+            .collect();
         Schema::new(columns?)
     }
 
@@ -149,7 +164,13 @@ impl Schema {
             .iter()
             .map(|column| other.get(column.name()).unwrap_or(column).clone())
             .collect();
-        columns.extend(other.columns.iter().filter(|c| self.get(c.name()).is_none()).cloned());
+        columns.extend(
+            other
+                .columns
+                .iter()
+                .filter(|c| self.get(c.name()).is_none())
+                .cloned(),
+        );
         Schema { columns }
     }
 
@@ -162,7 +183,11 @@ impl Schema {
     /// The schema with `column` in the place of the one of its name, or at the end.
     #[must_use]
     pub fn with_column(mut self, column: ColumnSchema) -> Schema {
-        match self.columns.iter_mut().find(|other| other.name() == column.name()) {
+        match self
+            .columns
+            .iter_mut()
+            .find(|other| other.name() == column.name())
+        {
             Some(place) => *place = column,
             None => self.columns.push(column),
         }
@@ -244,12 +269,20 @@ mod tests {
     fn a_compound_tag_selects_columns_with_all_its_parts() {
         assert_eq!(schema().select_by_tag(Tag::UserId).names(), ["user"]);
         assert_eq!(schema().select_by_tag("user").names(), ["user", "age"]);
-        assert_eq!(schema().select_by_any_tag([Tag::UserId, Tag::ItemId]).names(), ["user", "item"]);
+        assert_eq!(
+            schema()
+                .select_by_any_tag([Tag::UserId, Tag::ItemId])
+                .names(),
+            ["user", "item"]
+        );
     }
 
     #[test]
     fn names_are_selected_in_the_order_asked_for() {
-        assert_eq!(schema().select(["click", "user"]).unwrap().names(), ["click", "user"]);
+        assert_eq!(
+            schema().select(["click", "user"]).unwrap().names(),
+            ["click", "user"]
+        );
         let error = schema().select(["usr"]).unwrap_err().to_string();
         assert_eq!(
             error,
@@ -260,13 +293,22 @@ mod tests {
 
     #[test]
     fn excluding_ignores_names_that_are_not_there() {
-        assert_eq!(schema().excluding(["item", "price"]).names(), ["user", "age", "click"]);
-        assert_eq!(schema().excluding_tags([Tag::User, Tag::Target]).names(), ["item"]);
+        assert_eq!(
+            schema().excluding(["item", "price"]).names(),
+            ["user", "age", "click"]
+        );
+        assert_eq!(
+            schema().excluding_tags([Tag::User, Tag::Target]).names(),
+            ["item"]
+        );
     }
 
     #[test]
     fn a_predicate_selects_columns() {
-        assert_eq!(schema().filter(|column| column.dtype().is_float()).names(), ["age"]);
+        assert_eq!(
+            schema().filter(|column| column.dtype().is_float()).names(),
+            ["age"]
+        );
     }
 
     #[test]
@@ -285,14 +327,20 @@ mod tests {
     #[test]
     fn schemas_differ_by_order_but_not_by_the_order_of_tags() {
         let schema = schema();
-        assert_ne!(schema, schema.select(["item", "user", "age", "click"]).unwrap());
+        assert_ne!(
+            schema,
+            schema.select(["item", "user", "age", "click"]).unwrap()
+        );
         let retagged = ColumnSchema::new("user", DType::Int64).with_tags([Tag::Id, Tag::User]);
         assert_eq!(schema, schema.clone().with_column(retagged));
     }
 
     #[test]
     fn two_columns_of_one_name_are_refused() {
-        let columns = [ColumnSchema::new("x", DType::Int8), ColumnSchema::new("x", DType::Bool)];
+        let columns = [
+            ColumnSchema::new("x", DType::Int8),
+            ColumnSchema::new("x", DType::Bool),
+        ];
         let error = Schema::new(columns).unwrap_err().to_string();
         assert_eq!(error, "column `x` occurs twice; rename one of the two");
     }

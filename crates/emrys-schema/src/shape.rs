@@ -22,7 +22,10 @@ impl Dim {
 
     /// Lists of exactly `length` values.
     pub const fn fixed(length: u64) -> Dim {
-        Dim { min: length, max: Some(length) }
+        Dim {
+            min: length,
+            max: Some(length),
+        }
     }
 
     /// The length, if all lists have the same.
@@ -56,13 +59,16 @@ impl<'de> Deserialize<'de> for Dim {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Dim, A::Error> {
-                let min = seq.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
-                let max: Option<u64> =
-                    seq.next_element()?.ok_or_else(|| de::Error::invalid_length(1, &self))?;
+                let min = seq
+                    .next_element()?
+                    .ok_or_else(|| de::Error::invalid_length(0, &self))?;
+                let max: Option<u64> = seq
+                    .next_element()?
+                    .ok_or_else(|| de::Error::invalid_length(1, &self))?;
                 match max {
-                    Some(max) if max < min => {
-                        Err(de::Error::custom(format_args!("lists of at least {min} and at most {max} values")))
-                    }
+                    Some(max) if max < min => Err(de::Error::custom(format_args!(
+                        "lists of at least {min} and at most {max} values"
+                    ))),
                     _ => Ok(Dim { min, max }),
                 }
             }
@@ -156,7 +162,14 @@ mod tests {
 
     #[test]
     fn dimensions_are_short_in_json() {
-        let shape = Shape::new([Dim::fixed(3), Dim::ANY, Dim { min: 1, max: Some(4) }]);
+        let shape = Shape::new([
+            Dim::fixed(3),
+            Dim::ANY,
+            Dim {
+                min: 1,
+                max: Some(4),
+            },
+        ]);
         let json = serde_json::to_string(&shape).unwrap();
         assert_eq!(json, "[3,[0,null],[1,4]]");
         assert_eq!(serde_json::from_str::<Shape>(&json).unwrap(), shape);
@@ -164,13 +177,21 @@ mod tests {
 
     #[test]
     fn a_minimum_above_the_maximum_is_refused() {
-        let error = serde_json::from_str::<Dim>("[5, 3]").unwrap_err().to_string();
-        assert_eq!(error, "lists of at least 5 and at most 3 values at line 1 column 6");
+        let error = serde_json::from_str::<Dim>("[5, 3]")
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "lists of at least 5 and at most 3 values at line 1 column 6"
+        );
     }
 
     #[test]
     fn value_count_is_the_outermost_dimension() {
         assert_eq!(Shape::SCALAR.value_count(), None);
-        assert_eq!(Shape::new([Dim::fixed(3), Dim::ANY]).value_count(), Some(Dim::fixed(3)));
+        assert_eq!(
+            Shape::new([Dim::fixed(3), Dim::ANY]).value_count(),
+            Some(Dim::fixed(3))
+        );
     }
 }

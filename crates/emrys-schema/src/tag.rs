@@ -116,7 +116,9 @@ impl Tag {
             (Tag::Continuous, Tag::Id),
             (Tag::Embedding, Tag::Id),
         ];
-        EXCLUSIVE.iter().any(|(a, b)| (self == a && other == b) || (self == b && other == a))
+        EXCLUSIVE
+            .iter()
+            .any(|(a, b)| (self == a && other == b) || (self == b && other == a))
     }
 }
 
@@ -184,7 +186,10 @@ impl TagSet {
         for tag in tags {
             for atom in tag.into().atoms() {
                 if let Some(other) = set.tags.iter().find(|other| other.excludes(&atom)) {
-                    return Err(Error::TagCollision { first: other.clone(), second: atom });
+                    return Err(Error::TagCollision {
+                        first: other.clone(),
+                        second: atom,
+                    });
                 }
                 if !set.tags.contains(&atom) {
                     set.tags.push(atom);
@@ -282,7 +287,9 @@ mod tests {
 
     #[test]
     fn a_new_tag_removes_those_it_excludes() {
-        let set = TagSet::new([Tag::UserId, Tag::Categorical]).unwrap().with([Tag::Continuous]);
+        let set = TagSet::new([Tag::UserId, Tag::Categorical])
+            .unwrap()
+            .with([Tag::Continuous]);
         assert_eq!(set, TagSet::new([Tag::User, Tag::Continuous]).unwrap());
     }
 

@@ -12,10 +12,10 @@ use proptest::sample::Index;
 static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let schema = example();
     let mut texts = vec![
-        schema.to_json().unwrap(),
-        schema.to_footer_json().unwrap(),
-        schema.to_pbtxt().unwrap(),
-        schema.to_merlin_json().unwrap(),
+        schema.to_json().expect("shallow properties"),
+        schema.to_footer_json().expect("shallow properties"),
+        schema.to_pbtxt().expect("shallow properties"),
+        schema.to_merlin_json().expect("shallow properties"),
     ];
     let folder = std::env::var_os("EMRYS_MERLIN_SCHEMAS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/merlin-schemas"),
@@ -30,7 +30,10 @@ static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
     for file in shipped {
         match fs::read_to_string(folder.join(file)) {
             Ok(text) => texts.push(text),
-            Err(_) => eprintln!("skipped: no file `{file}` in `{}`; set EMRYS_MERLIN_SCHEMAS", folder.display()),
+            Err(_) => eprintln!(
+                "skipped: no file `{file}` in `{}`; set EMRYS_MERLIN_SCHEMAS",
+                folder.display()
+            ),
         }
     }
     texts
@@ -41,14 +44,20 @@ fn example() -> Schema {
         ColumnSchema::new("user", DType::UInt32)
             .with_tags([Tag::UserId, Tag::Categorical])
             .with_domain(Domain::int(0, 6040).named("user"))
-            .with_embedding_size(EmbeddingSize { cardinality: 6041, dimension: 210 })
-            .with_property("nested", serde_json::json!({"a": [1, null, "größe"], "b": {"c": 0.5}})),
+            .with_embedding_size(EmbeddingSize {
+                cardinality: 6041,
+                dimension: 210,
+            })
+            .with_property(
+                "nested",
+                serde_json::json!({"a": [1, null, "größe"], "b": {"c": 0.5}}),
+            ),
         ColumnSchema::new("pages", DType::Float32)
             .with_shape(Shape::new([Dim::ANY, Dim::fixed(4)]))
             .with_domain(Domain::float(-0.5, 0.5)),
         ColumnSchema::new("when", DType::Date),
     ])
-    .unwrap()
+    .expect("distinct names")
 }
 
 #[derive(Debug, Clone)]
@@ -93,17 +102,47 @@ impl Edit {
 fn edits() -> impl Strategy<Value = Edit> {
     let tokens = proptest::sample::select(
         &[
-            "{", "}", "[", "]", "<", ">", ":", ",", ";", "\"", "'", "\\", "\n", "#", "-", ".", "0", "9", "1e400",
-            "null", "true", "nan", "inf", "0x", "\\377", "\\u12", "feature", "name", "9223372036854775808", "ä",
+            "{",
+            "}",
+            "[",
+            "]",
+            "<",
+            ">",
+            ":",
+            ",",
+            ";",
+            "\"",
+            "'",
+            "\\",
+            "\n",
+            "#",
+            "-",
+            ".",
+            "0",
+            "9",
+            "1e400",
+            "null",
+            "true",
+            "nan",
+            "inf",
+            "0x",
+            "\\377",
+            "\\u12",
+            "feature",
+            "name",
+            "9223372036854775808",
+            "ä",
         ][..],
     );
     prop_oneof![
         (any::<Index>(), 1_usize..40).prop_map(|(at, length)| Edit::Delete(at, length)),
         (any::<Index>(), tokens).prop_map(|(at, token)| Edit::Insert(at, token.into())),
-        (any::<Index>(), proptest::collection::vec(any::<u8>(), 1..4)).prop_map(|(at, bytes)| Edit::Insert(at, bytes)),
+        (any::<Index>(), proptest::collection::vec(any::<u8>(), 1..4))
+            .prop_map(|(at, bytes)| Edit::Insert(at, bytes)),
         (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Edit::Change(at, byte)),
         any::<Index>().prop_map(Edit::Truncate),
-        (any::<Index>(), 1_usize..200, any::<Index>()).prop_map(|(from, length, to)| Edit::Repeat(from, length, to)),
+        (any::<Index>(), 1_usize..200, any::<Index>())
+            .prop_map(|(from, length, to)| Edit::Repeat(from, length, to)),
     ]
 }
 
@@ -111,19 +150,37 @@ fn edits() -> impl Strategy<Value = Edit> {
 fn check(text: &str, result: Result<Schema, Error>) -> Result<(), TestCaseError> {
     match result {
         Ok(schema) => {
-            // Not `assert_eq!` on schemas: a bound may be NaN.
-            let json = schema.to_json();
-            if let Ok(json) = json {
-                prop_assert_eq!(Schema::from_json(&json).unwrap().len(), schema.len());
-                prop_assert_eq!(Schema::from_pbtxt(&schema.to_pbtxt().unwrap()).unwrap().names(), schema.names());
-                prop_assert_eq!(Schema::from_merlin_json(&schema.to_merlin_json().unwrap()).unwrap().names(), schema.names());
+            // Names are compared, not schemas: a bound may be NaN.
+            if let Ok(json) = schema.to_json() {
+                let written = [
+                    Schema::from_json(&json),
+                    Schema::from_pbtxt(&schema.to_pbtxt().expect("written as JSON before")),
+                    Schema::from_merlin_json(
+                        &schema.to_merlin_json().expect("written as JSON before"),
+                    ),
+                ];
+                for read in written.map(|read| read.expect("what we write we read")) {
+                    prop_assert_eq!(read.names(), schema.names());
+                }
             }
         }
-        Err(Error::Parse { line, column, problem, .. }) => {
+        Err(Error::Parse {
+            line,
+            column,
+            problem,
+            ..
+        }) => {
             let lines: Vec<&str> = text.split('\n').collect();
-            prop_assert!((1..=lines.len()).contains(&line), "line {line} of {}: {problem}", lines.len());
+            prop_assert!(
+                (1..=lines.len()).contains(&line),
+                "line {line} of {}: {problem}",
+                lines.len()
+            );
             let length = lines[line - 1].chars().count();
-            prop_assert!((1..=length + 1).contains(&column), "column {column} of {length}: {problem}");
+            prop_assert!(
+                (1..=length + 1).contains(&column),
+                "column {column} of {length}: {problem}"
+            );
             prop_assert!(!problem.is_empty());
         }
         Err(Error::NewerFormat { .. }) => {}
@@ -163,4 +220,42 @@ fn unmutated_text_is_read() {
     for text in TEXTS.iter() {
         assert!(!Schema::from_text(text).unwrap().is_empty());
     }
+}
+
+#[test]
+fn deep_nesting_is_an_error_in_every_format() {
+    let texts = [
+        (
+            r#"{"emrys_schema": 1, "columns": [{"name": "x", "dtype": "int8", "properties": {"p": "#,
+            "}}]}",
+        ),
+        (
+            r#"{"feature": [{"name": "x", "annotation": {"extraMetadata": [{"p": "#,
+            "}]}}]}",
+        ),
+        (
+            r#"{"feature": [{"name": "x", "valueCount": {"min": "#,
+            "}}]}",
+        ),
+    ];
+    for (begin, end) in texts {
+        for (open, inner, close) in [("[", "", "]"), ("{\"a\": ", "1", "}")] {
+            let (open, close) = (open.repeat(500_000), close.repeat(500_000));
+            let error =
+                Schema::from_text(&format!("{begin}{open}{inner}{close}{end}")).unwrap_err();
+            assert!(
+                error.to_string().ends_with("recursion limit exceeded"),
+                "{error}"
+            );
+            let error = Schema::from_text(&format!("{begin}{open}")).unwrap_err();
+            assert!(matches!(error, Error::Parse { line: 1, .. }), "{error}");
+        }
+    }
+    let error = Schema::from_text(&"feature { ".repeat(500_000))
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "schema.pbtxt, line 1, column 1009: messages are nested deeper than 100 levels"
+    );
 }

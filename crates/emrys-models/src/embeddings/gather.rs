@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::error::EmbeddingError;
 use super::spec::{Combiner, EmbeddingFeature};
-use super::tables::{EmbeddingTables, Group};
+use super::tables::{EmbeddingTables, Group, Member};
 
 /// Rows of output per task: small enough to share out one feature of one batch, large enough that
 /// the sharing costs nothing.
@@ -77,6 +77,8 @@ impl<'a> Bags<'a> {
 /// A feature's part of a lookup plan, checked against the tables.
 pub(super) struct Lookup<'a> {
     pub(super) feature: &'a EmbeddingFeature,
+    /// The feature's place in the declarations.
+    index: usize,
     /// For each value, where its row is in the plan's distinct rows.
     pub(super) positions: &'a [i32],
     pub(super) bags: Bags<'a>,
@@ -89,7 +91,7 @@ impl<'a> Lookup<'a> {
     /// Nothing if the positions do not fit the layout or the distinct rows.
     fn new(
         feature: &'a EmbeddingFeature,
-        first_row: usize,
+        member: Member,
         found: &'a FeaturePositions,
         rows: &[i64],
     ) -> Option<Self> {
@@ -101,10 +103,11 @@ impl<'a> Lookup<'a> {
         }
         let padding_id = feature.padding_id.filter(|_| feature.combiner.is_some());
         let padding = padding_id.and_then(|id| {
-            let row = i64::try_from(first_row).ok()?.checked_add(id)?;
+            let row = i64::try_from(member.first_row).ok()?.checked_add(id)?;
             i32::try_from(rows.binary_search(&row).ok()?).ok()
         });
-        Some(Self { feature, positions: &found.positions, bags, num_bags, padding })
+        let index = member.index;
+        Some(Self { feature, index, positions: &found.positions, bags, num_bags, padding })
     }
 
     /// The positions of a bag's values, without padding.
@@ -127,14 +130,15 @@ impl<'a> Lookup<'a> {
 impl EmbeddingTables {
     /// Copies the rows that a batch needs into one tensor per feature on `device`.
     ///
-    /// `plans` are the batch's, made from [`lookup_specs`](Self::lookup_specs).
+    /// `plans` are the batch's, made from [`lookup_specs`](Self::lookup_specs), or from those of
+    /// them whose columns the batch has: features without a plan are not looked up.
     ///
     /// # Training and evaluation
     /// On a device with autodiff, vectors of trainable tables are leaves: after backward, give
     /// them to [`apply`](Self::apply).
     ///
     /// # Errors
-    /// [`EmbeddingError::Plan`] if a plan is missing or was made for other tables.
+    /// [`EmbeddingError::Plan`] if there are no plans, or one was made for other tables.
     pub fn gather(
         &self,
         plans: &[LookupPlan],
@@ -142,18 +146,21 @@ impl EmbeddingTables {
     ) -> Result<EmbeddingBatch, EmbeddingError> {
         let mut work = Vec::with_capacity(self.features.len());
         for group in self.groups.iter().filter(|group| !group.features.is_empty()) {
-            let GroupLookup { rows, features } = GroupLookup::new(group, &self.features, plans)?;
-            for (member, lookup) in group.features.iter().zip(features) {
-                work.push((member.index, group, rows, lookup));
+            match GroupLookup::new(group, &self.features, plans)? {
+                Some(GroupLookup { rows, features }) => {
+                    work.extend(features.into_iter().map(|lookup| (group, rows, lookup)));
+                }
+                None if plans.is_empty() => return Err(GroupLookup::missing(group)),
+                None => {}
             }
         }
-        work.sort_unstable_by_key(|(index, ..)| *index);
+        work.sort_unstable_by_key(|(.., lookup)| lookup.index);
 
         let vectors: Vec<Vec<f32>> = work
             .par_iter()
-            .map(|(_, group, rows, lookup)| gather_feature(group, rows, lookup))
+            .map(|(group, rows, lookup)| gather_feature(group, rows, lookup))
             .collect();
-        let tensors = work.iter().zip(vectors).map(|((_, group, _, lookup), vectors)| {
+        let tensors = work.iter().zip(vectors).map(|((group, _, lookup), vectors)| {
             let data = TensorData::new(vectors, [lookup.num_bags, group.dim]);
             let tensor = Tensor::<2>::from_data(data, device);
             let is_leaf = group.trainable && device.is_autodiff();
@@ -173,17 +180,16 @@ pub(super) struct GroupLookup<'a> {
 }
 
 impl<'a> GroupLookup<'a> {
-    /// Finds the plan of `group`, and checks that it was made for these tables.
+    /// Finds the plan of `group`, if there is one, and checks that it was made for these tables.
     pub(super) fn new(
         group: &Group,
         features: &'a [EmbeddingFeature],
         plans: &'a [LookupPlan],
-    ) -> Result<Self, EmbeddingError> {
+    ) -> Result<Option<Self>, EmbeddingError> {
+        let Some(plan) = plans.iter().find(|plan| *plan.group == *group.name) else {
+            return Ok(None);
+        };
         let wrong = |problem: String| EmbeddingError::Plan { group: group.name.clone(), problem };
-        let plan = plans
-            .iter()
-            .find(|plan| *plan.group == *group.name)
-            .ok_or_else(|| wrong("there is none of that name".to_owned()))?;
         if !plan.unique.is_sorted_by(|row, next| row < next) {
             return Err(wrong("its rows do not rise".to_owned()));
         }
@@ -193,20 +199,22 @@ impl<'a> GroupLookup<'a> {
         if let Some(row) = ends.into_iter().flatten().find(outside) {
             return Err(wrong(format!("it asks for row {row} of {rows}")));
         }
-        if plan.features.len() != group.features.len() {
-            let (found, expected) = (plan.features.len(), group.features.len());
-            return Err(wrong(format!("it has {found} features, the tables have {expected}")));
-        }
-        let lookups = group.features.iter().zip(&plan.features).map(|(member, found)| {
-            let feature = &features[member.index];
-            if *found.column != *feature.column {
-                let (found, expected) = (&found.column, &feature.column);
-                return Err(wrong(format!("it has `{found}` in the place of `{expected}`")));
-            }
-            Lookup::new(feature, member.first_row, found, &plan.unique)
+        // A plan may leave columns out, but it keeps the order.
+        let mut members = group.features.iter();
+        let lookups = plan.features.iter().map(|found| {
+            let member = members
+                .find(|member| *features[member.index].column == *found.column)
+                .ok_or_else(|| wrong(format!("`{}` is not looked up there", found.column)))?;
+            Lookup::new(&features[member.index], *member, found, &plan.unique)
                 .ok_or_else(|| wrong(format!("positions of `{}` are damaged", found.column)))
         });
-        Ok(Self { rows: &plan.unique, features: lookups.collect::<Result<_, _>>()? })
+        Ok(Some(Self { rows: &plan.unique, features: lookups.collect::<Result<_, _>>()? }))
+    }
+
+    /// The error that there is no plan of `group`.
+    pub(super) fn missing(group: &Group) -> EmbeddingError {
+        let problem = "there is none of that name".to_owned();
+        EmbeddingError::Plan { group: group.name.clone(), problem }
     }
 }
 

@@ -133,6 +133,28 @@ fn a_lookup_gives_the_rows_and_combines_lists() -> TestResult {
 }
 
 #[test]
+fn a_plan_of_some_columns_gives_those_features() -> TestResult {
+    let (specs, mut features) = shop();
+    features.push(EmbeddingFeature::new("history", "item").with_key("each"));
+    let mut tables = EmbeddingTables::new(specs, features, 1)?;
+    let mut specs = tables.lookup_specs();
+    for spec in &mut specs {
+        spec.features.retain(|feature| feature.column == "history");
+    }
+    specs.retain(|spec| !spec.features.is_empty());
+    let columns = [("history", Column::lists([vec![7_i64, 7, 1], vec![], vec![0]]))];
+    let batch = Batch::new(columns)?.with_lookups(&specs)?;
+    let lookup = tables.gather(batch.plans(), &device())?;
+    let shapes: Vec<_> = lookup.iter().map(|(key, vectors)| (key, vectors.dims())).collect();
+    assert_eq!(shapes, [("history", [3, 4]), ("each", [4, 4])]);
+
+    let city = tables.weights("city")?.to_vec();
+    step_on(&mut tables, &batch, &shop_probes(), &SparseOptimizer::adagrad())?;
+    assert_eq!(tables.weights("city")?, city);
+    Ok(())
+}
+
+#[test]
 fn padding_is_left_out_of_lists_and_never_learns() -> TestResult {
     let feature = EmbeddingFeature::new("tags", "tag").with_combiner(Combiner::Mean).with_padding_id(0);
     let mut tables = EmbeddingTables::new(vec![TableSpec::new("tag", 9, 2)], vec![feature], 1)?;

@@ -51,7 +51,14 @@ impl EmbeddingTables {
     ) -> Result<(), EmbeddingError> {
         let used = |group: &&mut Group| group.trainable && !group.features.is_empty();
         for group in self.groups.iter_mut().filter(used) {
-            let GroupLookup { rows, features } = GroupLookup::new(group, &self.features, plans)?;
+            let Some(lookup) = GroupLookup::new(group, &self.features, plans)? else {
+                let mut keys = group.features.iter().map(|member| &self.features[member.index].key);
+                if keys.any(|key| batch.get(key).is_some()) {
+                    return Err(GroupLookup::missing(group));
+                }
+                continue;
+            };
+            let GroupLookup { rows, features } = lookup;
             let mut parts = Vec::with_capacity(features.len());
             for lookup in &features {
                 if let Some(gradient) = take_gradient(batch, &lookup.feature.key, gradients) {

@@ -63,10 +63,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Properties, String> {
 }
 
 fn to_struct(properties: &Properties) -> StructMessage {
-    let fields = properties
-        .iter()
-        .map(|(key, value)| FieldMessage { key: key.clone(), value: Some(to_value(value)) });
-    StructMessage { fields: fields.collect() }
+    let fields = properties.iter().map(|(key, value)| FieldMessage {
+        key: key.clone(),
+        value: Some(to_value(value)),
+    });
+    StructMessage {
+        fields: fields.collect(),
+    }
 }
 
 fn to_value(value: &Value) -> ValueMessage {
@@ -76,7 +79,9 @@ fn to_value(value: &Value) -> ValueMessage {
         // Every number of serde_json has a double, if a rounded one.
         Value::Number(number) => Kind::Number(number.as_f64().unwrap_or(f64::NAN)),
         Value::String(text) => Kind::String(text.clone()),
-        Value::Array(values) => Kind::List(ListMessage { values: values.iter().map(to_value).collect() }),
+        Value::Array(values) => Kind::List(ListMessage {
+            values: values.iter().map(to_value).collect(),
+        }),
         Value::Object(properties) => Kind::Struct(to_struct(properties)),
     };
     ValueMessage { kind: Some(kind) }
@@ -84,7 +89,9 @@ fn to_value(value: &Value) -> ValueMessage {
 
 pub(super) fn from_struct(message: StructMessage) -> Properties {
     let fields = message.fields.into_iter();
-    fields.map(|field| (field.key, from_value(field.value.unwrap_or_default()))).collect()
+    fields
+        .map(|field| (field.key, from_value(field.value.unwrap_or_default())))
+        .collect()
 }
 
 fn from_value(message: ValueMessage) -> Value {
@@ -119,8 +126,14 @@ mod tests {
 
     #[test]
     fn the_bytes_are_those_of_protobuf() {
-        assert_eq!(encode(&object(json!({"is_list": true}))), b"\n\r\n\x07is_list\x12\x02\x20\x01");
-        assert_eq!(encode(&object(json!({"num_buckets": null}))), b"\n\x11\n\x0bnum_buckets\x12\x02\x08\x00");
+        assert_eq!(
+            encode(&object(json!({"is_list": true}))),
+            b"\n\r\n\x07is_list\x12\x02\x20\x01"
+        );
+        assert_eq!(
+            encode(&object(json!({"num_buckets": null}))),
+            b"\n\x11\n\x0bnum_buckets\x12\x02\x08\x00"
+        );
     }
 
     #[test]

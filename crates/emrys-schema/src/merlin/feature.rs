@@ -18,19 +18,35 @@ const EXACT_DTYPE: &str = "emrys_dtype";
 const MOST_VALUES: u64 = 1 << 53;
 
 /// Keys of properties under which Merlin keeps what the message says elsewhere.
-const RESERVED: [&str; 7] = ["domain", "value_count", DIMS, IS_LIST, IS_RAGGED, ITEM_SIZE, EXACT_DTYPE];
+const RESERVED: [&str; 7] = [
+    "domain",
+    "value_count",
+    DIMS,
+    IS_LIST,
+    IS_RAGGED,
+    ITEM_SIZE,
+    EXACT_DTYPE,
+];
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Feature {
     pub(super) name: String,
-    #[serde(default, alias = "value_count", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        alias = "value_count",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(super) value_count: Option<ValueCount>,
     #[serde(rename = "type", default, skip_serializing_if = "is_default")]
-    pub(super) feature_type: FeatureType,
+    pub(super) kind: FeatureType,
     #[serde(default, alias = "int_domain", skip_serializing_if = "Option::is_none")]
     pub(super) int_domain: Option<IntDomain>,
-    #[serde(default, alias = "float_domain", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        alias = "float_domain",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(super) float_domain: Option<FloatDomain>,
     #[serde(default, deserialize_with = "null_is_default")]
     pub(super) annotation: Annotation,
@@ -74,7 +90,11 @@ pub(super) struct FloatDomain {
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Annotation {
-    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub(super) tag: Vec<String>,
     #[serde(
         rename = "extraMetadata",
@@ -119,7 +139,6 @@ impl FeatureType {
             FeatureType::Struct => "STRUCT",
         }
     }
-
 }
 
 impl Serialize for FeatureType {
@@ -137,7 +156,9 @@ impl<'de> Deserialize<'de> for FeatureType {
             other => other.to_string(),
         };
         FeatureType::from_name(&name).ok_or_else(|| {
-            serde::de::Error::custom(format_args!("type {value} does not exist, expected INT, FLOAT or BYTES"))
+            serde::de::Error::custom(format_args!(
+                "type {value} does not exist, expected INT, FLOAT or BYTES"
+            ))
         })
     }
 }
@@ -145,13 +166,17 @@ impl<'de> Deserialize<'de> for FeatureType {
 impl From<&ColumnSchema> for Feature {
     fn from(column: &ColumnSchema) -> Feature {
         let dtype = column.dtype();
-        let (feature_type, exact) = match dtype {
+        let (kind, exact) = match dtype {
             DType::Int8 | DType::Int16 | DType::Int32 | DType::Int64 => (FeatureType::Int, true),
-            DType::UInt8 | DType::UInt16 | DType::UInt32 | DType::UInt64 => (FeatureType::Int, false),
+            DType::UInt8 | DType::UInt16 | DType::UInt32 | DType::UInt64 => {
+                (FeatureType::Int, false)
+            }
             DType::Float16 | DType::Float32 | DType::Float64 => (FeatureType::Float, true),
             DType::String => (FeatureType::Bytes, true),
             DType::Unknown => (FeatureType::Unknown, true),
-            DType::Bool | DType::Binary | DType::Date | DType::Timestamp(_) => (FeatureType::Unknown, false),
+            DType::Bool | DType::Binary | DType::Date | DType::Timestamp(_) => {
+                (FeatureType::Unknown, false)
+            }
         };
 
         let mut extra: Properties = column
@@ -181,7 +206,7 @@ impl From<&ColumnSchema> for Feature {
                 min: dim.min.cast_signed(),
                 max: dim.max.unwrap_or(0).cast_signed(),
             }),
-            feature_type,
+            kind,
             annotation: Annotation {
                 tag: column.tags().iter().map(Tag::to_string).collect(),
                 extra_metadata: vec![extra],
@@ -191,7 +216,12 @@ impl From<&ColumnSchema> for Feature {
         match column.domain().cloned() {
             Some(Domain::Int { name, min, max }) => {
                 let is_categorical = column.has_tag(Tag::Categorical);
-                feature.int_domain = Some(IntDomain { name, min, max, is_categorical });
+                feature.int_domain = Some(IntDomain {
+                    name,
+                    min,
+                    max,
+                    is_categorical,
+                });
             }
             Some(Domain::Float { name, min, max }) => {
                 feature.float_domain = Some(FloatDomain { name, min, max });
@@ -213,21 +243,29 @@ impl TryFrom<Feature> for ColumnSchema {
         let mut extra_metadata = feature.annotation.extra_metadata.into_iter();
         let mut properties = extra_metadata.next().unwrap_or_default();
         if extra_metadata.next().is_some() {
-            return Err(in_column("`extra_metadata` occurs twice, expected one".to_owned()));
+            return Err(in_column(
+                "`extra_metadata` occurs twice, expected one".to_owned(),
+            ));
         }
         let is_list = properties.shift_remove(IS_LIST) == Some(Value::Bool(true));
         let dims = properties.shift_remove(DIMS).unwrap_or_default();
         let shape = shape(&dims, feature.value_count.as_ref(), is_list).map_err(in_column)?;
         let item_size = properties.shift_remove(ITEM_SIZE);
         let exact = properties.shift_remove(EXACT_DTYPE);
-        let dtype = dtype(feature.feature_type, item_size.as_ref(), exact.as_ref());
+        let dtype = dtype(feature.kind, item_size.as_ref(), exact.as_ref());
         for key in RESERVED {
             properties.shift_remove(key);
         }
 
         let mut tags = feature.annotation.tag;
         let mut domain = None;
-        if let Some(IntDomain { name, min, max, is_categorical }) = feature.int_domain {
+        if let Some(IntDomain {
+            name,
+            min,
+            max,
+            is_categorical,
+        }) = feature.int_domain
+        {
             if is_categorical {
                 tags.push(Tag::Categorical.to_string());
             }
@@ -256,13 +294,20 @@ fn shape(dims: &Value, value_count: Option<&ValueCount>, is_list: bool) -> Resul
         }
         _ => return Err(bad_dims(dims)),
     }
-    let bound = |count: i64| u64::try_from(count).ok().filter(|count| *count > 0).map(|count| count.min(MOST_VALUES));
+    let bound = |count: i64| {
+        u64::try_from(count)
+            .ok()
+            .filter(|count| *count > 0)
+            .map(|count| count.min(MOST_VALUES))
+    };
     let counts = value_count.map(|count| (bound(count.min), bound(count.max)));
     match counts {
-        Some((Some(min), Some(max))) if max < min => {
-            Err(format!("`value_count` has a minimum of {min} above its maximum of {max}"))
+        Some((Some(min), Some(max))) if max < min => Err(format!(
+            "`value_count` has a minimum of {min} above its maximum of {max}"
+        )),
+        Some((min, max)) if min.is_some() || max.is_some() => {
+            Ok(Shape::ragged(min.unwrap_or(0), max))
         }
-        Some((min, max)) if min.is_some() || max.is_some() => Ok(Shape::ragged(min.unwrap_or(0), max)),
         _ if is_list => Ok(Shape::new([Dim::ANY])),
         _ => Ok(Shape::SCALAR),
     }
@@ -277,9 +322,15 @@ fn dim(value: &Value) -> Option<Dim> {
         Value::Null => Some(Dim::ANY),
         Value::Number(length) => length.as_u64().map(Dim::fixed),
         Value::Array(pair) => {
-            let [min, max] = pair.as_slice() else { return None };
+            let [min, max] = pair.as_slice() else {
+                return None;
+            };
             let min = min.as_u64()?;
-            let max = if max.is_null() { None } else { Some(max.as_u64()?) };
+            let max = if max.is_null() {
+                None
+            } else {
+                Some(max.as_u64()?)
+            };
             max.is_none_or(|max| min <= max).then_some(Dim { min, max })
         }
         _ => None,
@@ -289,10 +340,14 @@ fn dim(value: &Value) -> Option<Dim> {
 /// The type of the message, refined by our own property unless Merlin has changed the type since.
 fn dtype(feature_type: FeatureType, item_size: Option<&Value>, exact: Option<&Value>) -> DType {
     let bits = item_size.and_then(Value::as_u64);
-    let exact = exact.and_then(Value::as_str).and_then(|name| name.parse::<DType>().ok());
+    let exact = exact
+        .and_then(Value::as_str)
+        .and_then(|name| name.parse::<DType>().ok());
     match feature_type {
         FeatureType::Int => match exact {
-            Some(exact) if exact.is_unsigned_integer() && exact.bits().map(u64::from) == bits => exact,
+            Some(exact) if exact.is_unsigned_integer() && exact.bits().map(u64::from) == bits => {
+                exact
+            }
             _ => match bits {
                 Some(8) => DType::Int8,
                 Some(16) => DType::Int16,
@@ -306,7 +361,9 @@ fn dtype(feature_type: FeatureType, item_size: Option<&Value>, exact: Option<&Va
             _ => DType::Float64,
         },
         FeatureType::Bytes => DType::String,
-        FeatureType::Unknown => exact.filter(|exact| !exact.is_numeric()).unwrap_or_default(),
+        FeatureType::Unknown => exact
+            .filter(|exact| !exact.is_numeric())
+            .unwrap_or_default(),
         FeatureType::Struct => DType::Unknown,
     }
 }
@@ -358,7 +415,10 @@ where
 mod int64 {
     use super::{Deserialize, Deserializer, Serializer, Value, whole};
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the signature that serde asks for"
+    )]
     pub(super) fn serialize<S: Serializer>(number: &i64, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(number)
     }
@@ -372,7 +432,9 @@ mod int64 {
             _ => None,
         };
         number.ok_or_else(|| {
-            serde::de::Error::custom(format_args!("found {value}, expected a 64-bit integer, as a number or a string"))
+            serde::de::Error::custom(format_args!(
+                "found {value}, expected a 64-bit integer, as a number or a string"
+            ))
         })
     }
 }
@@ -382,10 +444,17 @@ mod float {
     use super::{Deserialize, Deserializer, Serializer};
     use crate::domain::bound;
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the signature that serde asks for"
+    )]
     pub(super) fn serialize<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
         if number.is_infinite() {
-            let name = if *number > 0.0 { "Infinity" } else { "-Infinity" };
+            let name = if *number > 0.0 {
+                "Infinity"
+            } else {
+                "-Infinity"
+            };
             serializer.serialize_str(name)
         } else {
             bound::serialize(number, serializer)
@@ -409,12 +478,14 @@ mod tests {
     }
 
     fn read(feature: Value) -> Result<ColumnSchema, String> {
-        let feature: Feature = serde_json::from_value(feature).map_err(|error| error.to_string())?;
+        let feature: Feature =
+            serde_json::from_value(feature).map_err(|error| error.to_string())?;
         ColumnSchema::try_from(feature)
     }
 
     fn read_with(extra_metadata: Value) -> ColumnSchema {
-        read(json!({"name": "x", "type": "INT", "annotation": {"extraMetadata": [extra_metadata]}})).unwrap()
+        read(json!({"name": "x", "type": "INT", "annotation": {"extraMetadata": [extra_metadata]}}))
+            .unwrap()
     }
 
     #[test]
@@ -454,11 +525,23 @@ mod tests {
 
     #[test]
     fn a_type_that_merlin_changed_since_wins_over_our_property() {
-        assert_eq!(read_with(json!({"emrys_dtype": "uint32", "dtype_item_size": 32})).dtype(), DType::UInt32);
-        assert_eq!(read_with(json!({"emrys_dtype": "uint32", "dtype_item_size": 64})).dtype(), DType::Int64);
-        assert_eq!(read_with(json!({"emrys_dtype": "date"})).dtype(), DType::Int64);
+        assert_eq!(
+            read_with(json!({"emrys_dtype": "uint32", "dtype_item_size": 32})).dtype(),
+            DType::UInt32
+        );
+        assert_eq!(
+            read_with(json!({"emrys_dtype": "uint32", "dtype_item_size": 64})).dtype(),
+            DType::Int64
+        );
+        assert_eq!(
+            read_with(json!({"emrys_dtype": "date"})).dtype(),
+            DType::Int64
+        );
         let untyped = json!({"name": "x", "annotation": {"extraMetadata": [{"emrys_dtype": "timestamp[ms]"}]}});
-        assert_eq!(read(untyped).unwrap().dtype(), DType::Timestamp(TimeUnit::Millisecond));
+        assert_eq!(
+            read(untyped).unwrap().dtype(),
+            DType::Timestamp(TimeUnit::Millisecond)
+        );
     }
 
     #[test]
@@ -469,11 +552,26 @@ mod tests {
             read(feature).unwrap().shape().to_string()
         };
         assert_eq!(read(json!({"max": "3"}), json!({"_dims": [[0, null]]})), "");
-        assert_eq!(read(json!({"max": "3"}), json!({"_dims": [[0, null], 4, [1, null], null]})), "[4][1..][0..]");
-        assert_eq!(read(json!({"max": "3"}), json!({"is_list": false})), "[0..3]");
-        assert_eq!(read(json!({"min": 2, "max": 2}), json!({"_dims": null})), "[2]");
+        assert_eq!(
+            read(
+                json!({"max": "3"}),
+                json!({"_dims": [[0, null], 4, [1, null], null]})
+            ),
+            "[4][1..][0..]"
+        );
+        assert_eq!(
+            read(json!({"max": "3"}), json!({"is_list": false})),
+            "[0..3]"
+        );
+        assert_eq!(
+            read(json!({"min": 2, "max": 2}), json!({"_dims": null})),
+            "[2]"
+        );
         assert_eq!(read(json!({"min": "5"}), json!({"_dims": []})), "[5..]");
-        assert_eq!(read(json!({}), json!({"is_list": true, "is_ragged": true})), "[0..]");
+        assert_eq!(
+            read(json!({}), json!({"is_list": true, "is_ragged": true})),
+            "[0..]"
+        );
         assert_eq!(read(Value::Null, json!({})), "");
     }
 
@@ -496,24 +594,34 @@ mod tests {
 
     #[test]
     fn bounds_that_json_lacks_survive() {
-        let column = ColumnSchema::new("x", DType::Float32).with_domain(Domain::float(f64::NEG_INFINITY, 1e300));
+        let column = ColumnSchema::new("x", DType::Float32)
+            .with_domain(Domain::float(f64::NEG_INFINITY, 1e300));
         let feature = written(&column);
-        assert_eq!(feature["floatDomain"], json!({"min": "-Infinity", "max": 1e300}));
+        assert_eq!(
+            feature["floatDomain"],
+            json!({"min": "-Infinity", "max": 1e300})
+        );
         assert_eq!(read(feature).unwrap(), column);
     }
 
     #[test]
     fn reserved_properties_are_not_written() {
-        let column = ColumnSchema::new("x", DType::Int8).with_property("is_list", true).with_property("own", 1);
+        let column = ColumnSchema::new("x", DType::Int8)
+            .with_property("is_list", true)
+            .with_property("own", 1);
         let read = read(written(&column)).unwrap();
-        assert_eq!(read, ColumnSchema::new("x", DType::Int8).with_property("own", 1));
+        assert_eq!(
+            read,
+            ColumnSchema::new("x", DType::Int8).with_property("own", 1)
+        );
     }
 
     #[test]
     fn contradictions_are_told() {
         let error = |extra: Value, tags: Value, value_count: Value| {
             let annotation = json!({"tag": tags, "extraMetadata": extra});
-            read(json!({"name": "x", "valueCount": value_count, "annotation": annotation})).unwrap_err()
+            read(json!({"name": "x", "valueCount": value_count, "annotation": annotation}))
+                .unwrap_err()
         };
         let none = || json!([]);
         let errors = [
@@ -526,6 +634,15 @@ mod tests {
             read(json!({"name": "x", "type": "DOUBLE"})).unwrap_err(),
             read(json!({"type": "INT"})).unwrap_err(),
         ];
-        insta::assert_snapshot!(errors.join("\n"), @"");
+        insta::assert_snapshot!(errors.join("\n"), @r#"
+        column `x`: `extra_metadata` occurs twice, expected one
+        column `x`: `_dims` is [null,[3,1]], expected lengths and [minimum, maximum] pairs
+        column `x`: `_dims` is "all", expected lengths and [minimum, maximum] pairs
+        column `x`: tags `continuous` and `id` exclude each other; keep one of them
+        column `x`: `value_count` has a minimum of 4 above its maximum of 3
+        found "four", expected a 64-bit integer, as a number or a string
+        type "DOUBLE" does not exist, expected INT, FLOAT or BYTES
+        missing field `name`
+        "#);
     }
 }

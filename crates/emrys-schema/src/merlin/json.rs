@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::feature::{Feature, whole_numbers};
-use crate::json::parse;
+use crate::json::{parse, to_lines};
 use crate::schema::distinct_columns;
 use crate::{ColumnSchema, Result, Schema};
 
@@ -34,7 +34,12 @@ impl TryFrom<Feature> for ReadColumn {
             if properties.contains_key("@type") {
                 *properties = match properties.shift_remove("value") {
                     Some(serde_json::Value::Object(value)) => value,
-                    _ => return Err(format!("column `{}`: `extraMetadata` holds no object", feature.name)),
+                    _ => {
+                        return Err(format!(
+                            "column `{}`: `extraMetadata` holds no object",
+                            feature.name
+                        ));
+                    }
                 };
             }
             properties.values_mut().for_each(whole_numbers);
@@ -68,10 +73,10 @@ impl Schema {
     /// [`Error::PropertyTooDeep`](crate::Error::PropertyTooDeep).
     pub fn to_merlin_json(&self) -> Result<String> {
         self.check_properties()?;
-        let schema = WrittenSchema { feature: self.iter().map(Feature::from).collect() };
-        let mut json = serde_json::to_string_pretty(&schema).expect("messages have string keys only");
-        json.push('\n');
-        Ok(json)
+        let schema = WrittenSchema {
+            feature: self.iter().map(Feature::from).collect(),
+        };
+        Ok(to_lines(&schema))
     }
 
     /// Reads Merlin's `schema.json`. Fields that Merlin does not use are ignored.
@@ -92,10 +97,14 @@ mod tests {
 
     #[test]
     fn a_packed_any_is_read_as_well() {
-        let any = json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": {"own": 7.0}});
+        let any =
+            json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": {"own": 7.0}});
         let json = json!({"feature": [{"name": "x", "type": "INT", "annotation": {"extraMetadata": [any]}}]});
         let column = ColumnSchema::new("x", DType::Int64).with_property("own", 7);
-        assert_eq!(Schema::from_merlin_json(&json.to_string()).unwrap(), Schema::new([column]).unwrap());
+        assert_eq!(
+            Schema::from_merlin_json(&json.to_string()).unwrap(),
+            Schema::new([column]).unwrap()
+        );
     }
 
     #[test]
@@ -109,6 +118,13 @@ mod tests {
             "",
         ]
         .map(|text| Schema::from_merlin_json(text).unwrap_err().to_string());
-        insta::assert_snapshot!(errors.join("\n"), @"");
+        insta::assert_snapshot!(errors.join("\n"), @r#"
+        Merlin schema JSON, line 4, column 1: column `x` occurs twice; rename one of the two
+        Merlin schema JSON, line 3, column 32: found "many", expected a 64-bit integer, as a number or a string
+        Merlin schema JSON, line 4, column 1: column `x`: tags `id` and `continuous` exclude each other; keep one of them
+        Merlin schema JSON, line 1, column 13: invalid type: integer `7`, expected a list of columns
+        Merlin schema JSON, line 1, column 2: missing field `feature`
+        Merlin schema JSON, line 1, column 1: EOF while parsing a value
+        "#);
     }
 }

@@ -55,8 +55,12 @@ mod unused {
         "validation_derived_source",
         "value_counts",
     ];
-    pub(super) const FLOAT_DOMAIN: &[&str] =
-        &["disallow_inf", "disallow_nan", "is_categorical", "is_embedding"];
+    pub(super) const FLOAT_DOMAIN: &[&str] = &[
+        "disallow_inf",
+        "disallow_nan",
+        "is_categorical",
+        "is_embedding",
+    ];
     pub(super) const ANNOTATION: &[&str] = &["comment"];
 }
 
@@ -79,7 +83,10 @@ impl Schema {
     /// [`Error::PropertyTooDeep`].
     pub fn to_pbtxt(&self) -> Result<String> {
         self.check_properties()?;
-        Ok(self.iter().map(|column| feature_text(Feature::from(column))).collect())
+        Ok(self
+            .iter()
+            .map(|column| feature_text(Feature::from(column)))
+            .collect())
     }
 
     /// Reads Merlin's `schema.pbtxt`. Fields of TensorFlow Metadata that Merlin does not use are
@@ -89,7 +96,9 @@ impl Schema {
     /// [`Error::Parse`], with line and column.
     pub fn from_pbtxt(text: &str) -> Result<Schema> {
         let columns = parse(text).and_then(|fields| columns(&fields));
-        Schema::new(columns.map_err(|problem| Error::parse_at(ORIGIN, text, problem.at, problem.text))?)
+        Schema::new(
+            columns.map_err(|problem| Error::parse_at(ORIGIN, text, problem.at, problem.text))?,
+        )
     }
 }
 
@@ -103,10 +112,16 @@ fn feature_text(feature: Feature) -> String {
                 text.unless_default("max", max);
             });
         }
-        if feature.feature_type != FeatureType::Unknown {
-            text.line("type", feature.feature_type.name());
+        if feature.kind != FeatureType::Unknown {
+            text.line("type", feature.kind.name());
         }
-        if let Some(IntDomain { name, min, max, is_categorical }) = feature.int_domain {
+        if let Some(IntDomain {
+            name,
+            min,
+            max,
+            is_categorical,
+        }) = feature.int_domain
+        {
             text.message("int_domain", |text| {
                 text.optional("name", name.as_deref().map(quote));
                 text.unless_default("min", min);
@@ -121,9 +136,14 @@ fn feature_text(feature: Feature) -> String {
                 text.optional("max", float_text(max));
             });
         }
-        let Annotation { tag, extra_metadata } = feature.annotation;
+        let Annotation {
+            tag,
+            extra_metadata,
+        } = feature.annotation;
         text.message("annotation", |text| {
-            tag.iter().for_each(|tag| text.line("tag", quote(tag)));
+            for tag in tag {
+                text.line("tag", quote(&tag));
+            }
             for properties in extra_metadata {
                 text.message("extra_metadata", |text| {
                     text.line("type_url", quote(STRUCT_TYPE));
@@ -180,9 +200,12 @@ fn columns(fields: &[Field<'_>]) -> TextResult<Vec<ColumnSchema>> {
     for field in fields {
         match field.name {
             "feature" => {
-                let column = ColumnSchema::try_from(feature(field)?).map_err(|text| field.problem(text))?;
+                let column =
+                    ColumnSchema::try_from(feature(field)?).map_err(|text| field.problem(text))?;
                 if !names.insert(column.name().to_owned()) {
-                    let error = Error::DuplicateColumn { name: column.name().to_owned() };
+                    let error = Error::DuplicateColumn {
+                        name: column.name().to_owned(),
+                    };
                     return Err(field.problem(error.to_string()));
                 }
                 columns.push(column);
@@ -194,7 +217,14 @@ fn columns(fields: &[Field<'_>]) -> TextResult<Vec<ColumnSchema>> {
 }
 
 fn feature(field: &Field<'_>) -> TextResult<Feature> {
-    let used = ["name", "value_count", "type", "int_domain", "float_domain", "annotation"];
+    let used = [
+        "name",
+        "value_count",
+        "type",
+        "int_domain",
+        "float_domain",
+        "annotation",
+    ];
     let mut feature = Feature::default();
     let mut seen = Seen::default();
     for field in field.message()? {
@@ -202,8 +232,10 @@ fn feature(field: &Field<'_>) -> TextResult<Feature> {
             "name" => feature.name = seen.once(field)?.string()?,
             "type" => {
                 let name = seen.once(field)?.word("INT, FLOAT or BYTES")?;
-                feature.feature_type = FeatureType::from_name(name).ok_or_else(|| {
-                    field.problem(format!("type {name} does not exist, expected INT, FLOAT or BYTES"))
+                feature.kind = FeatureType::from_name(name).ok_or_else(|| {
+                    field.problem(format!(
+                        "type {name} does not exist, expected INT, FLOAT or BYTES"
+                    ))
                 })?;
             }
             "value_count" => feature.value_count = Some(value_count(seen.once(field)?)?),
@@ -275,26 +307,35 @@ fn annotation(field: &Field<'_>) -> TextResult<Annotation> {
 
 /// The properties, unless the `Any` holds something else than a `Struct`.
 fn extra_metadata(field: &Field<'_>) -> TextResult<Option<Properties>> {
-    let mut properties = None;
-    let mut type_url = None;
+    let mut type_url = String::new();
+    let mut value = None;
     let mut seen = Seen::default();
     for field in field.message()? {
         match field.name {
-            "type_url" => type_url = Some(seen.once(field)?.string()?),
-            "value" => properties = Some((field, seen.once(field)?.bytes()?)),
-            expanded if expanded.strip_prefix('[').is_some_and(|name| name.strip_suffix(']') == Some(STRUCT_TYPE)) => {
-                return struct_message(field).map(|message| Some(extra_metadata::from_struct(message)));
+            "type_url" => type_url = seen.once(field)?.string()?,
+            "value" => value = Some(seen.once(field)?),
+            expanded if expanded.starts_with('[') => {
+                return if is_struct(expanded.trim_matches(['[', ']'])) {
+                    struct_message(field).map(|message| Some(extra_metadata::from_struct(message)))
+                } else {
+                    Ok(None)
+                };
             }
-            other if other.starts_with('[') => return Ok(None),
             _ => check_unused(field, &["type_url", "value"], &[])?,
         }
     }
-    match properties {
-        Some((field, bytes)) if type_url.is_none_or(|url| url == STRUCT_TYPE) => {
-            extra_metadata::decode(bytes).map(Some).map_err(|text| field.problem(text))
+    match value {
+        // Merlin takes the bytes for a `Struct` whatever their type, so they may have none.
+        Some(value) if type_url.is_empty() || is_struct(&type_url) => {
+            let properties = extra_metadata::decode(value.bytes()?);
+            properties.map(Some).map_err(|text| value.problem(text))
         }
         _ => Ok(None),
     }
+}
+
+fn is_struct(type_url: &str) -> bool {
+    type_url.rsplit('/').next() == Some("google.protobuf.Struct")
 }
 
 /// A `Struct` spelled out, as C++ prints it.
@@ -316,8 +357,14 @@ fn struct_message(field: &Field<'_>) -> TextResult<StructMessage> {
 }
 
 fn value_message(field: &Field<'_>) -> TextResult<ValueMessage> {
-    let kinds =
-        ["null_value", "number_value", "string_value", "bool_value", "struct_value", "list_value"];
+    let kinds = [
+        "null_value",
+        "number_value",
+        "string_value",
+        "bool_value",
+        "struct_value",
+        "list_value",
+    ];
     let mut message = ValueMessage::default();
     for field in field.message()? {
         message.kind = Some(match field.name {
@@ -355,16 +402,27 @@ impl<'a> Seen<'a> {
 }
 
 fn expect_name(field: &Field<'_>, name: &str) -> TextResult<()> {
-    if field.name == name { Ok(()) } else { Err(unknown(field, &[name])) }
+    if field.name == name {
+        Ok(())
+    } else {
+        Err(unknown(field, &[name]))
+    }
 }
 
 fn check_unused(field: &Field<'_>, used: &[&str], unused: &[&str]) -> TextResult<()> {
-    if unused.contains(&field.name) { Ok(()) } else { Err(unknown(field, used)) }
+    if unused.contains(&field.name) {
+        Ok(())
+    } else {
+        Err(unknown(field, used))
+    }
 }
 
 fn unknown(field: &Field<'_>, used: &[&str]) -> Problem {
     let suggestion = suggest(field.name, used.iter().copied());
-    field.problem(format!("field `{}` does not exist here{suggestion}", field.name))
+    field.problem(format!(
+        "field `{}` does not exist here{suggestion}",
+        field.name
+    ))
 }
 
 #[cfg(test)]
@@ -387,7 +445,37 @@ mod tests {
         ])
         .unwrap();
         let text = schema.to_pbtxt().unwrap();
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r#"
+        feature {
+          name: "größe"
+          value_count {
+            max: 3
+          }
+          type: FLOAT
+          float_domain {
+            min: -0.1
+            max: 1.0
+          }
+          annotation {
+            tag: "continuous"
+            extra_metadata {
+              type_url: "type.googleapis.com/google.protobuf.Struct"
+              value: "\n8\n\005_dims\022/2-\n\0212\017\n\t\021\000\000\000\000\000\000\000\000\n\002\010\000\n\0302\026\n\t\021\000\000\000\000\000\000\000\000\n\t\021\000\000\000\000\000\000\010@\n\r\n\007is_list\022\002 \001\n\017\n\tis_ragged\022\002 \001\n\034\n\017dtype_item_size\022\t\021\000\000\000\000\000\000@@"
+            }
+          }
+        }
+        feature {
+          name: "any"
+          value_count {
+          }
+          annotation {
+            extra_metadata {
+              type_url: "type.googleapis.com/google.protobuf.Struct"
+              value: "\n1\n\005_dims\022(2&\n\0212\017\n\t\021\000\000\000\000\000\000\000\000\n\002\010\000\n\0212\017\n\t\021\000\000\000\000\000\000\000\000\n\002\010\000\n\r\n\007is_list\022\002 \001\n\017\n\tis_ragged\022\002 \001"
+            }
+          }
+        }
+        "#);
         assert_eq!(Schema::from_pbtxt(&text).unwrap(), schema);
     }
 
@@ -437,9 +525,23 @@ mod tests {
     }
 
     #[test]
+    fn bounds_beyond_all_numbers_survive() {
+        let domain = Domain::float(f64::NEG_INFINITY, 1e300);
+        let column = ColumnSchema::new("x", DType::Float64).with_domain(domain);
+        let schema = Schema::new([column]).unwrap();
+        let text = schema.to_pbtxt().unwrap();
+        assert!(text.contains("min: -inf\n    max: 1e300\n"), "{text}");
+        assert_eq!(Schema::from_pbtxt(&text).unwrap(), schema);
+    }
+
+    #[test]
     fn other_kinds_of_extra_metadata_are_skipped() {
-        for other in [r#"type_url: "type.googleapis.com/x.Y" value: "\377""#, "[type.googleapis.com/x.Y] { z: 1 }"] {
-            let text = format!("feature {{ name: \"x\" annotation {{ extra_metadata {{ {other} }} }} }}");
+        for other in [
+            r#"type_url: "type.googleapis.com/x.Y" value: "\377""#,
+            "[type.googleapis.com/x.Y] { z: 1 }",
+        ] {
+            let text =
+                format!("feature {{ name: \"x\" annotation {{ extra_metadata {{ {other} }} }} }}");
             let expected = Schema::new([ColumnSchema::new("x", DType::Unknown)]).unwrap();
             assert_eq!(Schema::from_pbtxt(&text).unwrap(), expected);
         }
@@ -462,6 +564,19 @@ mod tests {
             "hello world",
         ]
         .map(error);
-        insta::assert_snapshot!(errors.join("\n"), @"");
+        insta::assert_snapshot!(errors.join("\n"), @"
+        schema.pbtxt, line 2, column 3: field `nmae` does not exist here; did you mean `name`?
+        schema.pbtxt, line 1, column 1: the feature has no name
+        schema.pbtxt, line 2, column 17: type DOUBLE does not exist, expected INT, FLOAT or BYTES
+        schema.pbtxt, line 1, column 21: `name` occurs twice
+        schema.pbtxt, line 3, column 1: column `x` occurs twice; rename one of the two
+        schema.pbtxt, line 1, column 39: `max` is `1.5`, expected a 64-bit integer
+        schema.pbtxt, line 1, column 17: `name` is `7`, expected a quoted string
+        schema.pbtxt, line 1, column 10: `feature` is `7`, expected a message in braces
+        schema.pbtxt, line 3, column 14: the message that begins here is not closed
+        schema.pbtxt, line 1, column 1: column `x`: tags `id` and `continuous` exclude each other; keep one of them
+        schema.pbtxt, line 2, column 2: the bytes are not a google.protobuf.Struct: failed to decode Protobuf message: invalid varint
+        schema.pbtxt, line 1, column 7: found `w`, expected `:` or `{`
+        ");
     }
 }

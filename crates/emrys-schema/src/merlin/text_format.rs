@@ -37,14 +37,21 @@ pub(super) enum Value<'a> {
 
 /// Reads the fields of the outermost message.
 pub(super) fn parse(text: &str) -> Result<Vec<Field<'_>>> {
-    let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let at = if text.starts_with('\u{feff}') {
+        '\u{feff}'.len_utf8()
+    } else {
+        0
+    };
     Parser { text, at }.fields(None, 0)
 }
 
 impl<'a> Field<'a> {
     /// An error at the name of the field.
     pub(super) fn problem(&self, text: impl Into<String>) -> Problem {
-        Problem { at: self.at, text: text.into() }
+        Problem {
+            at: self.at,
+            text: text.into(),
+        }
     }
 
     fn expected(&self, expected: &str) -> Problem {
@@ -54,7 +61,10 @@ impl<'a> Field<'a> {
             Value::Message(_) => "a message".to_owned(),
         };
         let text = format!("`{}` is {found}, expected {expected}", self.name);
-        Problem { at: self.value_at, text }
+        Problem {
+            at: self.value_at,
+            text,
+        }
     }
 
     pub(super) fn message(&self) -> Result<&[Field<'a>]> {
@@ -90,22 +100,34 @@ impl<'a> Field<'a> {
             Some(digits) => (-1, digits),
             None => (1, word),
         };
-        let magnitude = if let Some(hex) = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        let magnitude = if let Some(hex) = digits
+            .strip_prefix("0x")
+            .or_else(|| digits.strip_prefix("0X"))
+        {
             i128::from_str_radix(hex, 16)
         } else if digits.len() > 1 && digits.starts_with('0') {
             i128::from_str_radix(digits, 8)
         } else {
             digits.parse()
         };
-        let signed = magnitude.ok().filter(|_| digits.starts_with(|digit: char| digit.is_ascii_digit()));
-        signed.and_then(|number| i64::try_from(sign * number).ok()).ok_or_else(|| self.expected(EXPECTED))
+        let signed = magnitude
+            .ok()
+            .filter(|_| digits.starts_with(|digit: char| digit.is_ascii_digit()));
+        signed
+            .and_then(|number| i64::try_from(sign * number).ok())
+            .ok_or_else(|| self.expected(EXPECTED))
     }
 
     pub(super) fn float(&self) -> Result<f64> {
         const EXPECTED: &str = "a number";
         let word = self.word(EXPECTED)?;
-        let is_literal = word.ends_with(['f', 'F']) && word.contains(|char: char| char.is_ascii_digit());
-        let number = if is_literal { &word[..word.len() - 1] } else { word };
+        let is_literal =
+            word.ends_with(['f', 'F']) && word.contains(|char: char| char.is_ascii_digit());
+        let number = if is_literal {
+            &word[..word.len() - 1]
+        } else {
+            word
+        };
         number.parse().map_err(|_| self.expected(EXPECTED))
     }
 
@@ -132,7 +154,10 @@ impl<'a> Parser<'a> {
             match (self.peek(), end) {
                 (None, None) => return Ok(fields),
                 (None, Some((_, opened))) => {
-                    return Err(Problem { at: opened, text: "the message that begins here is not closed".into() });
+                    return Err(Problem {
+                        at: opened,
+                        text: "the message that begins here is not closed".into(),
+                    });
                 }
                 (Some(found), Some((end, _))) if found == end => {
                     self.at += 1;
@@ -153,7 +178,10 @@ impl<'a> Parser<'a> {
             let mut first = true;
             while !self.eat(b']') {
                 if self.peek().is_none() {
-                    return Err(Problem { at: opened, text: "the list that begins here is not closed".into() });
+                    return Err(Problem {
+                        at: opened,
+                        text: "the list that begins here is not closed".into(),
+                    });
                 }
                 if !first && !self.eat(b',') {
                     return Err(self.unexpected("`,` or `]`"));
@@ -162,13 +190,23 @@ impl<'a> Parser<'a> {
                 self.peek();
                 let value_at = self.at;
                 let value = self.value(true, depth)?;
-                fields.push(Field { name, value, at, value_at });
+                fields.push(Field {
+                    name,
+                    value,
+                    at,
+                    value_at,
+                });
             }
         } else {
             self.peek();
             let value_at = self.at;
             let value = self.value(has_colon, depth)?;
-            fields.push(Field { name, value, at, value_at });
+            fields.push(Field {
+                name,
+                value,
+                at,
+                value_at,
+            });
         }
         if !self.eat(b',') {
             self.eat(b';');
@@ -205,7 +243,8 @@ impl<'a> Parser<'a> {
                 let end = if open == b'{' { b'}' } else { b'>' };
                 let opened = self.at;
                 self.at += 1;
-                self.fields(Some((end, opened)), depth + 1).map(Value::Message)
+                self.fields(Some((end, opened)), depth + 1)
+                    .map(Value::Message)
             }
             _ if !has_colon => Err(self.unexpected("`:` or `{`")),
             Some(b'"' | b'\'') => self.text().map(Value::Text),
@@ -226,7 +265,8 @@ impl<'a> Parser<'a> {
         if self.text[start..].starts_with('-') {
             self.at += 1;
         }
-        let is_number = self.text[self.at..].starts_with(|char: char| char.is_ascii_digit() || char == '.');
+        let is_number =
+            self.text[self.at..].starts_with(|char: char| char.is_ascii_digit() || char == '.');
         loop {
             let run = self.run(|char| char.is_ascii_alphanumeric() || char == '_' || char == '.');
             let is_exponent = is_number && run.ends_with(['e', 'E']);
@@ -246,7 +286,10 @@ impl<'a> Parser<'a> {
             loop {
                 match self.text.as_bytes().get(self.at).copied() {
                     None | Some(b'\n') => {
-                        return Err(Problem { at: opened, text: "the string that begins here is not closed".into() });
+                        return Err(Problem {
+                            at: opened,
+                            text: "the string that begins here is not closed".into(),
+                        });
                     }
                     Some(b'\\') => self.escape(&mut bytes)?,
                     Some(byte) => {
@@ -266,10 +309,20 @@ impl<'a> Parser<'a> {
         let start = self.at;
         let rest = &self.text[start + 1..];
         let digits = |skip: usize, radix: u32, most: usize| {
-            let count = rest[skip..].chars().take(most).take_while(|char| char.is_digit(radix)).count();
-            (u32::from_str_radix(&rest[skip..skip + count], radix).ok(), skip + count)
+            let count = rest[skip..]
+                .chars()
+                .take(most)
+                .take_while(|char| char.is_digit(radix))
+                .count();
+            (
+                u32::from_str_radix(&rest[skip..skip + count], radix).ok(),
+                skip + count,
+            )
         };
-        let unknown = || Problem { at: start, text: "unknown escape in a string".into() };
+        let unknown = || Problem {
+            at: start,
+            text: "unknown escape in a string".into(),
+        };
         let (byte, length) = match rest.chars().next() {
             Some('n') => (b'\n', 1),
             Some('r') => (b'\r', 1),
@@ -284,16 +337,27 @@ impl<'a> Parser<'a> {
             Some('?') => (b'?', 1),
             Some('0'..='7') => {
                 let (code, length) = digits(0, 8, 3);
-                (code.and_then(|code| u8::try_from(code).ok()).ok_or_else(unknown)?, length)
+                (
+                    code.and_then(|code| u8::try_from(code).ok())
+                        .ok_or_else(unknown)?,
+                    length,
+                )
             }
             Some('x' | 'X') => {
                 let (code, length) = digits(1, 16, 2);
-                (code.and_then(|code| u8::try_from(code).ok()).ok_or_else(unknown)?, length)
+                (
+                    code.and_then(|code| u8::try_from(code).ok())
+                        .ok_or_else(unknown)?,
+                    length,
+                )
             }
             Some(kind @ ('u' | 'U')) => {
                 let most = if kind == 'u' { 4 } else { 8 };
                 let (code, length) = digits(1, 16, most);
-                let char = code.filter(|_| length == 1 + most).and_then(char::from_u32).ok_or_else(unknown)?;
+                let char = code
+                    .filter(|_| length == 1 + most)
+                    .and_then(char::from_u32)
+                    .ok_or_else(unknown)?;
                 bytes.extend(char.encode_utf8(&mut [0; 4]).as_bytes());
                 self.at += 1 + length;
                 return Ok(());
@@ -341,7 +405,9 @@ impl<'a> Parser<'a> {
 /// A quoted string as protobuf writes it: ASCII, other bytes in octal.
 pub(super) fn quote_bytes(bytes: &[u8]) -> String {
     let mut quoted = String::from("\"");
-    bytes.iter().for_each(|byte| push_escaped(&mut quoted, *byte));
+    for byte in bytes {
+        push_escaped(&mut quoted, *byte);
+    }
     quoted + "\""
 }
 
@@ -364,7 +430,7 @@ fn push_escaped(quoted: &mut String, byte: u8) {
         b'\t' => quoted.push_str("\\t"),
         b'"' | b'\'' | b'\\' => quoted.extend(['\\', char::from(byte)]),
         b' '..=b'~' => quoted.push(char::from(byte)),
-        _ => *quoted += &format!("\\{byte:03o}"),
+        _ => quoted.extend(format!("\\{byte:03o}").chars()),
     }
 }
 
@@ -383,7 +449,8 @@ mod tests {
 
     #[test]
     fn every_spelling_of_a_message_is_read() {
-        let text = "# comment\na { b: 1 }; a: < b: 1 >, a: [{b: 1}, {b: 1}] [type.googleapis.com/x.Y] { }";
+        let text =
+            "# comment\na { b: 1 }; a: < b: 1 >, a: [{b: 1}, {b: 1}] [type.googleapis.com/x.Y] { }";
         let fields = parse(text).unwrap();
         assert_eq!(fields.len(), 5);
         for field in &fields[..4] {
@@ -395,13 +462,28 @@ mod tests {
 
     #[test]
     fn numbers_are_read_in_every_base() {
-        for (text, number) in [("12", 12), ("-0x1F", -31), ("017", 15), ("0", 0), ("-9223372036854775808", i64::MIN)] {
+        for (text, number) in [
+            ("12", 12),
+            ("-0x1F", -31),
+            ("017", 15),
+            ("0", 0),
+            ("-9223372036854775808", i64::MIN),
+        ] {
             assert_eq!(only(&format!("x: {text}")).int().unwrap(), number);
         }
         for text in ["9223372036854775808", "1.5", "0x", "--1", "abc", "08"] {
-            assert!(parse(&format!("x: {text}")).map_or(true, |fields| fields[0].int().is_err()), "{text}");
+            assert!(
+                parse(&format!("x: {text}")).map_or(true, |fields| fields[0].int().is_err()),
+                "{text}"
+            );
         }
-        for (text, number) in [("1.5", 1.5), ("-2e-3", -2e-3), ("1E+2f", 100.0), (".5", 0.5), ("-inf", f64::NEG_INFINITY)] {
+        for (text, number) in [
+            ("1.5", 1.5),
+            ("-2e-3", -2e-3),
+            ("1E+2f", 100.0),
+            (".5", 0.5),
+            ("-inf", f64::NEG_INFINITY),
+        ] {
             assert_eq!(only(&format!("x: {text}")).float().unwrap(), number);
         }
         assert!(only("x: nan").float().unwrap().is_nan());
@@ -429,24 +511,72 @@ mod tests {
 
     #[test]
     fn problems_have_their_place() {
-        assert_eq!(problem("a { b: 1"), (2, "the message that begins here is not closed".to_owned()));
-        assert_eq!(problem("a: \"x"), (3, "the string that begins here is not closed".to_owned()));
-        assert_eq!(problem("a: \"\\q\""), (4, "unknown escape in a string".to_owned()));
-        assert_eq!(problem("a: [1, 2"), (3, "the list that begins here is not closed".to_owned()));
-        assert_eq!(problem("a: [1 2]"), (6, "found `2`, expected `,` or `]`".to_owned()));
-        assert_eq!(problem("a 1"), (2, "found `1`, expected `:` or `{`".to_owned()));
-        assert_eq!(problem("a:"), (2, "the text ends, expected a value".to_owned()));
-        assert_eq!(problem("a: }"), (3, "found `}`, expected a value".to_owned()));
-        assert_eq!(problem("1: 2"), (0, "found `1`, expected the name of a field".to_owned()));
-        assert_eq!(problem("ä: 2"), (0, "found `ä`, expected the name of a field".to_owned()));
-        assert_eq!(problem("[a: 2"), (0, "found `[`, expected the name of a type in brackets".to_owned()));
+        assert_eq!(
+            problem("a { b: 1"),
+            (2, "the message that begins here is not closed".to_owned())
+        );
+        assert_eq!(
+            problem("a: \"x"),
+            (3, "the string that begins here is not closed".to_owned())
+        );
+        assert_eq!(
+            problem("a: \"\\q\""),
+            (4, "unknown escape in a string".to_owned())
+        );
+        assert_eq!(
+            problem("a: [1, 2"),
+            (3, "the list that begins here is not closed".to_owned())
+        );
+        assert_eq!(
+            problem("a: [1 2]"),
+            (6, "found `2`, expected `,` or `]`".to_owned())
+        );
+        assert_eq!(
+            problem("a 1"),
+            (2, "found `1`, expected `:` or `{`".to_owned())
+        );
+        assert_eq!(
+            problem("a:"),
+            (2, "the text ends, expected a value".to_owned())
+        );
+        assert_eq!(
+            problem("a: }"),
+            (3, "found `}`, expected a value".to_owned())
+        );
+        assert_eq!(
+            problem("1: 2"),
+            (0, "found `1`, expected the name of a field".to_owned())
+        );
+        assert_eq!(
+            problem("ä: 2"),
+            (0, "found `ä`, expected the name of a field".to_owned())
+        );
+        assert_eq!(
+            problem("[a: 2"),
+            (
+                0,
+                "found `[`, expected the name of a type in brackets".to_owned()
+            )
+        );
     }
 
     #[test]
     fn deep_nesting_is_an_error() {
         assert!(parse(&format!("{}{}", "a{".repeat(100), "}".repeat(100))).is_ok());
-        assert!(problem(&"a{".repeat(1_000_000)).1.contains("deeper than 100 levels"));
-        assert!(problem(&"a:[{".repeat(1_000_000)).1.contains("deeper than 100 levels"));
-        assert!(problem(&"a:[[".repeat(1_000_000)).1.contains("expected a value"));
+        assert!(
+            problem(&"a{".repeat(1_000_000))
+                .1
+                .contains("deeper than 100 levels")
+        );
+        assert!(
+            problem(&"a:[{".repeat(1_000_000))
+                .1
+                .contains("deeper than 100 levels")
+        );
+        assert!(
+            problem(&"a:[[".repeat(1_000_000))
+                .1
+                .contains("expected a value")
+        );
     }
 }
