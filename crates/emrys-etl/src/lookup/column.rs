@@ -43,6 +43,8 @@ impl ColumnIndex {
     ) -> Result<(ColumnIndex, Vec<u32>), LookupError> {
         let family = Family::of(values.data_type())?;
         let values = canonical(&strict_cast(values, &plain_type(values.data_type()))?);
+        let nulls = values.logical_nulls();
+        let is_null = |row| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
         let mut null_code = null_code;
         let mut next = match numbering {
             Numbering::ByRow(first) | Numbering::ByAppearance(first) => first,
@@ -53,14 +55,14 @@ impl ColumnIndex {
                 Numbering::ByRow(first) => {
                     // The caller has checked that there are codes for all rows.
                     let code = first + row as u32;
-                    if values.is_null(row) {
+                    if is_null(row) {
                         null_code = code;
                         code
                     } else {
                         insert(code)
                     }
                 }
-                Numbering::ByAppearance(_) if values.is_null(row) => null_code,
+                Numbering::ByAppearance(_) if is_null(row) => null_code,
                 Numbering::ByAppearance(_) => {
                     let code = insert(next);
                     next += u32::from(code == next);

@@ -140,9 +140,11 @@ fn an_index_of_nothing_knows_only_null() {
 fn a_null_row_has_the_code_of_its_row() {
     let index = ValueIndex::build(&[strings([Some("a"), None])], 1, 0).unwrap();
     assert_eq!(index.lookup(&[strings([None, Some("a"), Some("b")])]).unwrap(), [2, 1, 0]);
-    let tuples = [strings([Some("a"), None]), array(Int64Array::from(vec![None, None]))];
-    let index = ValueIndex::build(&tuples, 1, 0).unwrap();
-    assert_eq!(index.lookup(&tuples).unwrap(), [1, 2]);
+    for nulls in [array(Int64Array::from(vec![None, None])), array(NullArray::new(2))] {
+        let tuples = [strings([Some("a"), None]), nulls];
+        let index = ValueIndex::build(&tuples, 1, 0).unwrap();
+        assert_eq!(index.lookup(&tuples).unwrap(), [1, 2]);
+    }
 }
 
 #[test]

@@ -44,11 +44,13 @@ pub(super) fn from_counts(
     }
 
     let order = ValueOrder::new(&columns)?;
+    let masks: Vec<_> = columns.iter().map(|column| column.logical_nulls()).collect();
+    let is_null = |row| masks.iter().all(|mask| mask.as_ref().is_some_and(|mask| mask.is_null(row)));
     let mut nulls = 0;
     let mut candidates = Vec::with_capacity(rows);
     for (row, count) in counts.iter().enumerate() {
         let count = count.unsigned_abs();
-        if columns.iter().all(|column| column.is_null(row)) {
+        if is_null(row) {
             nulls += count;
         } else {
             candidates.push(Candidate { count, prefix: order.prefix(row), row: row as u32 });

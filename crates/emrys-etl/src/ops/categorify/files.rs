@@ -266,7 +266,8 @@ fn without_nulls(
     observed: Option<Observed>,
 ) -> Result<(Vec<ArrayRef>, Option<Observed>)> {
     let rows = values.first().map_or(0, |values| values.len());
-    let is_null = |row: usize| values.iter().all(|values| values.is_null(row));
+    let masks: Vec<_> = values.iter().map(|values| values.logical_nulls()).collect();
+    let is_null = |row| masks.iter().all(|mask| mask.as_ref().is_some_and(|mask| mask.is_null(row)));
     if !(0..rows).any(is_null) {
         return Ok((values, observed));
     }

@@ -1,0 +1,329 @@
+use std::path::Path;
+
+use arrow::array::*;
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Int32Type, Int64Type};
+use emrys_schema::{ColumnSchema, DType, Schema, Tag};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::super::*;
+use super::{array, letters, strings};
+use crate::{Dataset, FittedWorkflow, Node, Workflow, cols, group};
+
+fn table(columns: &[(&str, ArrayRef)]) -> RecordBatch {
+    RecordBatch::try_from_iter_with_nullable(
+        columns.iter().map(|(name, values)| (*name, std::sync::Arc::clone(values), true)),
+    )
+    .unwrap()
+}
+
+fn dataset(columns: &[(&str, ArrayRef)]) -> Dataset {
+    let batch = table(columns);
+    Dataset::from_batches(batch.schema(), vec![batch]).unwrap()
+}
+
+fn fit(node: Node, columns: &[(&str, ArrayRef)]) -> FittedWorkflow {
+    Workflow::new(node).fit(&dataset(columns)).unwrap()
+}
+
+fn transform(workflow: &FittedWorkflow, columns: &[(&str, ArrayRef)]) -> RecordBatch {
+    let batches = workflow.transform(&dataset(columns)).unwrap().collect().unwrap();
+    concat_batches(&batches[0].schema(), &batches).unwrap()
+}
+
+fn ids(batch: &RecordBatch, column: &str) -> Vec<i64> {
+    batch[column].as_primitive::<Int64Type>().values().to_vec()
+}
+
+fn lists<'a>(rows: impl IntoIterator<Item = Option<&'a str>>) -> ArrayRef {
+    let mut builder = ListBuilder::new(StringBuilder::new());
+    for row in rows {
+        for c in row.unwrap_or_default().chars() {
+            builder.values().append_option((c != '-').then(|| c.to_string()));
+        }
+        builder.append(row.is_some());
+    }
+    array(builder.finish())
+}
+
+fn id_lists(column: &ArrayRef) -> Vec<Option<Vec<i64>>> {
+    let lists = column.as_list::<i32>();
+    lists.iter().map(|list| list.map(|list| list.as_primitive::<Int64Type>().values().to_vec())).collect()
+}
+
+fn message(node: Node, schema: &[(&str, DType)]) -> String {
+    let columns = schema.iter().map(|(name, dtype)| ColumnSchema::new(*name, *dtype));
+    Workflow::new(node).output_schema(&Schema::new(columns).unwrap()).unwrap_err().to_string()
+}
+
+#[test]
+fn lists_are_encoded_by_element() {
+    let columns = [("a", lists([Some("a"), Some("ae"), Some("bc"), Some("c")]))];
+    let all = transform(&fit(cols(["a"]) >> Categorify::new(), &columns), &columns);
+    assert_eq!(id_lists(&all["a"]), [vec![3], vec![3, 6], vec![5, 4], vec![4]].map(Some));
+    let node = cols(["a"]) >> Categorify::new().freq_threshold(2).id_type(IdType::Int32);
+    let frequent = transform(&fit(node, &columns), &columns);
+    let expected = [[3].as_slice(), &[3, 2], &[2, 4], &[4]].map(|row| Some(row.iter().copied().map(Some)));
+    let expected = ListArray::from_iter_primitive::<Int32Type, _, _>(expected);
+    assert_eq!(frequent["a"].as_list::<i32>().iter().collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn nulls_in_lists_are_1_and_null_lists_stay_null() {
+    let columns = [("a", lists([Some("x-"), None, Some(""), Some("-yx")]))];
+    let workflow = fit(cols(["a"]) >> Categorify::new(), &columns);
+    let expected = [Some(vec![3, 1]), None, Some(vec![]), Some(vec![1, 4, 3])];
+    assert_eq!(id_lists(&transform(&workflow, &columns)["a"]), expected);
+}
+
+#[test]
+fn lists_have_buckets() {
+    let columns = [("a", lists([Some("xx"), Some("y")]))];
+    let workflow = fit(cols(["a"]) >> Categorify::new().freq_threshold(2).num_buckets(7), &columns);
+    let encoded = id_lists(&transform(&workflow, &[("a", lists([Some("xyqy")]))])["a"]);
+    let row = encoded[0].clone().unwrap();
+    assert_eq!(row[0], 9);
+    assert_eq!(row[1], row[3]);
+    assert!(row[1..].iter().all(|id| (2..9).contains(id)), "{row:?}");
+}
+
+#[test]
+fn fixed_and_nested_lists_keep_their_shape() {
+    let fixed = FixedSizeListArray::try_new(
+        std::sync::Arc::new(arrow::datatypes::Field::new_list_field(arrow::datatypes::DataType::Utf8, true)),
+        2,
+        letters("xyx-"),
+        None,
+    )
+    .unwrap();
+    let mut nested = ListBuilder::new(ListBuilder::new(StringBuilder::new()));
+    nested.values().values().append_value("x");
+    nested.values().append(true);
+    nested.values().append(false);
+    nested.append(true);
+    nested.append(true);
+    let columns = [("f", array(fixed)), ("n", array(nested.finish()))];
+    let batch = transform(&fit(cols(["f", "n"]) >> Categorify::new(), &columns), &columns);
+    assert_eq!(batch["f"].as_fixed_size_list().values().as_primitive::<Int64Type>().values(), &[3, 4, 3, 1]);
+    let outer = batch["n"].as_list::<i32>();
+    assert_eq!((outer.value_length(0), outer.value_length(1)), (2, 0));
+    assert_eq!(id_lists(outer.values()), [Some(vec![3]), None]);
+}
+
+#[test]
+fn lists_and_single_values_share_a_vocabulary() {
+    let columns = [
+        ("author", letters("AEBC")),
+        ("engaging", lists([Some("BC"), Some(""), Some("AD"), Some("A")])),
+    ];
+    let workflow = fit(group(["author", "engaging"]) >> Categorify::new(), &columns);
+    let batch = transform(&workflow, &columns);
+    assert_eq!(ids(&batch, "author"), [3, 7, 4, 5]);
+    assert_eq!(id_lists(&batch["engaging"]), [vec![4, 5], vec![], vec![3, 6], vec![3]].map(Some));
+}
+
+#[test]
+fn a_joint_group_uses_its_buckets() {
+    let columns = [("a", letters("xy")), ("b", letters("yz"))];
+    let node = group(["a", "b"]) >> Categorify::new().freq_threshold(2).num_buckets(1_000);
+    let batch = transform(&fit(node, &columns), &columns);
+    assert_eq!(ids(&batch, "a")[1], 1_002);
+    assert_eq!(ids(&batch, "b")[0], 1_002);
+    assert!(ids(&batch, "a")[0] != ids(&batch, "b")[1]);
+    assert!(ids(&batch, "a")[0] < 1_002 && ids(&batch, "b")[1] < 1_002);
+}
+
+#[test]
+fn another_separator_does_not_disturb_the_counts() {
+    let columns = [("a", letters("zzzabc")), ("b", letters("111111"))];
+    let options = Categorify::new().name_sep("|").encode_type(EncodeType::Combo).max_size(4);
+    let node = (cols(["a"]) + group(["a", "b"])) >> options;
+    let batch = transform(&fit(node, &columns), &columns);
+    assert_eq!(ids(&batch, "a"), [3, 3, 3, 2, 2, 2]);
+    assert_eq!(ids(&batch, "a|b"), [3, 3, 3, 2, 2, 2]);
+}
+
+#[test]
+fn given_vocabularies_are_numbered_in_their_order() {
+    let columns = [("a", letters("xxx")), ("b", array(Int64Array::from(vec![10, 20, 30])))];
+    let options = Categorify::new().vocabulary("a", ["z", "y", "x"]).vocabulary("b", [20, 10]);
+    let workflow = fit(cols(["a", "b"]) >> options, &columns);
+    let asked = [("a", letters("xy-xk")), ("b", array(Int64Array::from(vec![10, 20, 30, 1, 2])))];
+    let batch = transform(&workflow, &asked);
+    assert_eq!(ids(&batch, "a"), [5, 4, 1, 5, 2]);
+    assert_eq!(ids(&batch, "b"), [4, 3, 2, 2, 2]);
+    assert_eq!(workflow.output_schema().column("a").unwrap().cardinality(), Some(6));
+
+    let config = json!({"vocabs": {"a": ["y", null, "x"]}, "num_buckets": 4});
+    let options: Categorify = serde_json::from_value(config).unwrap();
+    let workflow = fit(cols(["a"]) >> options, &columns[..1]);
+    let batch = transform(&workflow, &[("a", letters("yxq"))]);
+    assert_eq!(ids(&batch, "a")[..2], [6, 7]);
+    assert_eq!(workflow.output_schema().column("a").unwrap().cardinality(), Some(8));
+}
+
+#[test]
+fn a_given_vocabulary_may_come_from_a_file() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("unique.a.parquet");
+    let columns = [("a", letters("xyx"))];
+    let first = fit(cols(["a"]) >> Categorify::new(), &columns);
+    first.save(folder.path().join("workflow")).unwrap();
+    std::fs::copy(find(&folder.path().join("workflow"), "unique.a.parquet"), &path).unwrap();
+    let options = Categorify::new().vocabulary_file("a", &path).num_buckets(2);
+    let second = fit(cols(["a"]) >> options, &[("a", letters("q"))]);
+    assert_eq!(ids(&transform(&second, &[("a", letters("xy-"))]), "a"), [4, 5, 1]);
+}
+
+/// The file of a name somewhere in a folder.
+fn find(folder: &Path, name: &str) -> std::path::PathBuf {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.ends_with(name) {
+                return path;
+            }
+        }
+    }
+    panic!("no {name} in {}", folder.display())
+}
+
+#[test]
+fn a_single_table_shares_its_reserved_ids() {
+    let columns = [("a", letters("xyx-")), ("b", letters("qqrs"))];
+    let options = Categorify::new().single_table(true).num_buckets(PerColumn::ByColumn(
+        [("b".to_owned(), 2)].into_iter().collect(),
+    ));
+    let workflow = fit(cols(["a", "b"]) >> options, &columns);
+    let batch = transform(&workflow, &columns);
+    assert_eq!(ids(&batch, "a"), [4, 5, 4, 1]);
+    assert_eq!(ids(&batch, "b"), [6, 6, 7, 8]);
+    let unseen = transform(&workflow, &[("a", letters("?")), ("b", letters("-"))]);
+    assert!((2..4).contains(&ids(&unseen, "a")[0]));
+    assert_eq!(ids(&unseen, "b"), [1]);
+    for column in workflow.output_schema() {
+        assert_eq!(column.cardinality(), Some(9));
+        assert_eq!(column.domain_name(), "a_b");
+    }
+}
+
+#[test]
+fn the_schema_tells_tags_domain_options_and_embedding_size() {
+    let columns = [("a", letters("xy-x-")), ("b", letters("yz-qx")), ("c", letters("abcde"))];
+    let node = (group(["a", "b"]) + cols(["c"])) >> Categorify::new().freq_threshold(1);
+    let workflow = fit(node, &columns);
+    let schema = workflow.output_schema();
+    assert_eq!(schema.names(), ["c", "a", "b"]);
+    for name in ["a", "b"] {
+        let column = schema.column(name).unwrap();
+        assert!(column.has_tag(Tag::Categorical));
+        assert_eq!(column.dtype(), DType::Int64);
+        assert_eq!(column.domain(), Some(&Domain::int(0, 6).named("a_b")));
+        let properties = column.properties();
+        assert_eq!(properties["num_buckets"], json!(null));
+        assert_eq!(properties["freq_threshold"], json!(1));
+        assert_eq!(properties["max_size"], json!(0));
+        assert_eq!(properties["cat_path"], json!("unique.a_b.parquet"));
+        assert_eq!(properties["embedding_sizes"], json!({"cardinality": 7, "dimension": 16}));
+    }
+    assert_eq!(schema.column("c").unwrap().domain(), Some(&Domain::int(0, 7).named("c")));
+}
+
+#[test]
+fn a_saved_workflow_gives_the_same_ids_wherever_it_is_moved() {
+    let columns = [
+        ("a", letters("xyx-")),
+        ("b", array(Int64Array::from(vec![Some(1), None, Some(7), Some(7)]))),
+        ("l", lists([Some("pq"), None, Some(""), Some("p-")])),
+        ("name/with\\separators", letters("mnno")),
+    ];
+    let options = Categorify::new().num_buckets(3).encode_type(EncodeType::Combo);
+    let node = (cols(["a", "b", "l", "name/with\\separators"]) + group(["a", "b"])) >> options;
+    let workflow = fit(node, &columns);
+    let folder = TempDir::new().unwrap();
+    workflow.save(folder.path().join("here")).unwrap();
+    std::fs::rename(folder.path().join("here"), folder.path().join("there")).unwrap();
+    let loaded = FittedWorkflow::load(folder.path().join("there")).unwrap();
+    assert_eq!(transform(&loaded, &columns), transform(&workflow, &columns));
+    assert_eq!(loaded.output_schema(), workflow.output_schema());
+
+    std::fs::remove_file(find(&folder.path().join("there"), "unique.a_b.parquet")).unwrap();
+    let error = FittedWorkflow::load(folder.path().join("there")).unwrap_err().to_string();
+    assert!(error.contains("unique.a_b.parquet") && error.contains("is missing"), "{error}");
+}
+
+#[test]
+fn columns_of_nothing_but_nulls_fit() {
+    let columns = [("a", letters("---")), ("l", lists([None, Some(""), Some("-")]))];
+    let workflow = fit(cols(["a", "l"]) >> Categorify::new(), &columns);
+    let batch = transform(&workflow, &columns);
+    assert_eq!(ids(&batch, "a"), [1, 1, 1]);
+    assert_eq!(id_lists(&batch["l"]), [None, Some(vec![]), Some(vec![1])]);
+    assert_eq!(workflow.output_schema().column("a").unwrap().cardinality(), Some(3));
+}
+
+#[test]
+fn configurations_read_nvtabulars_names() {
+    let config = json!({
+        "freq_threshold": {"a": 3}, "max_size": 0, "num_buckets": 4, "encode_type": "combo",
+        "name_sep": "-", "dtype": "int32", "split_out": 2,
+    });
+    let options: Categorify = serde_json::from_value(config).unwrap();
+    let expected = Categorify::new()
+        .freq_threshold(PerColumn::ByColumn([("a".to_owned(), 3)].into_iter().collect()))
+        .num_buckets(4)
+        .encode_type(EncodeType::Combo)
+        .name_sep("-")
+        .id_type(IdType::Int32);
+    assert_eq!(options, expected);
+    let text = serde_json::to_string(&options).unwrap();
+    assert_eq!(serde_json::from_str::<Categorify>(&text).unwrap(), options);
+    assert!(serde_json::from_value::<Categorify>(json!({"frequency": 3})).is_err());
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused_before_data_are_read() {
+    let text = [("a", DType::String), ("b", DType::Int64)];
+    let case = |options: Categorify| message(cols(["a", "b"]) >> options, &text);
+    insta::assert_snapshot!(case(Categorify::new().freq_threshold(2).max_size(9)), @"");
+    insta::assert_snapshot!(case(Categorify::new().num_buckets(0)), @"");
+    insta::assert_snapshot!(case(Categorify::new().max_size(4).num_buckets(3)), @"");
+    let typo = PerColumn::ByColumn([("aa".to_owned(), 2)].into_iter().collect());
+    insta::assert_snapshot!(case(Categorify::new().freq_threshold(typo)), @"");
+    insta::assert_snapshot!(case(Categorify::new().vocabulary("q", ["x"])), @"");
+    insta::assert_snapshot!(message(group(["a", "b"]) >> Categorify::new(), &text), @"");
+    let twice = (cols(["a"]) + group(["a", "c"])) >> Categorify::new();
+    insta::assert_snapshot!(message(twice, &[("a", DType::String), ("c", DType::String)]), @"");
+    let disagreeing = PerColumn::ByColumn([("a".to_owned(), 2), ("c".to_owned(), 3)].into_iter().collect());
+    let joint = group(["a", "c"]) >> Categorify::new().max_size(disagreeing);
+    insta::assert_snapshot!(message(joint, &[("a", DType::String), ("c", DType::String)]), @"");
+    let given = group(["a", "b"]) >> Categorify::new().encode_type(EncodeType::Combo).vocabulary("a_b", ["x"]);
+    insta::assert_snapshot!(message(given, &text), @"");
+}
+
+#[test]
+fn given_values_of_another_type_are_refused() {
+    let columns = [("a", letters("xy"))];
+    let fails = |options: Categorify| {
+        Workflow::new(cols(["a"]) >> options).fit(&dataset(&columns)).unwrap_err().to_string()
+    };
+    insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", [1, 2])), @"");
+    insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", [json!(1), json!("x")])), @"");
+    insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", ["x", "y", "x"])), @"");
+}
+
+#[test]
+fn null_strings_and_integers_of_other_widths_are_encoded_alike() {
+    let columns = [("a", array(Int64Array::from(vec![5, 6, 5])))];
+    let workflow = fit(cols(["a"]) >> Categorify::new(), &columns);
+    let floats = [("a", array(Float64Array::from(vec![Some(6.0), None, Some(f64::NAN), Some(9.0)])))];
+    assert_eq!(ids(&transform(&workflow, &floats), "a"), [4, 1, 1, 2]);
+    let narrow = [("a", array(Int8Array::from(vec![5, 7])))];
+    assert_eq!(ids(&transform(&workflow, &narrow), "a"), [3, 2]);
+    let text = dataset(&[("a", strings(["5"]))]);
+    assert!(workflow.transform(&text).and_then(crate::Transformed::collect).is_err());
+}
