@@ -30,8 +30,9 @@
 //!   `TagAsItemFeatures`; or works on the graph: `Concat`, `Select` (`columns`), `Subtract`
 //!   (`columns` or `node`), `Subgraph` (`name`).
 //! - `params` are the operator's options under NVTabular's names. Those that only say how
-//!   NVTabular computes (`split_out`, `cat_cache`, `out_path`...) are ignored. In the condition of
-//!   a `Filter`, `a <> b` also holds where one side is null, as in pandas.
+//!   NVTabular computes (`split_out`, `cat_cache`, `out_path`...) are ignored. Expressions of
+//!   `Filter` and `LambdaOp` are understood as pandas would: `a <> b` also holds where one side is
+//!   null, and `int8` is a type of 8 bits.
 //! - `outputs` are nodes and columns; other keys of the document are ignored.
 
 use std::collections::HashMap;
@@ -115,15 +116,19 @@ impl Reader<'_> {
             "Select" => return Ok(input.subset(names(&params, "columns")?)),
             "Subtract" => return self.subtract(input, &params),
             "Subgraph" => return Ok(input.named(text_of(&params, "name")?)),
-            "LambdaOp" => ("Lambda", Value::Object(params)),
+            "Lambda" | "LambdaOp" => {
+                let sql = expression::from_pandas("lambda", &text_of(&params, "expr")?)?;
+                params.insert("expr".to_owned(), json!(sql));
+                ("Lambda", Value::Object(params))
+            }
             "AddTags" | "AddProperties" => ("AddMetadata", Value::Object(params)),
             "TagAsUserID" => ("TagAs", tags(&["user_id"])),
             "TagAsItemID" => ("TagAs", tags(&["item_id"])),
             "TagAsUserFeatures" => ("TagAs", tags(&["user"])),
             "TagAsItemFeatures" => ("TagAs", tags(&["item"])),
             "Filter" => {
-                let sql = text_of(&params, "expr")?;
-                ("Filter", json!({ "expr": expression::with_pandas_inequality("filter", &sql)? }))
+                let sql = expression::from_pandas("filter", &text_of(&params, "expr")?)?;
+                ("Filter", json!({ "expr": sql }))
             }
             "JoinExternal" => {
                 let path = text_of(&params, "df_ext")?;
