@@ -65,7 +65,7 @@ impl BlockSpec for ContinuousFeatures {
                 Ok((column.name().to_owned(), RowShape::Vector(width(column, scope)?)))
             }))?;
         let shapes: BTreeMap<String, RowShape> = shapes.into_iter().collect();
-        scope.read_columns(shapes.keys());
+        scope.read_numbers(shapes.keys());
         let block = ContinuousFeaturesBlock { columns: shapes.clone() };
         Ok(Built::new(block, Signature::Dict(shapes)))
     }

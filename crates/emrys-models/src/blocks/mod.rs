@@ -29,6 +29,7 @@ mod shortcut;
 mod stack;
 
 pub use activation::Activation;
+pub(crate) use children::Children;
 pub use concat::Concat;
 pub use continuous_features::ContinuousFeatures;
 pub use cosine_similarity::CosineSimilarity;
