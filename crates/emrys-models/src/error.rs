@@ -138,6 +138,126 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// A label or a weight that its task cannot use.
+    #[error(
+        "column `{column}`: {value} in row {row} of the batch, expected {expected}; filter such \
+         rows or fill the column in the workflow"
+    )]
+    InvalidLabel {
+        /// The name of the column.
+        column: String,
+        /// The row in its batch.
+        row: usize,
+        /// What it holds.
+        value: f32,
+        /// What the task takes.
+        expected: &'static str,
+    },
+    /// A ranking metric that does not exist.
+    #[error(
+        "metric `{name}` does not exist; write recall, precision, map, ndcg or mrr with the number \
+         of places it looks at, such as `recall_at_10`"
+    )]
+    UnknownMetric {
+        /// What was asked for.
+        name: String,
+    },
+    /// More of the best candidates were asked for than there are.
+    #[error("cannot rank the best {k} of {candidates} candidates; ask for 1 to {candidates}")]
+    InvalidK {
+        /// How many were asked for.
+        k: usize,
+        /// How many there are.
+        candidates: usize,
+    },
+    /// A catalogue has not one vector for each id.
+    #[error("the catalogue has {ids} ids but {vectors} vectors; give one vector for each id")]
+    CatalogueLength {
+        /// How many ids.
+        ids: usize,
+        /// How many vectors.
+        vectors: usize,
+    },
+    /// An item is twice in a catalogue.
+    #[error("the catalogue has item {id} twice; give each item once")]
+    DuplicateItem {
+        /// The item.
+        id: i64,
+    },
+    /// Queries and items cannot be compared.
+    #[error("queries have {query} numbers but items {item}; take both from one model")]
+    QueryWidth {
+        /// The width of the queries.
+        query: usize,
+        /// The width of the items.
+        item: usize,
+    },
+    /// There is not one list of exclusions for each query.
+    #[error("{queries} queries but {lists} lists of excluded items; give one for each query, or none")]
+    ExclusionLists {
+        /// How many queries.
+        queries: usize,
+        /// How many lists.
+        lists: usize,
+    },
+    /// No user is left to measure recommendations for.
+    #[error("no user has an item to be found: all held-out items are excluded for their users; hold out others")]
+    NothingHeldOut,
+    /// A model has nothing to be trained for.
+    #[error("the model has no task; give it one with `ModelSpec::with_task`")]
+    NoTask,
+    /// Training left the numbers that a model can compute with.
+    #[error(
+        "the loss became {loss} in epoch {epoch}, batch {batch}; lower the learning rate or look \
+         for extreme inputs"
+    )]
+    Diverged {
+        /// The loss.
+        loss: f32,
+        /// The epoch, from 1.
+        epoch: u64,
+        /// The batch of the epoch, from 1.
+        batch: usize,
+    },
+    /// A checkpoint is of another training than the one that wants to go on.
+    #[error(
+        "checkpoint `{}` was made with another {part}; train with the same one, or choose another \
+         folder for checkpoints",
+        .path.display()
+    )]
+    OtherTraining {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What differs: `model`, `optimizer`, `seed`...
+        part: &'static str,
+    },
+    /// A checkpoint cannot be read.
+    #[error("checkpoint `{}` is damaged: {problem}; remove it to go on without it", .path.display())]
+    Checkpoint {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A parquet file cannot be written.
+    #[error("cannot write `{}`", .path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: parquet::errors::ParquetError,
+    },
+    /// A CSV file cannot be written.
+    #[error("cannot write `{}`", .path.display())]
+    Csv {
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: csv::Error,
+    },
+    /// Loading a batch failed.
+    #[error(transparent)]
+    Loader(#[from] emrys_loader::Error),
     /// A schema operation failed.
     #[error(transparent)]
     Schema(#[from] emrys_schema::Error),

@@ -1,6 +1,6 @@
 //! Where a block is built: [`Scope`], and what does not fit there: [`Problems`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::Hasher;
 
@@ -100,12 +100,46 @@ pub struct Scope<'a> {
 /// What the blocks of a model read from a batch.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct DeclaredInputs {
-    /// Columns that are read as numbers.
-    pub(crate) columns: BTreeSet<String>,
-    /// The embedding tables.
-    pub(crate) tables: Vec<TableSpec>,
+    /// The columns that are read as numbers, each with the parts of the model that read it.
+    columns: BTreeMap<String, Parts>,
+    tables: Vec<TableSpec>,
     /// The columns whose ids are looked up.
-    pub(crate) features: Vec<EmbeddingFeature>,
+    features: Vec<(EmbeddingFeature, Parts)>,
+}
+
+/// Names of the outermost parts of a model.
+type Parts = BTreeSet<String>;
+
+impl DeclaredInputs {
+    /// The embedding tables.
+    pub(crate) fn tables(&self) -> Vec<TableSpec> {
+        self.tables.clone()
+    }
+
+    /// The columns whose ids are looked up, and how.
+    pub(crate) fn features(&self) -> Vec<EmbeddingFeature> {
+        self.features.iter().map(|(feature, _)| feature.clone()).collect()
+    }
+
+    /// The columns that are read as numbers by one part, or by any.
+    pub(crate) fn numbers_of(&self, part: Option<&str>) -> impl Iterator<Item = &str> {
+        let reads = move |parts: &Parts| part.is_none_or(|part| parts.contains(part));
+        self.columns.iter().filter(move |(_, parts)| reads(parts)).map(|(name, _)| name.as_str())
+    }
+
+    /// All columns that are read by one part, or by any.
+    pub(crate) fn columns_of(&self, part: Option<&str>) -> BTreeSet<&str> {
+        let reads = |parts: &Parts| part.is_none_or(|part| parts.contains(part));
+        let looked_up = self.features.iter().filter(|(_, parts)| reads(parts));
+        self.numbers_of(part).chain(looked_up.map(|(feature, _)| feature.column.as_str())).collect()
+    }
+
+    /// The parts that read anything.
+    pub(crate) fn parts(&self) -> Vec<String> {
+        let all = self.columns.values().chain(self.features.iter().map(|(_, parts)| parts));
+        let all: BTreeSet<&String> = all.flatten().collect();
+        all.into_iter().cloned().collect()
+    }
 }
 
 impl<'a> Scope<'a> {
@@ -143,8 +177,16 @@ impl<'a> Scope<'a> {
     }
 
     /// Says that the block reads these columns as numbers.
-    pub(crate) fn read_columns<'n>(&mut self, names: impl IntoIterator<Item = &'n String>) {
-        self.inputs.columns.extend(names.into_iter().cloned());
+    pub(crate) fn read_numbers<'n>(&mut self, names: impl IntoIterator<Item = &'n String>) {
+        let part = self.part();
+        for name in names {
+            self.inputs.columns.entry(name.clone()).or_default().extend(part.clone());
+        }
+    }
+
+    /// The outermost part of the model that this place belongs to.
+    fn part(&self) -> Option<String> {
+        self.path.get(1).cloned()
     }
 
     /// Says that the block reads a column through an embedding table.
@@ -180,9 +222,11 @@ impl<'a> Scope<'a> {
                 )));
             }
         }
-        match self.inputs.features.iter().find(|known| known.key == feature.key) {
-            None => self.inputs.features.push(feature),
-            Some(known) if *known == feature => {}
+        let part = self.part();
+        let features = &mut self.inputs.features;
+        match features.iter_mut().find(|(known, _)| known.key == feature.key) {
+            None => features.push((feature, part.into_iter().collect())),
+            Some((known, parts)) if *known == feature => parts.extend(part),
             Some(_) => {
                 return Err(self.problem(format!(
                     "column `{}` is read through table `{}` by another block, with another \
@@ -246,7 +290,9 @@ impl<'a> Scope<'a> {
         let mut values = vec![0.0; shape.iter().product()];
         initializer.fill(&mut values, fan_in, fan_out, &mut rng);
         let tensor = Tensor::from_data(TensorData::new(values, shape), self.device);
-        Param::initialized(ParamId::from(self.hash(0, name)), tensor.require_grad())
+        let mut parameter = Param::from_tensor(tensor);
+        parameter.id = ParamId::from(self.hash(0, name));
+        parameter
     }
 }
 

@@ -65,13 +65,13 @@ impl Family {
 
     pub(super) fn name(self) -> &'static str {
         match self {
-            Family::Null => "null",
-            Family::Boolean => "boolean",
-            Family::Integer => "an integer",
-            Family::Float => "a float",
-            Family::Time => "a date or a timestamp without time zone",
-            Family::ZonedTime => "a timestamp with time zone",
-            Family::Bytes => "a string or binary",
+            Family::Null => "nothing but nulls",
+            Family::Boolean => "booleans",
+            Family::Integer => "integers",
+            Family::Float => "floats",
+            Family::Time => "dates or timestamps without time zone",
+            Family::ZonedTime => "timestamps with time zone",
+            Family::Bytes => "strings or binary values",
         }
     }
 }
@@ -157,7 +157,7 @@ fn integers_of(floats: &ArrayRef) -> Result<Int64Array, LookupError> {
         if value.fract() == 0.0 && (-LIMIT..LIMIT).contains(&value) {
             Ok(value as i64)
         } else {
-            Err(LookupError::Inexact { value: value.to_string(), expected: "an integer" })
+            Err(LookupError::Inexact { value: value.to_string(), expected: "integers" })
         }
     })
 }
@@ -169,7 +169,7 @@ fn floats_of(integers: &ArrayRef) -> Result<Float64Array, LookupError> {
         if float as i128 == i128::from(value) {
             Ok(float)
         } else {
-            Err(LookupError::Inexact { value: value.to_string(), expected: "a float" })
+            Err(LookupError::Inexact { value: value.to_string(), expected: "floats" })
         }
     })
 }

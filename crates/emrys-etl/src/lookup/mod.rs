@@ -32,9 +32,9 @@ pub(crate) enum LookupError {
          binary, date or timestamp"
     )]
     Unsupported { found: DataType },
-    #[error("values are {found} here, but {expected} where the values were collected; cast one of the two")]
+    #[error("values are {found} here, but the known ones are {expected}; cast one of the two")]
     Mismatch { found: DataType, expected: &'static str },
-    #[error("{value} cannot be held exactly by {expected}, the type of the known values; cast the column")]
+    #[error("{value} has no equal among {expected}, which the known values are; cast the column")]
     Inexact { value: String, expected: &'static str },
     #[error("the value in row {second} is the same as in row {first}; values must be distinct")]
     Repeated { first: usize, second: usize },

@@ -90,7 +90,7 @@ fn integers_that_arrive_as_floats_are_found_if_they_are_whole() {
     let error = index.lookup(&[array(Float32Array::from(vec![7.5]))]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "7.5 cannot be held exactly by an integer, the type of the known values; cast the column"
+        "7.5 has no equal among integers, which the known values are; cast the column"
     );
 }
 
@@ -187,7 +187,7 @@ fn types_that_cannot_be_compared_are_refused_before_lookup() {
     assert_eq!(position, 1);
     assert_eq!(
         error.to_string(),
-        "values are Int64 here, but a string or binary where the values were collected; cast one of the two"
+        "values are Int64 here, but the known ones are strings or binary values; cast one of the two"
     );
     let list = DataType::new_list(DataType::Int64, true);
     assert!(matches!(index.check(&[&list, &DataType::Utf8]), Err((0, LookupError::Unsupported { .. }))));

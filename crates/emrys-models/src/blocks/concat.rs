@@ -33,7 +33,7 @@ use crate::{
 ///     ("a", Tensor::<2>::from_data([[1.0, 2.0]], &device)),
 /// ]);
 /// let output = block.forward(value, &Pass::evaluation())?.into_rank2("example")?;
-/// assert_eq!(output.into_data().to_vec::<f32>().unwrap(), [1.0, 2.0, 3.0]);
+/// assert_eq!(output.into_data().try_to_vec::<f32>().unwrap(), [1.0, 2.0, 3.0]);
 /// # Ok::<(), emrys_models::Error>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -65,14 +65,14 @@ impl BlockSpec for ContinuousFeatures {
                 Ok((column.name().to_owned(), RowShape::Vector(width(column, scope)?)))
             }))?;
         let shapes: BTreeMap<String, RowShape> = shapes.into_iter().collect();
-        scope.read_columns(shapes.keys());
+        scope.read_numbers(shapes.keys());
         let block = ContinuousFeaturesBlock { columns: shapes.clone() };
         Ok(Built::new(block, Signature::Dict(shapes)))
     }
 }
 
 /// The schema of the raw batch that the block reads.
-pub(super) fn input_schema<'a>(
+pub(crate) fn input_schema<'a>(
     input: &'a Signature,
     scope: &Scope<'_>,
 ) -> Result<&'a Schema, Problems> {

@@ -29,7 +29,7 @@ use crate::{Block, BlockSpec, Built, Pass, Problems, Result, RowShape, Scope, Si
 /// let block = build(DotProductInteraction::new(), &input, &device, 0)?.block;
 /// let fields = Tensor::<3>::from_data([[[1.0, 0.0], [2.0, 3.0], [0.0, 4.0]]], &device);
 /// let products = block.forward(fields, &Pass::evaluation())?.into_rank2("example")?;
-/// assert_eq!(products.into_data().to_vec::<f32>().unwrap(), [2.0, 0.0, 12.0]);
+/// assert_eq!(products.into_data().try_to_vec::<f32>().unwrap(), [2.0, 0.0, 12.0]);
 /// # Ok::<(), emrys_models::Error>(())
 /// ```
 /// # References

@@ -1,7 +1,5 @@
 //! [`ElementwiseSum`] and [`ElementwiseProduct`].
 
-use std::ops::{Add, Mul};
-
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};

@@ -183,7 +183,7 @@ impl Embeddings {
         let rows = rows as usize;
         let domain = column.domain_name();
         let dim = match (self.dims.get(domain), self.dim) {
-            (Some(dim), _) | (None, EmbeddingDim::Fixed(dim)) => *dim,
+            (Some(&dim), _) | (None, EmbeddingDim::Fixed(dim)) => dim,
             (None, EmbeddingDim::Inferred) => infer_embedding_dim(rows, 2.0, true),
         };
         if dim == 0 {

@@ -29,8 +29,10 @@ mod shortcut;
 mod stack;
 
 pub use activation::Activation;
+pub(crate) use children::Children;
 pub use concat::Concat;
 pub use continuous_features::ContinuousFeatures;
+pub(crate) use continuous_features::input_schema;
 pub use cosine_similarity::CosineSimilarity;
 pub use dot_product_interaction::DotProductInteraction;
 pub use elementwise::{ElementwiseProduct, ElementwiseSum};
@@ -46,3 +48,4 @@ pub use selection::Selection;
 pub use sequential::Sequential;
 pub use shortcut::Shortcut;
 pub use stack::Stack;
+pub(crate) use stack::stack_shape;

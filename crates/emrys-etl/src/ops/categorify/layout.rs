@@ -111,7 +111,8 @@ impl Plan {
         }
         let vocabularies: Vec<&str> =
             self.vocabularies.iter().map(|vocabulary| vocabulary.layout.name.as_str()).collect();
-        let known = [input.schema().names(), vocabularies.clone()].concat();
+        let mut known = input.schema().names();
+        known.extend(vocabularies.iter().filter(|name| input.schema().get(name).is_none()));
         // A vocabulary is given for a whole group; other options may be given for a member.
         let unknown = config
             .vocabs

@@ -6,6 +6,7 @@ use arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int64Array, NullArray, RecordBatch, StringArray,
 };
 use arrow::datatypes::DataType;
+use emrys_schema::{ColumnSchema, DType};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ use super::GivenVocabulary;
 use super::build::from_counts;
 use super::layout::VocabularyPlan;
 use super::vocabulary::Vocabulary;
-use crate::lookup::{LookupError, canonical};
+use crate::lookup::{LookupError, canonical, strict_cast};
 use crate::operator::{ArtifactReader, ArtifactWriter, InputSchema, State};
 use crate::{Error, Result};
 
@@ -145,20 +146,45 @@ pub(super) fn given(
     given: &GivenVocabulary,
 ) -> Result<Vocabulary> {
     let name = &plan.layout.name;
-    match given {
+    let columns = plan.sources.iter().flatten();
+    let types = columns.map(|column| Ok((column.as_str(), known_type(input.column(column)?)?)));
+    let types: Vec<(&str, Option<DataType>)> = types.collect::<Result<_>>()?;
+    let vocabulary = match given {
         GivenVocabulary::File(path) => {
-            Vocabulary::read(name, &plan.layout.columns, Some(plan.layout.num_buckets), path, None)
+            Vocabulary::read(name, &plan.layout.columns, Some(plan.layout.num_buckets), path, None)?
         }
         GivenVocabulary::Values(values) => {
-            let values = canonical(&array_of(values).ok_or_else(|| Error::InvalidOption {
+            let mut values = array_of(values).ok_or_else(|| Error::InvalidOption {
                 operator: input.operator().to_owned(),
                 option: "vocabs".to_owned(),
                 value: format!("a list of different things for `{name}`"),
                 expected: "the values must be all strings, all numbers or all booleans".to_owned(),
-            })?);
-            Vocabulary::new(plan.layout.clone(), vec![values], None)
-                .map_err(|error| data_error(input.operator(), name, &error))
+            })?;
+            let failed = |error| data_error(input.operator(), name, &error);
+            // JSON has no dates; they are written as strings.
+            if let Some((_, Some(time))) = types.first().filter(|(_, known)| {
+                known.as_ref().is_some_and(DataType::is_temporal)
+            }) {
+                values = strict_cast(&values, time).map_err(failed)?;
+            }
+            Vocabulary::new(plan.layout.clone(), vec![canonical(&values)], None).map_err(failed)?
         }
+    };
+    for (column, known) in &types {
+        if let Some(known) = known {
+            vocabulary
+                .check_types(&[known])
+                .map_err(|(_, error)| type_error(input, column, known, &error))?;
+        }
+    }
+    Ok(vocabulary)
+}
+
+/// The Arrow type of a column's values, where the schema tells it.
+fn known_type(column: &ColumnSchema) -> Result<Option<DataType>> {
+    match column.dtype() {
+        DType::Unknown => Ok(None),
+        dtype => Ok(Some(ColumnSchema::new("value", dtype).to_arrow()?.data_type().clone())),
     }
 }
 
@@ -198,6 +224,11 @@ pub(super) fn type_error(
         operator: input.operator().to_owned(),
         column: column.to_owned(),
         found: found.to_string(),
-        expected: error.to_string(),
+        expected: match error {
+            LookupError::Mismatch { expected, .. } => {
+                format!("its vocabulary holds {expected}; cast one of them")
+            }
+            error => error.to_string(),
+        },
     }
 }

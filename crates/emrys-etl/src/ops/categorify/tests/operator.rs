@@ -289,20 +289,20 @@ fn configurations_read_nvtabulars_names() {
 fn options_that_make_no_sense_are_refused_before_data_are_read() {
     let text = [("a", DType::String), ("b", DType::Int64)];
     let case = |options: Categorify| message(cols(["a", "b"]) >> options, &text);
-    insta::assert_snapshot!(case(Categorify::new().freq_threshold(2).max_size(9)), @"");
-    insta::assert_snapshot!(case(Categorify::new().num_buckets(0)), @"");
-    insta::assert_snapshot!(case(Categorify::new().max_size(4).num_buckets(3)), @"");
+    insta::assert_snapshot!(case(Categorify::new().freq_threshold(2).max_size(9)), @"categorify: `max_size` is given together with freq_threshold, but only one of them can limit a vocabulary; set the other to 0");
+    insta::assert_snapshot!(case(Categorify::new().num_buckets(0)), @"categorify: `num_buckets` is 0, but unseen values need an id; use 1 or leave it out");
+    insta::assert_snapshot!(case(Categorify::new().max_size(4).num_buckets(3)), @"categorify: `max_size` is 4, but `a` needs at least 5 ids: padding, null and 3 for unseen values; raise it, or lower num_buckets");
     let typo = PerColumn::ByColumn([("aa".to_owned(), 2)].into_iter().collect());
-    insta::assert_snapshot!(case(Categorify::new().freq_threshold(typo)), @"");
-    insta::assert_snapshot!(case(Categorify::new().vocabulary("q", ["x"])), @"");
-    insta::assert_snapshot!(message(group(["a", "b"]) >> Categorify::new(), &text), @"");
+    insta::assert_snapshot!(case(Categorify::new().freq_threshold(typo)), @"categorify: column `aa` is not in the input (input: a, b)");
+    insta::assert_snapshot!(case(Categorify::new().vocabulary("q", ["x"])), @"categorify: column `q` is not in the input (input: a, b)");
+    insta::assert_snapshot!(message(group(["a", "b"]) >> Categorify::new(), &text), @"categorify: column `b` is int64, but it shares a vocabulary with `a`, which holds strings; cast one of them");
     let twice = (cols(["a"]) + group(["a", "c"])) >> Categorify::new();
-    insta::assert_snapshot!(message(twice, &[("a", DType::String), ("c", DType::String)]), @"");
+    insta::assert_snapshot!(message(twice, &[("a", DType::String), ("c", DType::String)]), @"categorify: two columns are called `a`; rename one of them");
     let disagreeing = PerColumn::ByColumn([("a".to_owned(), 2), ("c".to_owned(), 3)].into_iter().collect());
     let joint = group(["a", "c"]) >> Categorify::new().max_size(disagreeing);
-    insta::assert_snapshot!(message(joint, &[("a", DType::String), ("c", DType::String)]), @"");
+    insta::assert_snapshot!(message(joint, &[("a", DType::String), ("c", DType::String)]), @"categorify: `max_size` is 2 for `a` and 3 for `c`, but they share one vocabulary; give one value for `a_c`");
     let given = group(["a", "b"]) >> Categorify::new().encode_type(EncodeType::Combo).vocabulary("a_b", ["x"]);
-    insta::assert_snapshot!(message(given, &text), @"");
+    insta::assert_snapshot!(message(given, &text), @"categorify: `vocabs` is given for `a_b`, but vocabularies of combinations cannot be given; leave it out");
 }
 
 #[test]
@@ -311,13 +311,20 @@ fn given_values_of_another_type_are_refused() {
     let fails = |options: Categorify| {
         Workflow::new(cols(["a"]) >> options).fit(&dataset(&columns)).unwrap_err().to_string()
     };
-    insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", [1, 2])), @"");
-    insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", [json!(1), json!("x")])), @"");
-    insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", ["x", "y", "x"])), @"");
+    insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", [1, 2])), @"categorify (node 1): categorify: column `a` is Utf8, but its vocabulary holds integers; cast one of them");
+    insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", [json!(1), json!("x")])), @"categorify (node 1): categorify: `vocabs` is a list of different things for `a`, but the values must be all strings, all numbers or all booleans");
+    insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", ["x", "y", "x"])), @"categorify (node 1): categorify: `a`: the value in row 2 is the same as in row 0; values must be distinct");
 }
 
 #[test]
-fn null_strings_and_integers_of_other_widths_are_encoded_alike() {
+fn given_dates_are_written_as_strings() {
+    let columns = [("a", array(Date32Array::from(vec![Some(0), Some(365), None])))];
+    let options = Categorify::new().vocabulary("a", ["1971-01-01", "1970-01-01"]);
+    assert_eq!(ids(&transform(&fit(cols(["a"]) >> options, &columns), &columns), "a"), [4, 3, 1]);
+}
+
+#[test]
+fn integers_of_other_widths_and_whole_floats_keep_their_ids() {
     let columns = [("a", array(Int64Array::from(vec![5, 6, 5])))];
     let workflow = fit(cols(["a"]) >> Categorify::new(), &columns);
     let floats = [("a", array(Float64Array::from(vec![Some(6.0), None, Some(f64::NAN), Some(9.0)])))];
