@@ -1,0 +1,49 @@
+//! What holds for all data.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use emrys_etl::ops::{Categorify, Normalize, TargetEncoding};
+use emrys_etl::{Dataset, Node, SessionOptions, Workflow, cols};
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::table::{batch, collect};
+
+fn graph() -> Node {
+    (cols(["c"]) >> Categorify::default())
+        + (cols(["x"]) >> Normalize::default())
+        + (cols(["c"]) >> TargetEncoding::new("x").with_kfold(3))
+}
+
+fn split(batch: &RecordBatch, rows: usize) -> Dataset {
+    let parts = (0..batch.num_rows())
+        .step_by(rows)
+        .map(|start| batch.slice(start, rows.min(batch.num_rows() - start)))
+        .collect();
+    Dataset::from_batches(Arc::clone(&batch.schema()), parts).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn partitions_batches_and_threads_do_not_change_a_bit(
+        values in prop::collection::vec((prop::option::of(0u8..20), -1e6f64..1e6), 1..300),
+        rows in 1usize..100,
+        threads in 1usize..5,
+    ) {
+        let batch = batch(&json!({
+            "c": values.iter().map(|(c, _)| c.map(|c| format!("c{c}"))).collect::<Vec<_>>(),
+            "x": values.iter().map(|(_, x)| *x).collect::<Vec<_>>(),
+        }));
+        let run = |rows: usize, threads: usize, batch_size: usize| {
+            let options =
+                SessionOptions::default().with_threads(threads).with_batch_size(batch_size);
+            let data = split(&batch, rows);
+            let fitted = Workflow::new(graph()).with_options(options).fit(&data).unwrap();
+            collect(&fitted, &data)
+        };
+        prop_assert_eq!(run(batch.num_rows(), 1, 8192), run(rows, threads, rows));
+    }
+}

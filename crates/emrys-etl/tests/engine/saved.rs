@@ -1,0 +1,94 @@
+//! Workflows survive being saved, moved and loaded; what is wrong with a saved one is said.
+
+use std::fs;
+
+use emrys_etl::ops::{
+    AddMetadata, Bucketize, Categorify, Clip, FillMissing, Filter, JoinExternal, Lambda, LogOp,
+    Normalize, Rename, TagAs, TargetEncoding,
+};
+use emrys_etl::{FittedWorkflow, Node, Workflow, cols, group};
+use serde_json::json;
+
+use crate::table::{batch, collect, dataset};
+
+fn everything() -> Node {
+    let cities = batch(&json!({"city": ["rome", "oslo"], "country": ["it", "no"]}));
+    let kept = cols(["user", "city", "price", "age", "click", "tags"]) >> Filter::new("age > 0");
+    let joined = kept.clone().subset(["city"]) >> JoinExternal::table(cities, ["city"]);
+    let ids = joined >> Categorify::default() >> TagAs::USER_FEATURES;
+    let pair = kept.clone().subset(["user", "tags"]) >> Categorify::default();
+    let price = kept.clone().subset(["price"])
+        >> FillMissing::with(1.0).with_flags(true)
+        >> Lambda::new("cast(x as double) * 2.5");
+    let scaled = price.clone().subset(["price"]) >> Clip::between(0.0, 50.0) >> LogOp >> Normalize::default();
+    let encoded = kept.clone().subset(["user"]) >> TargetEncoding::new("click") >> Normalize::default();
+    let age = kept.clone().subset(["age"]) >> Bucketize::new([18.0, 35.0]) >> Rename::postfix("_bucket");
+    let click = kept.subset(["click"]) >> AddMetadata::default().with_tags(["target"]);
+    ids + pair + (scaled >> Rename::to("price_scaled")) + encoded + age + click.named("target")
+}
+
+fn data() -> serde_json::Value {
+    json!({
+        "user": ["u", "v", null, "u", "w", "v"],
+        "city": ["rome", "oslo", "rome", null, "bern", "oslo"],
+        "price": [1.5, null, 7.25, 100.0, 0.1, 3.3],
+        "age": [20, 40, 0, 33, 51, 7],
+        "click": [1, 0, 1, 0, 1, 1],
+        "tags": [["a"], ["b", "a"], [], null, ["c"], ["a", null]],
+    })
+}
+
+#[test]
+fn a_moved_workflow_gives_the_same_rows() {
+    let data = dataset(&data());
+    let fitted = Workflow::new(everything()).fit(&data).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    fitted.save(&first).unwrap();
+    fs::rename(&first, &second).unwrap();
+    let loaded = FittedWorkflow::load(&second).unwrap();
+    assert_eq!(loaded.output_schema(), fitted.output_schema());
+    assert_eq!(collect(&loaded, &data), collect(&fitted, &data));
+}
+
+#[test]
+fn a_workflow_fitted_twice_is_stored_in_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts: Vec<String> = ["a", "b"]
+        .map(|name| {
+            let path = folder.path().join(name);
+            Workflow::new(everything()).fit(&dataset(&data())).unwrap().save(&path).unwrap();
+            fs::read_to_string(path.join("workflow.json")).unwrap()
+        })
+        .into();
+    assert_eq!(texts[0], texts[1]);
+}
+
+#[test]
+fn a_missing_artifact_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("workflow");
+    let node = group(["user", "city"]) >> TargetEncoding::new("click");
+    Workflow::new(node).fit(&dataset(&data())).unwrap().save(&path).unwrap();
+    fs::remove_file(path.join("artifacts/node_001/target_encoding_000.parquet")).unwrap();
+    let error = FittedWorkflow::load(&path).unwrap_err().to_string();
+    assert!(
+        error.ends_with(
+            "artifact `artifacts/node_001/target_encoding_000.parquet` is missing; save it again"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_newer_format_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("workflow.json"), r#"{"emrys_workflow": 99, "x": 1}"#).unwrap();
+    let error = FittedWorkflow::load(folder.path()).unwrap_err().to_string();
+    assert!(
+        error.ends_with(
+            "format version 99 is newer than 1, the newest this version reads; update emrys"
+        ),
+        "{error}"
+    );
+}
