@@ -4,7 +4,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 use emrys_loader::{Batch, Column};
-use emrys_models::blocks::{Embeddings, Mlp};
+use emrys_models::blocks::{Concat, Embeddings, Mlp};
 use emrys_models::embeddings::EmbeddingBatch;
 use emrys_models::losses::{FalseNegatives, Reduction};
 use emrys_models::models::{Dlrm, MlpModel, TwoTower};
@@ -30,6 +30,7 @@ pub fn run(case: &Case) -> Option<Outcome> {
         "dlrm" => dlrm(case),
         "multi_task_mlp" if case.text("body") == Some("mlp") => multi_task(case),
         "two_tower" => two_tower(case),
+        "matrix_factorization" => matrix_factorization(case),
         "tfrs_deep_retrieval" => tfrs_deep_retrieval(case),
         "binary_output_temperature" => binary_temperature(case),
         _ => return None,
@@ -295,6 +296,20 @@ fn two_tower(case: &Case) -> Outcome {
     let task = ItemRetrieval::new("Item").with_temperature(temperature);
     let body = TwoTower::new(Embeddings::new(dim), query, item);
     let mut model = ModelCase::build(case, body, &[task.into()], names)?;
+
+    let (query, candidate) = vectors(&model.forward()?)?;
+    same_tensor(case, "outputs/query_embedding", query, Tolerance::Forward)?;
+    same_tensor(case, "outputs/item_embedding", candidate, Tolerance::Forward)?;
+    model.compare_training(case)
+}
+
+/// Two towers that consist of an embedding each.
+fn matrix_factorization(case: &Case) -> Outcome {
+    let dim = case.params["dim"].as_u64().expect("a width") as usize;
+    let temperature = case.float("logits_temperature").unwrap_or(1.0) as f32;
+    let task = ItemRetrieval::new("item").with_temperature(temperature);
+    let body = TwoTower::new(Embeddings::new(dim), Concat::new(), Concat::new());
+    let mut model = ModelCase::build(case, body, &[task.into()], Names::new())?;
 
     let (query, candidate) = vectors(&model.forward()?)?;
     same_tensor(case, "outputs/query_embedding", query, Tolerance::Forward)?;

@@ -67,6 +67,15 @@ impl Problems {
     }
 }
 
+impl<'a> IntoIterator for &'a Problems {
+    type Item = &'a Problem;
+    type IntoIter = std::slice::Iter<'a, Problem>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
 impl fmt::Display for Problems {
     /// `path: message`; several problems on a line each, under their number.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

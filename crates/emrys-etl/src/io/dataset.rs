@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::prelude::{DataFrame, SessionContext};
-use emrys_schema::Schema;
+use emrys_schema::{ColumnSchema, Schema};
 use rayon::prelude::*;
 use twox_hash::XxHash64;
 
@@ -131,8 +131,8 @@ impl Dataset {
                 return Err(Error::Data {
                     operator: "data set".into(),
                     problem: format!(
-                        "batch {number} has the columns {}, but {} was declared; \
-                         let all batches have the declared columns and types",
+                        "batch {number} has the columns {}, but the declared ones are {}; \
+                         let all batches have the declared ones",
                         describe(&found),
                         describe(&schema)
                     ),
@@ -291,9 +291,9 @@ fn common_schema(files: &[Footer]) -> Result<SchemaRef> {
                 return Err(Error::FilesDiffer {
                     column: field.name().clone(),
                     left: first.path.clone(),
-                    left_type: field.data_type().to_string(),
+                    left_type: describe_type(field),
                     right: other.path.clone(),
-                    right_type: found.map_or("missing".into(), |found| found.data_type().to_string()),
+                    right_type: found.map_or("missing".into(), describe_type),
                 });
             }
             nullable |= found.is_some_and(|found| found.is_nullable());
@@ -308,7 +308,7 @@ fn common_schema(files: &[Footer]) -> Result<SchemaRef> {
                 left: first.path.clone(),
                 left_type: "missing".into(),
                 right: other.path.clone(),
-                right_type: field.data_type().to_string(),
+                right_type: describe_type(field),
             });
         }
     }
@@ -328,8 +328,16 @@ fn hash_batches(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<u64, arro
 }
 
 fn describe(schema: &arrow::datatypes::Schema) -> String {
-    let columns = schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type()));
+    let columns = schema.fields().iter().map(|field| format!("{} {}", field.name(), describe_type(field)));
     columns.collect::<Vec<_>>().join(", ")
+}
+
+/// The type as schemas show it, or as Arrow does if schemas have no such type.
+fn describe_type(field: &Field) -> String {
+    match ColumnSchema::from_arrow(field) {
+        Ok(column) => format!("{}{}", column.dtype(), column.shape()),
+        Err(_) => field.data_type().to_string(),
+    }
 }
 
 #[cfg(test)]

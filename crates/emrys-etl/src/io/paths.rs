@@ -87,7 +87,7 @@ fn files_of_glob(pattern: &str) -> Result<Vec<PathBuf>> {
     for entry in matches {
         let path = entry.map_err(|error| {
             let path = error.path().to_owned();
-            Error::io("read", path)(error.into_error())
+            Error::io("read", path)(error.into())
         })?;
         if path.is_file() && !is_hidden(&path) {
             files.push(path);

@@ -96,13 +96,27 @@ fn width(column: &ColumnSchema, scope: &Scope<'_>) -> Result<usize, Problems> {
     let dims = column.shape().dims();
     match dims {
         [] => Ok(1),
-        [dim] if let Some(length) = dim.length() => Ok(length as usize),
+        [dim] if let Some(length) = dim.length() => list_length(column, length, scope),
         _ => Err(scope.problem(format!(
             "column `{}` holds lists of different lengths, expected one number or lists of one \
              length; pad or reduce them in the workflow",
             column.name()
         ))),
     }
+}
+
+/// The length of a column's lists as a size in memory.
+pub(super) fn list_length(
+    column: &ColumnSchema,
+    length: u64,
+    scope: &Scope<'_>,
+) -> Result<usize, Problems> {
+    usize::try_from(length).map_err(|_| {
+        scope.problem(format!(
+            "column `{}` holds lists of {length} values, more than this machine can address",
+            column.name()
+        ))
+    })
 }
 
 #[derive(Module, Debug)]

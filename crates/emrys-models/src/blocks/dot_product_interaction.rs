@@ -1,5 +1,7 @@
 //! [`DotProductInteraction`].
 
+use std::num::TryFromIntError;
+
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -57,16 +59,18 @@ impl BlockSpec for DotProductInteraction {
                  with"
             )));
         }
-        let pairs = upper_triangle(fields);
+        let pairs = upper_triangle(fields).map_err(|_| {
+            scope.problem(format!("there are {fields} fields, more than pairs can be counted for"))
+        })?;
         let output = Signature::Tensor(RowShape::Vector(pairs.len()));
         Ok(Built::new(DotProductInteractionBlock { pairs }, output))
     }
 }
 
 /// The places of the pairs `i < j` in a matrix `[fields, fields]`, row by row.
-fn upper_triangle(fields: usize) -> Vec<i32> {
+fn upper_triangle(fields: usize) -> Result<Vec<i32>, TryFromIntError> {
     (0..fields)
-        .flat_map(|i| (i + 1..fields).map(move |j| (i * fields + j) as i32))
+        .flat_map(|i| (i + 1..fields).map(move |j| i32::try_from(i * fields + j)))
         .collect()
 }
 

@@ -28,6 +28,11 @@ impl Dropout {
         let shape = x.dims();
         let keep = 1.0 / (1.0 - self.rate);
         // The probability as a bound on the upper half of a 64-bit number.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the rate is in [0, 1)"
+        )]
         let bound = (f64::from(self.rate) * 4_294_967_296.0) as u64;
         let start = splitmix(self.seed ^ splitmix(pass.seed()));
         let mask: Vec<f32> = (0..shape.iter().product::<usize>() as u64)
@@ -38,7 +43,7 @@ impl Dropout {
     }
 }
 
-/// One step of SplitMix64 (Steele, Lea and Flood 2014) from `state`: a good hash of a counter.
+/// One step of `SplitMix64` (Steele, Lea and Flood 2014) from `state`: a good hash of a counter.
 fn splitmix(state: u64) -> u64 {
     let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -7,7 +7,7 @@ use emrys_schema::{ColumnSchema, Tag};
 use serde::{Deserialize, Serialize};
 
 use super::Selection;
-use super::continuous_features::input_schema;
+use super::continuous_features::{input_schema, list_length};
 use crate::embeddings::{Combiner, EmbeddingFeature, TableSpec, infer_embedding_dim};
 use crate::{
     AnyTensor, Block, BlockSpec, Built, Initializer, Pass, Problems, Result, RowShape, Scope,
@@ -180,7 +180,12 @@ impl Embeddings {
                 column.dtype()
             )));
         };
-        let rows = rows as usize;
+        let rows = usize::try_from(rows).map_err(|_| {
+            scope.problem(format!(
+                "column `{name}` needs a table of {rows} rows, more than this machine can address; \
+                 hash its ids into fewer"
+            ))
+        })?;
         let domain = column.domain_name();
         let dim = match (self.dims.get(domain), self.dim) {
             (Some(&dim), _) | (None, EmbeddingDim::Fixed(dim)) => dim,
@@ -202,7 +207,9 @@ impl Embeddings {
         };
         let shape = match (list, self.combiner, length) {
             (false, ..) | (true, Some(_), _) => RowShape::Vector(dim),
-            (true, None, Some(length)) => RowShape::Matrix(length as usize, dim),
+            (true, None, Some(length)) => {
+                RowShape::Matrix(list_length(column, length, scope)?, dim)
+            }
             (true, None, None) => {
                 return Err(scope.problem(format!(
                     "column `{name}` holds lists of different lengths, which need a combiner; \

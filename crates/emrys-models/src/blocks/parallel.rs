@@ -87,9 +87,11 @@ impl Parallel {
         let mut branch = branch.into();
         let taken = |name: &str| self.branches.iter().any(|other| other.name == name);
         if taken(&branch.name) {
-            let numbered = |number| format!("{}_{number}", branch.name);
-            let free = (1..).map(numbered).find(|name| !taken(name));
-            branch.name = free.expect("there are more numbers than branches");
+            let mut number = 1;
+            while taken(&format!("{}_{number}", branch.name)) {
+                number += 1;
+            }
+            branch.name = format!("{}_{number}", branch.name);
         }
         self.branches.push(branch);
         self

@@ -79,10 +79,9 @@ fn only_needed_columns_and_row_groups_are_read() -> TestResult {
     let text = displayable(&*plan).indent(false).to_string();
     assert!(text.contains("predicate=id@0 >= 60"), "{text}");
     assert!(text.contains("projection=[id]"), "{text}");
-    let metrics = datafusion::physical_plan::display::DisplayableExecutionPlan::with_full_metrics(&*plan)
-        .indent(true)
-        .to_string();
-    assert!(metrics.contains("row_groups_pruned_statistics=9 total → 5 matched"), "{metrics}");
+    // The last file, all of whose rows match; the row groups of the others are left out.
+    let scanned = plan.children()[0].metrics().and_then(|metrics| metrics.output_rows());
+    assert_eq!(scanned, Some(43));
     Ok(())
 }
 
@@ -91,7 +90,7 @@ fn counting_rows_reads_no_rows() -> TestResult {
     let folder = tempfile::tempdir()?;
     let session = session(2);
     let frame = frame(&session, &three_files(folder.path()), ReadOptions::default());
-    let plan = frame.aggregate(vec![], vec![datafusion::functions_aggregate::expr_fn::count(lit(1))])?;
+    let plan = frame.aggregate(vec![], vec![datafusion::functions_aggregate::expr_fn::count(lit(1i64))])?;
     let plan = session.block_on(plan.create_physical_plan())?;
     let text = displayable(&*plan).indent(false).to_string();
     assert!(text.contains("PlaceholderRowExec") && !text.contains("DataSourceExec"), "{text}");
@@ -148,6 +147,6 @@ fn a_limit_stops_the_scan() -> TestResult {
 fn a_column_with_the_name_of_the_row_id_is_refused() -> TestResult {
     let batch = RecordBatch::try_from_iter([(ROW_ID, numbered(0..1).column(0).clone())])?;
     let dataset = Dataset::from_batches(batch.schema(), vec![batch])?;
-    insta::assert_snapshot!(dataset.table(WITH_ROW_ID).unwrap_err(), @"");
+    insta::assert_snapshot!(dataset.table(WITH_ROW_ID).unwrap_err(), @"data set with row ids: two columns are called `__row_id`; rename one of them");
     Ok(())
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Float32Array, Int32Array, ListArray, StringArray};
+use arrow::array::{ArrayRef, Float32Array, Int32Array, ListArray, StringArray};
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -121,14 +121,25 @@ fn values_of_every_kind_come_back() -> TestResult {
         ("words", arrow::compute::cast(&word_lists, &to_words)?),
         ("bits", arrow::compute::cast(&Int32Array::from(vec![0, 1, 1]), &DataType::Boolean)?),
     ]);
+    let mut shown = Vec::new();
     for compression in [Compression::None, Compression::Snappy, Compression::Lz4, Compression::Zstd(1)] {
         let options = WriteOptions::new().with_compression(compression).with_overwrite(true);
         write_batches([Ok(data.clone())], &data.schema(), &schema_of(&data), &out, &options)?;
         let session = session(1);
         let frame = Dataset::open(&out)?.to_dataframe(session.context(), None)?;
         let found = session.block_on(frame.collect())?;
-        assert_snapshot!(arrow::util::pretty::pretty_format_batches(&found)?, @"");
+        shown.push(arrow::util::pretty::pretty_format_batches(&found)?.to_string());
     }
+    assert!(shown.iter().all(|other| *other == shown[0]));
+    assert_snapshot!(shown[0], @r"
+    +-------+-------+------+------------+--------+-------+-------+-------+
+    | plain | large | view | dictionary | number | list  | words | bits  |
+    +-------+-------+------+------------+--------+-------+-------+-------+
+    | a     | a     | a    | a          | 0.5    | [1, ] | [1, ] | false |
+    |       |       |      |            |        |       |       | true  |
+    | b     | b     | b    | b          | NaN    | []    | []    | true  |
+    +-------+-------+------+------------+--------+-------+-------+-------+
+    ");
     // Other readers see plain types, whatever the encoding in memory was.
     let file = fs::File::open(out.join("part_00000.parquet"))?;
     let stored = Arc::clone(ParquetRecordBatchReaderBuilder::try_new(file)?.schema());
@@ -178,7 +189,7 @@ fn a_failing_stream_leaves_nothing_and_its_error_comes_out() -> TestResult {
     let schema = schema_of(&numbered(0..0));
     let options = WriteOptions::new().with_overwrite(true);
     let error = session.block_on(write_partitions(failing(), &schema, &out, &options)).unwrap_err();
-    assert_snapshot!(error, @"");
+    assert_snapshot!(error, @"clip: it broke");
     assert_eq!(names(folder.path()), Vec::<String>::new());
 
     let good = streams(vec![vec![Ok(numbered(0..7))]]);
@@ -254,22 +265,22 @@ fn a_folder_that_does_not_agree_with_its_manifest_is_refused() -> TestResult {
     let open = || Dataset::open(&out).unwrap_err().to_string().replace(&*out.to_string_lossy(), "out");
 
     fs::write(out.join("_incomplete"), "")?;
-    assert_snapshot!(open(), @"");
+    assert_snapshot!(open(), @"read `out`: it is the unfinished output of an interrupted run; run it again");
     fs::remove_file(out.join("_incomplete"))?;
 
     write_parquet(out.join("part_00009.parquet"), &numbered(0..1), 10);
-    assert_snapshot!(open(), @"");
+    assert_snapshot!(open(), @"load `out`: `part_00009.parquet` is not in the manifest `_emrys.json`; move it elsewhere, or delete the manifest to read all files");
     fs::remove_file(out.join("part_00009.parquet"))?;
 
     let second = out.join("part_00001.parquet");
     let bytes = fs::read(&second)?;
     fs::remove_file(&second)?;
-    assert_snapshot!(open(), @"");
+    assert_snapshot!(open(), @"load `out`: `part_00001.parquet` is missing, which the manifest `_emrys.json` lists; write the data again");
 
     write_parquet(&second, &numbered(0..4), 10);
     let size = fs::metadata(&second)?.len().to_string();
     let original = manifest.files[1].bytes.to_string();
-    assert_snapshot!(open().replace(&size, "SIZE").replace(&original, "ORIGINAL"), @"");
+    assert_snapshot!(open().replace(&size, "SIZE").replace(&original, "ORIGINAL"), @"load `out`: `part_00001.parquet` has 4 rows and SIZE bytes, but the manifest `_emrys.json` says 5 rows and ORIGINAL bytes; write the data again");
 
     let mut damaged = bytes.clone();
     damaged[20] ^= 1;
@@ -281,9 +292,9 @@ fn a_folder_that_does_not_agree_with_its_manifest_is_refused() -> TestResult {
     manifest.verify(&out)?;
 
     fs::write(out.join(MANIFEST_FILE), r#"{"version": 9, "parts": []}"#)?;
-    assert_snapshot!(open(), @"");
+    assert_snapshot!(open(), @"load `out/_emrys.json`: format version 9 is newer than 1, the newest this version reads; update emrys");
     fs::write(out.join(MANIFEST_FILE), "half")?;
-    assert_snapshot!(open(), @"");
+    assert_snapshot!(open(), @"load `out/_emrys.json`: it is not a manifest (expected value at line 1 column 1); write the data again");
     Ok(())
 }
 
@@ -298,10 +309,10 @@ fn options_and_columns_are_checked_before_anything_is_written() -> TestResult {
     };
     let schema = schema_of(&data);
     let options = WriteOptions::new();
-    assert_snapshot!(write(&schema, &options.clone().with_row_group_rows(0)), @"");
-    assert_snapshot!(write(&schema, &options.clone().with_layout(FileLayout::Files(0))), @"");
-    assert_snapshot!(write(&schema, &options.clone().with_compression(Compression::Zstd(99))), @"");
-    assert_snapshot!(write(&schema.select(["id"])?, &options), @"");
+    assert_snapshot!(write(&schema, &options.clone().with_row_group_rows(0)), @"write: `row_group_rows` is 0, but at least 1 is needed");
+    assert_snapshot!(write(&schema, &options.clone().with_layout(FileLayout::Files(0))), @"write: `layout` is Files(0), but at least 1 file is needed");
+    assert_snapshot!(write(&schema, &options.clone().with_compression(Compression::Zstd(99))), @"write: `compression` is Zstd(99), but levels are 1 to 22");
+    assert_snapshot!(write(&schema.select(["id"])?, &options), @r#"write: the data have the columns ["id", "text"], but the schema has ["id"]; let the schema name the columns in their order"#);
     assert_eq!(names(folder.path()), Vec::<String>::new());
     Ok(())
 }
