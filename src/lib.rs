@@ -1,1 +1,30 @@
-//! Emrys
+//! Recommender-system data and training: from raw files to trained models under one schema.
+//!
+//! | crate | what it holds |
+//! |---|---|
+//! | [`schema`] | columns, tags, domains, and their file formats |
+//! | [`etl`] | graphs of operators that fit and transform data of any size |
+//! | [`loader`] | shuffled batches from parquet |
+//! | [`models`] | blocks, sparse embeddings, tasks and the trainer |
+//! | [`datasets`] | readers of public data sets, and synthetic data |
+//!
+//! [`prelude`] has what most programs use.
+
+pub use emrys_datasets as datasets;
+pub use emrys_etl as etl;
+pub use emrys_loader as loader;
+pub use emrys_models as models;
+pub use emrys_schema as schema;
+
+/// What most programs use.
+pub mod prelude {
+    pub use emrys_etl::ops::{
+        AddMetadata, Bucketize, Categorify, Clip, FillMissing, Filter, JoinExternal, Lambda, LogOp,
+        Normalize, Rename, TagAs, TargetEncoding,
+    };
+    pub use emrys_etl::{
+        Dataset, FittedWorkflow, WriteOptions, Workflow, all_columns, cols, group, tagged,
+    };
+    pub use emrys_loader::{Loader, LoaderConfig};
+    pub use emrys_schema::{ColumnSchema, DType, Schema, Tag};
+}

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use emrys_models::blocks::{
     Activation, Concat, ContinuousFeatures, CosineSimilarity, DotProductInteraction,
     ElementwiseProduct, ElementwiseSum, Embeddings, Filter, L2Norm, Mlp, Parallel, Stack,
 };
 use emrys_models::{
-    AnyTensor, BoxedBlock, Compose, Features, Pass, RowShape, Signature, Spec, Value, build,
+    AnyTensor, BoxedBlock, Compose, Pass, Signature, Spec, Value, build,
     inspect,
 };
 
@@ -351,7 +350,7 @@ fn seed_dlrm(case: &Case) -> Outcome {
     .connect(Concat::new());
 
     let mut model = ModelCase::build(case, spec, &[], names)?;
-    let step = model.forward(case)?;
+    let step = model.forward()?;
     let y = step.outputs.body().clone().into_rank2("golden")?;
     same_tensor(case, "outputs/y", y.clone(), Tolerance::Forward)?;
     let loss = probe_loss(case, &[("y", y)])?;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use emrys_models::Initializer;
 use emrys_schema::{ColumnSchema, DType, Domain, Schema, Shape, Tag};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value as Json;
@@ -109,6 +108,29 @@ impl Case {
         self.params[key].as_str()
     }
 
+    /// The same case with another name for an input column.
+    pub fn with_column_renamed(&self, old: &str, new: &str) -> Case {
+        let mut json = self.json.clone();
+        for column in json["schema"]["columns"].as_array_mut().into_iter().flatten() {
+            if column["name"] == old {
+                column["name"] = new.into();
+            }
+        }
+        let input = format!("inputs/{old}");
+        let tensors = self.tensors.iter().map(|(name, golden)| {
+            let name = if *name == input { format!("inputs/{new}") } else { name.clone() };
+            (name, golden.clone())
+        });
+        Case {
+            id: self.id.clone(),
+            kind: self.kind.clone(),
+            name: self.name.clone(),
+            params: self.params.clone(),
+            json,
+            tensors: tensors.collect(),
+        }
+    }
+
     /// The schema, if the case has one.
     pub fn schema(&self) -> Option<Schema> {
         let columns = self.json["schema"]["columns"].as_array()?;
@@ -120,9 +142,6 @@ pub fn sizes(json: &Json) -> Option<Vec<usize>> {
     let list = json.as_array()?;
     Some(list.iter().map(|size| size.as_u64().expect("a size") as usize).collect())
 }
-
-/// Weights are replaced by those of the case, so how they start does not matter.
-pub const ANY: Initializer = Initializer::Zeros;
 
 fn column(json: &Json) -> ColumnSchema {
     let name = json["name"].as_str().expect("a name");

@@ -148,15 +148,30 @@ pub(crate) fn stored(operator: &str, expr: &Expr) -> Result<String> {
     })
 }
 
-/// The expression with `a <> b` meaning that the two differ also where one is null, as in pandas.
+/// The expression as pandas would understand it: `a <> b` also holds where one side is null, and
+/// types have NumPy's names (`int8` has 8 bits, not 8 bytes).
 ///
 /// # Errors
 /// [`Error::InvalidOption`].
-pub(crate) fn with_pandas_inequality(operator: &str, sql: &str) -> Result<String> {
+pub(crate) fn from_pandas(operator: &str, sql: &str) -> Result<String> {
     let mut expr = syntax(sql).map_err(|problem| invalid(operator, "expr", sql, &problem))?;
     let _: ControlFlow<()> = ast::visit_expressions_mut(&mut expr, |part| {
-        if let ast::Expr::BinaryOp { left, op: ast::BinaryOperator::NotEq, right } = part {
-            *part = ast::Expr::IsDistinctFrom(left.clone(), right.clone());
+        match part {
+            ast::Expr::BinaryOp { left, op: ast::BinaryOperator::NotEq, right } => {
+                *part = ast::Expr::IsDistinctFrom(left.clone(), right.clone());
+            }
+            ast::Expr::Cast { data_type, .. } => {
+                *data_type = match &*data_type {
+                    ast::DataType::Int8(None) => ast::DataType::TinyInt(None),
+                    ast::DataType::Int16 => ast::DataType::SmallInt(None),
+                    ast::DataType::Int32 => ast::DataType::Int(None),
+                    ast::DataType::Int64 => ast::DataType::BigInt(None),
+                    ast::DataType::Float32 => ast::DataType::Real,
+                    ast::DataType::Float64 => ast::DataType::DoublePrecision,
+                    other => other.clone(),
+                };
+            }
+            _ => {}
         }
         ControlFlow::Continue(())
     });

@@ -1,5 +1,6 @@
 //! Graphs of feature-engineering operators that fit and transform data of any size.
 
+pub mod declaration;
 mod error;
 mod expression;
 mod fit;

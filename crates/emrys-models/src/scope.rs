@@ -290,7 +290,9 @@ impl<'a> Scope<'a> {
         let mut values = vec![0.0; shape.iter().product()];
         initializer.fill(&mut values, fan_in, fan_out, &mut rng);
         let tensor = Tensor::from_data(TensorData::new(values, shape), self.device);
-        Param::initialized(ParamId::from(self.hash(0, name)), tensor.require_grad())
+        let mut parameter = Param::from_tensor(tensor);
+        parameter.id = ParamId::from(self.hash(0, name));
+        parameter
     }
 }
 

@@ -242,6 +242,14 @@ impl Signature {
         Signature::Dict(entries.into_iter().map(|(name, shape)| (name.into(), shape)).collect())
     }
 
+    /// The shapes of named tensors; none for anything else.
+    pub(crate) fn shapes(&self) -> BTreeMap<String, RowShape> {
+        match self {
+            Signature::Dict(entries) => entries.clone(),
+            Signature::Features(_) | Signature::Tensor(_) => BTreeMap::new(),
+        }
+    }
+
     /// The width of a tensor's last axis, or the sum of those of named tensors; 0 for a raw batch.
     pub fn width(&self) -> usize {
         match self {

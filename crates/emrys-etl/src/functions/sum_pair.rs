@@ -50,13 +50,6 @@ impl SumPair {
         SumPair::normalised(square, error + 2.0 * self.high * self.low)
     }
 
-    /// The sum times a number, in full precision.
-    pub(super) fn times(self, factor: f64) -> SumPair {
-        let product = self.high * factor;
-        let error = self.high.mul_add(factor, -product);
-        SumPair::normalised(product, error + self.low * factor)
-    }
-
     /// The difference to another sum.
     pub(super) fn minus(mut self, other: SumPair) -> SumPair {
         self.merge(SumPair { high: -other.high, low: -other.low });

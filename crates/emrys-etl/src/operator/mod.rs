@@ -15,6 +15,7 @@
 //! fuses expressions into projections, names the operator in errors, saves and loads.
 
 mod erased;
+pub(crate) mod exact;
 mod example;
 mod list_values;
 mod relation;

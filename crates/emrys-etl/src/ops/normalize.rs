@@ -10,7 +10,7 @@ use super::columns::each_column;
 use crate::functions::{Moments, stable_moments};
 use crate::operator::{
     Example, FitResults, GroupedStatistic, InputSchema, Lowered, Operator, Relation, Source,
-    Statistic,
+    Statistic, exact,
 };
 use crate::{Error, Result};
 
@@ -66,7 +66,9 @@ pub struct Scales {
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Scale {
+    #[serde(with = "exact")]
     mean: f64,
+    #[serde(with = "exact")]
     std: f64,
 }
 

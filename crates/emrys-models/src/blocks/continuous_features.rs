@@ -72,7 +72,7 @@ impl BlockSpec for ContinuousFeatures {
 }
 
 /// The schema of the raw batch that the block reads.
-pub(super) fn input_schema<'a>(
+pub(crate) fn input_schema<'a>(
     input: &'a Signature,
     scope: &Scope<'_>,
 ) -> Result<&'a Schema, Problems> {

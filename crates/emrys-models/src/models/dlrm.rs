@@ -6,7 +6,9 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::blocks::{ContinuousFeatures, DotProductInteraction, Embeddings};
+use crate::blocks::{
+    ContinuousFeatures, DotProductInteraction, Embeddings, input_schema, stack_shape,
+};
 use crate::{
     Block, BlockSpec, BoxedBlock, Built, Pass, Problems, Result, RowShape, Scope, Signature, Spec,
     Value,
@@ -108,20 +110,21 @@ impl Dlrm {
         Ok(Some((continuous.block, built)))
     }
 
-    /// The embeddings of the categorical columns.
+    /// The embeddings of the categorical columns, and their common width.
     fn build_embeddings(
         &self,
         input: &Signature,
         scope: &mut Scope<'_>,
-    ) -> Result<(BoxedBlock, BTreeMap<String, RowShape>), Problems> {
+    ) -> Result<(Built, usize), Problems> {
         let built = scope.enter("embeddings", |scope| self.embeddings.build(input, scope))?;
-        match built.output {
-            Signature::Dict(fields) if !fields.is_empty() => Ok((built.block, fields)),
-            _ => Err(scope.problem(
+        if matches!(&built.output, Signature::Dict(fields) if fields.is_empty()) {
+            return Err(scope.problem(
                 "the schema has no categorical columns, and the interaction needs at least one; \
                  tag them in the workflow",
-            )),
+            ));
         }
+        let (_, dim) = scope.enter("embeddings", |scope| stack_shape(&built.output, scope))?;
+        Ok((built, dim))
     }
 }
 
@@ -129,12 +132,13 @@ impl BlockSpec for Dlrm {
     const NAME: &'static str = "dlrm";
 
     fn build(&self, input: &Signature, scope: &mut Scope<'_>) -> Result<Built, Problems> {
+        input_schema(input, scope)?;
         let bottom = self.build_bottom(input, scope);
         let embeddings = self.build_embeddings(input, scope);
-        let (bottom, (embeddings, mut fields)) = Problems::both(bottom, embeddings)?;
+        let (bottom, (embeddings, dim)) = Problems::both(bottom, embeddings)?;
 
+        let mut fields = embeddings.output.shapes();
         if let Some((_, bottom)) = &bottom {
-            let dim = fields.values().next().map_or(0, |shape| shape.width());
             if bottom.output != Signature::Tensor(RowShape::Vector(dim)) {
                 return Err(scope.enter(BOTTOM, |scope| {
                     scope.problem(match &bottom.output {
@@ -168,7 +172,7 @@ impl BlockSpec for Dlrm {
         let block = DlrmBlock {
             continuous,
             bottom_block: bottom,
-            embeddings,
+            embeddings: embeddings.block,
             interaction: interaction.block,
             top_block,
         };

@@ -69,6 +69,13 @@ impl Tower {
         scope: &mut Scope<'_>,
     ) -> Result<Built, Problems> {
         scope.enter(name, |scope| {
+            let columns = self.columns.build(input, scope)?.output;
+            if matches!(&columns, Signature::Features(columns) if columns.is_empty()) {
+                return Err(scope.problem(format!(
+                    "the tower has no columns among those of {input}; tag them `user` and `item` in the workflow, \
+                     or choose them with `with_query_columns` and `with_candidate_columns`"
+                )));
+            }
             let inputs = self.columns.clone().named("columns");
             let inputs = inputs.connect(self.inputs.clone().named("inputs"));
             let tower = inputs.connect(self.network.clone().named("network"));

@@ -317,7 +317,9 @@ impl Operator for TargetEncoding {
 
     fn dependencies(&self) -> Vec<String> {
         let mut names = self.target_names().to_vec();
-        names.extend(self.transform_dependencies());
+        if let (Folds::Column(name), true) = (&self.folds, self.uses_folds(true)) {
+            names.push(name.clone());
+        }
         names
     }
 

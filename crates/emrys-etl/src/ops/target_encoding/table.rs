@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{key_names, moments_name};
 use crate::functions::Moments;
 use crate::lookup::ValueIndex;
-use crate::operator::{ArtifactReader, ArtifactWriter, State};
+use crate::operator::{ArtifactReader, ArtifactWriter, State, exact};
 use crate::selector::Selected;
 use crate::{Error, Result};
 
@@ -197,9 +197,13 @@ fn arrow_error(error: arrow::error::ArrowError) -> Error {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Saved {
-    means: Vec<f64>,
+    means: Vec<Mean>,
     groups: Vec<SavedGroup>,
 }
+
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Mean(#[serde(with = "exact")] f64);
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -217,7 +221,7 @@ impl State for Encodings {
             let file = artifacts.write_batch(&name, &table.to_batch()?)?;
             groups.push(SavedGroup { members: table.members.clone(), folds: table.folds, file });
         }
-        serde_json::to_value(Saved { means: self.means.clone(), groups })
+        serde_json::to_value(Saved { means: self.means.iter().copied().map(Mean).collect(), groups })
             .map_err(|e| Error::Internal(format!("state to JSON: {e}")))
     }
 
@@ -233,6 +237,6 @@ impl State for Encodings {
                 artifacts.wrong(format!("artifact `{}` has other columns than expected", group.file))
             })?));
         }
-        Ok(Encodings { means: saved.means, groups })
+        Ok(Encodings { means: saved.means.into_iter().map(|mean| mean.0).collect(), groups })
     }
 }

@@ -41,7 +41,7 @@ pub use state::{load_dense_state, save_dense_state};
 ///
 /// let config = DenseOptimizer::adam().with_learning_rate(0.01);
 /// let mut optimizer = config.init();
-/// let loss = layer.forward(Tensor::ones([2, 3], &device)).sum();
+/// let loss = layer.forward(Tensor::<2>::ones([2, 3], &device)).sum();
 /// let gradients = GradientsParams::from_grads(loss.backward(), &layer);
 /// let layer = optimizer.step(config.learning_rate(), layer, gradients);
 /// assert_ne!(layer.weight.val().into_data(), before);

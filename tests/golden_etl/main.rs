@@ -1,0 +1,189 @@
+//! Workflows against the outputs of the real NVTabular.
+//!
+//! Reads the cases in the folder `EMRYS_GOLDEN_ETL` (by default `../shared/golden/etl` beside the
+//! workspace), builds each `case.json`, fits, transforms and compares. A case is skipped only if
+//! it needs an operator that does not exist yet. `EMRYS_GOLDEN_CASE` runs the cases whose names
+//! contain it.
+
+mod compare;
+mod schema;
+
+use std::error::Error;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::concat_batches;
+use emrys_etl::{Dataset, Error as EtlError, FittedWorkflow, Workflow};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::{Value, json};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+enum Outcome {
+    Passed,
+    Skipped(String),
+}
+
+#[test]
+fn workflows_give_what_the_peer_gives() {
+    let root = std::env::var_os("EMRYS_GOLDEN_ETL").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/golden/etl"),
+        PathBuf::from,
+    );
+    let Ok(entries) = std::fs::read_dir(&root) else {
+        println!("golden_etl: skipped, there is no folder {}", root.display());
+        return;
+    };
+    let wanted = std::env::var("EMRYS_GOLDEN_CASE").unwrap_or_default();
+    let mut cases: Vec<PathBuf> =
+        entries.flatten().map(|e| e.path()).filter(|p| p.join("case.json").is_file()).collect();
+    cases.retain(|case| case.to_string_lossy().contains(&wanted));
+    cases.sort();
+    let (mut passed, mut skipped, mut failed) = (0, 0, 0);
+    for case in &cases {
+        let name = case.file_name().unwrap_or_default().to_string_lossy();
+        match run(case) {
+            Ok(Outcome::Passed) => passed += 1,
+            Ok(Outcome::Skipped(reason)) => {
+                skipped += 1;
+                println!("skipped {name}: {reason}");
+            }
+            Err(error) => {
+                failed += 1;
+                println!("FAILED {name}: {}", with_causes(&*error));
+            }
+        }
+    }
+    println!("golden_etl: {passed} passed, {skipped} skipped, {failed} failed");
+    assert_eq!(failed, 0, "{failed} golden cases failed");
+    assert!(passed > 0, "no golden case ran");
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn run(folder: &Path) -> Result<Outcome> {
+    let mut case: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("case.json"))?)?;
+    let files = |key: &str| -> Vec<PathBuf> {
+        let names = case[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+        names.map(|name| folder.join(name)).collect()
+    };
+    let (train_files, valid_files) = (files("train"), files("valid"));
+    let folds = folder.join("expected/folds_train.parquet");
+    let train = if folds.is_file() {
+        let folds = read(&folds)?;
+        let fold = folds.column_by_name("__fold__").ok_or("folds without `__fold__`")?;
+        use_given_folds(&mut case);
+        with_column(&read_all(&train_files)?, "__fold__", fold)?
+    } else {
+        Dataset::from_paths(&train_files)?
+    };
+    let workflow = match Workflow::from_json(&case.to_string(), train.schema(), folder) {
+        Ok(workflow) => workflow,
+        Err(error) if is_missing_operator(&error) => return Ok(Outcome::Skipped(error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    let fitted = workflow.fit(&train)?;
+    let problem = check(folder, "train", &fitted, &train, &case)?;
+    if let Some(problem) = problem {
+        return Err(format!("train: {problem}").into());
+    }
+    if !valid_files.is_empty() {
+        let valid = Dataset::from_paths(&valid_files)?;
+        if let Some(problem) = check(folder, "valid", &fitted, &valid, &case)? {
+            return Err(format!("valid: {problem}").into());
+        }
+    }
+    if let Some(expected) = schema::expected(folder)? {
+        if let Some(problem) = schema::difference(&expected, fitted.output_schema()) {
+            return Err(format!("schema: {problem}").into());
+        }
+    }
+    saved_and_loaded_gives_the_same(&fitted, &train)?;
+    Ok(Outcome::Passed)
+}
+
+/// What is wrong with the transform of a part of the case, if anything.
+fn check(
+    folder: &Path,
+    part: &str,
+    fitted: &FittedWorkflow,
+    dataset: &Dataset,
+    case: &Value,
+) -> Result<Option<String>> {
+    let Some(expected) = expected_file(folder, &format!("{part}.parquet")) else {
+        return Ok(None);
+    };
+    let found = collect(fitted, dataset)?;
+    compare::difference(&read(&expected)?, &found, case)
+}
+
+/// The right answer: that of `expected_fixed` where the peer's is wrong.
+fn expected_file(folder: &Path, name: &str) -> Option<PathBuf> {
+    ["expected_fixed", "expected"]
+        .map(|sub| folder.join(sub).join(name))
+        .into_iter()
+        .find(|path| path.is_file())
+}
+
+fn collect(fitted: &FittedWorkflow, dataset: &Dataset) -> Result<RecordBatch> {
+    let batches = fitted.transform(dataset)?.collect()?;
+    match batches.first() {
+        Some(first) => Ok(concat_batches(&first.schema(), &batches)?),
+        None => Ok(RecordBatch::new_empty(Arc::new(fitted.output_schema().to_arrow()?))),
+    }
+}
+
+fn saved_and_loaded_gives_the_same(fitted: &FittedWorkflow, dataset: &Dataset) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("workflow");
+    fitted.save(&path)?;
+    let loaded = FittedWorkflow::load(&path)?;
+    if collect(fitted, dataset)? != collect(&loaded, dataset)? {
+        return Err("saved and loaded, it gives something else".into());
+    }
+    Ok(())
+}
+
+fn is_missing_operator(error: &EtlError) -> bool {
+    error.to_string().contains("there is no such operator")
+}
+
+/// The peer draws folds at random; they are given with the case.
+fn use_given_folds(case: &mut Value) {
+    for node in case["nodes"].as_array_mut().into_iter().flatten() {
+        if node["op"] == "TargetEncoding" {
+            node["params"]["folds"] = json!({"column": "__fold__"});
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<RecordBatch> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
+    let schema = Arc::clone(builder.schema());
+    let batches: std::result::Result<Vec<_>, _> = builder.build()?.collect();
+    Ok(concat_batches(&schema, &batches?)?)
+}
+
+fn read_all(paths: &[PathBuf]) -> Result<RecordBatch> {
+    let batches: Result<Vec<RecordBatch>> = paths.iter().map(|path| read(path)).collect();
+    let batches = batches?;
+    Ok(concat_batches(&batches.first().ok_or("no files")?.schema(), &batches)?)
+}
+
+fn with_column(batch: &RecordBatch, name: &str, column: &ArrayRef) -> Result<Dataset> {
+    let fields = batch.schema();
+    let named = fields.fields().iter().map(|f| f.name().clone()).zip(batch.columns().to_vec());
+    let all = named.chain([(name.to_owned(), Arc::clone(column))]);
+    let batch = RecordBatch::try_from_iter_with_nullable(all.map(|(n, c)| (n, c, true)))?;
+    Ok(Dataset::from_batches(batch.schema(), vec![batch])?)
+}
