@@ -9,7 +9,7 @@ use arrow::datatypes::{ArrowNativeType, DataType};
 use foldhash::fast::FixedState;
 
 use super::LookupError;
-use super::table::{BLOCK, PackedTable, prefetch, slot_of};
+use super::table::{BLOCK, PackedTable, is_near, prefetch, slot_of};
 
 /// Values of up to this many bytes are keys themselves; of longer ones the table holds a tag and
 /// the place of the bytes.
@@ -134,7 +134,15 @@ impl BytesTable {
 
     /// The code of each row, zero where the value is absent.
     pub(super) fn lookup(&self, values: &impl ByteValues, codes: &mut [u32]) {
-        let near = self.short.is_near();
+        if self.short.is_near() && is_near(&self.long.slots) {
+            for (row, code) in codes.iter_mut().enumerate() {
+                *code = match values.packed(row) {
+                    LONG => self.long.find(values.bytes(row)),
+                    key => self.short.probe(key, self.short.home(key)),
+                };
+            }
+            return;
+        }
         let mut block = [(0, 0); BLOCK];
         let mut long_rows = [0; BLOCK];
         for (number, codes) in codes.chunks_mut(BLOCK).enumerate() {
@@ -144,8 +152,7 @@ impl BytesTable {
                 let key = values.packed(start + index);
                 long_rows[long] = index;
                 long += usize::from(key == LONG);
-                let home = if near { self.short.home(key) } else { self.short.fetch_home(key) };
-                *place = (key, home);
+                *place = (key, self.short.fetch_home(key));
             }
             for (code, (key, home)) in codes.iter_mut().zip(&block) {
                 *code = self.short.probe(*key, *home);
@@ -204,6 +211,23 @@ impl LongTable {
         code
     }
 
+    /// The code of a value, zero if it is absent.
+    fn find(&self, bytes: &[u8]) -> u32 {
+        let (tag, home) = self.tag_and_home(bytes);
+        self.find_from(tag, home, bytes)
+    }
+
+    fn find_from(&self, tag: u128, mut at: usize, bytes: &[u8]) -> u32 {
+        loop {
+            at = self.candidate(tag, at);
+            let slot = self.slots[at];
+            if slot == 0 || self.stored(slot, bytes.len()) == bytes {
+                return (slot >> 96) as u32;
+            }
+            at += 1;
+        }
+    }
+
     /// Looks up some rows of a block in three steps, so that the cache misses of each overlap.
     fn lookup(&self, values: &impl ByteValues, start: usize, rows: &[usize], codes: &mut [u32]) {
         let mut block = [(0, 0); BLOCK];
@@ -215,14 +239,8 @@ impl LongTable {
             *at = self.candidate(*tag, *at);
             prefetch(&self.arena, (self.slots[*at] & PLACE_MASK) as usize);
         }
-        for ((tag, mut at), row) in block.iter().copied().zip(rows) {
-            let bytes = values.bytes(start + row);
-            let mut slot = self.slots[at];
-            while slot != 0 && self.stored(slot, bytes.len()) != bytes {
-                at = self.candidate(tag, at + 1);
-                slot = self.slots[at];
-            }
-            codes[*row] = (slot >> 96) as u32;
+        for ((tag, at), row) in block.iter().zip(rows) {
+            codes[*row] = self.find_from(*tag, *at, values.bytes(start + row));
         }
     }
 

@@ -85,10 +85,11 @@ impl PackedTable {
 
     /// Whether the table fits the nearest caches.
     pub(super) fn is_near(&self) -> bool {
-        size_of_val(self.slots.as_slice()) <= NEAR_BYTES
+        is_near(&self.slots)
     }
 
     /// The first slot of a key, which is on its way from memory when this returns.
+    #[inline]
     pub(super) fn fetch_home(&self, key: u128) -> usize {
         let home = self.home(key);
         prefetch(&self.slots, home);
@@ -96,6 +97,7 @@ impl PackedTable {
     }
 
     /// The code of a key whose first slot is `home`.
+    #[inline]
     pub(super) fn probe(&self, key: u128, home: usize) -> u32 {
         let mut at = home;
         loop {
@@ -109,6 +111,7 @@ impl PackedTable {
     }
 
     /// The first slot of a key.
+    #[inline]
     pub(super) fn home(&self, key: u128) -> usize {
         const LOW: u64 = 0x9E37_79B9_7F4A_7C15;
         const HIGH: u64 = 0xD1B5_4A32_D192_ED03;
@@ -160,6 +163,11 @@ impl DenseTable {
         let distance = key.wrapping_sub(self.first) & KEY_MASK;
         (distance < self.codes.len() as u128).then_some(distance as usize)
     }
+}
+
+/// Whether slots fit the nearest caches.
+pub(super) fn is_near(slots: &[u128]) -> bool {
+    size_of_val(slots) <= NEAR_BYTES
 }
 
 /// The slot among `slots` that a hash points to, by its upper bits.

@@ -2,7 +2,9 @@
 
 use std::cmp::{Ordering, Reverse};
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, LargeBinaryArray, RecordBatch, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, LargeBinaryArray, RecordBatch, UInt32Array, new_empty_array,
+};
 use arrow::compute::{concat, take};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
 use arrow::row::{RowConverter, Rows, SortField};
@@ -115,27 +117,38 @@ fn merge_equal_values(candidates: &mut Vec<Candidate>, order: &ValueOrder) {
 
 /// Each value column of all batches in one array, in a plain type with one form for each value.
 fn stacked_columns(batches: &[RecordBatch], columns: usize) -> Result<Vec<ArrayRef>, LookupError> {
-    (0..columns)
-        .map(|at| {
-            let parts: Vec<&ArrayRef> = batches.iter().map(|batch| batch.column(at)).collect();
-            let mut data_type = common_type(parts.iter().map(|part| part.data_type()))?;
-            let bytes: usize = parts.iter().map(|part| part.get_buffer_memory_size()).sum();
-            if i32::try_from(bytes).is_err() {
-                data_type = match data_type {
-                    DataType::Utf8 => DataType::LargeUtf8,
-                    DataType::Binary => DataType::LargeBinary,
-                    other => other,
-                };
-            }
-            let parts: Vec<ArrayRef> =
-                parts.into_iter().map(|part| strict_cast(part, &data_type)).collect::<Result<_, _>>()?;
-            let parts: Vec<&dyn Array> = parts.iter().map(|part| &**part).collect();
-            match parts.as_slice() {
-                [] => Ok(arrow::array::new_empty_array(&data_type)),
-                parts => Ok(canonical(&concat(parts)?)),
-            }
-        })
-        .collect()
+    (0..columns).map(|at| stacked(batches.iter().map(|batch| batch.column(at)).collect())).collect()
+}
+
+fn stacked(parts: Vec<&ArrayRef>) -> Result<ArrayRef, LookupError> {
+    let shared = common_type(parts.iter().map(|part| part.data_type()))?;
+    let cast_all = |parts: Vec<&ArrayRef>, to: &DataType| {
+        parts.into_iter().map(|part| strict_cast(part, to)).collect::<Result<Vec<_>, _>>()
+    };
+    let mut parts = cast_all(parts, &shared)?;
+    // The offsets of one array must reach the end of all values.
+    if i32::try_from(parts.iter().map(byte_length).sum::<usize>()).is_err() {
+        let large = match shared {
+            DataType::Utf8 => &DataType::LargeUtf8,
+            _ => &DataType::LargeBinary,
+        };
+        parts = cast_all(parts.iter().collect(), large)?;
+    }
+    let parts: Vec<&dyn Array> = parts.iter().map(|part| &**part).collect();
+    match parts.as_slice() {
+        [] => Ok(new_empty_array(&shared)),
+        parts => Ok(canonical(&concat(parts)?)),
+    }
+}
+
+/// How many bytes the values have in an array whose offsets have 32 bits; zero for other arrays.
+fn byte_length(values: &ArrayRef) -> usize {
+    let ends = |offsets: &[i32]| offsets[offsets.len() - 1].abs_diff(offsets[0]) as usize;
+    match values.data_type() {
+        DataType::Utf8 => ends(values.as_string::<i32>().value_offsets()),
+        DataType::Binary => ends(values.as_binary::<i32>().value_offsets()),
+        _ => 0,
+    }
 }
 
 fn stacked_counts(batches: &[RecordBatch], at: usize) -> Result<Vec<i64>, LookupError> {

@@ -105,8 +105,8 @@ impl Vocabulary {
             })
             .collect::<Result<Vec<_>>>()?;
         let first_id = match table.column_by_name(&index_column(name)) {
-            Some(ids) => Some(first_of_range(unique, &index_column(name), ids)?),
-            None => pandas_start,
+            Some(ids) if !ids.is_empty() => Some(first_of_range(unique, &index_column(name), ids)?),
+            _ => pandas_start,
         };
         let meta = meta.map(|path| Meta::read(path).map(|meta| (path, meta))).transpose()?;
         if let Some((path, meta)) = &meta {
@@ -121,6 +121,7 @@ impl Vocabulary {
             _ => None,
         };
         let (values, observed) = without_nulls(values, observed)?;
+        let first_id = first_id.or(meta.map(|(_, meta)| meta.first_id));
         let buckets = first_id.and_then(|id| u32::try_from(id).ok()?.checked_sub(FIRST_UNSEEN_ID));
         let num_buckets = num_buckets.or(buckets).unwrap_or(1).max(1);
         let layout = Layout { name: name.to_owned(), columns: columns.to_vec(), num_buckets };
@@ -246,10 +247,10 @@ fn integers(path: &Path, column: &str, values: &ArrayRef) -> Result<Int64Array> 
     Ok(values.clone())
 }
 
-/// The first of ids that rise by one from row to row.
+/// The first of ids that rise by one from row to row, of which there is one at least.
 fn first_of_range(path: &Path, column: &str, ids: &ArrayRef) -> Result<i64> {
     let ids = integers(path, column, ids)?;
-    let first = ids.values().first().copied().unwrap_or(i64::from(FIRST_UNSEEN_ID) + 1);
+    let first = ids.value(0);
     match ids.values().iter().zip(first..).position(|(id, expected)| *id != expected) {
         None if first > i64::from(FIRST_UNSEEN_ID) => Ok(first),
         None => Err(wrong(path, format!("column `{column}` starts at {first}; ids below 3 are reserved"))),

@@ -5,6 +5,7 @@ mod embedding_rule;
 mod encode;
 mod files;
 mod layout;
+mod operator;
 mod state;
 mod vocabulary;
 
@@ -14,28 +15,15 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use datafusion::functions_aggregate::count::count;
-use datafusion::logical_expr::{cast, lit};
-use emrys_schema::{ColumnSchema, DType, Domain, Schema, Tag};
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::PerColumn;
-use crate::lookup::common_type;
-use crate::operator::{
-    Example, FitResults, GroupedStatistic, InputSchema, Lowered, Operator, Relation, Source,
-    Statistic, leaf_type, map_leaves,
-};
-use crate::{Error, Result};
-
 pub use embedding_rule::EmbeddingRule;
 pub use encode::IdType;
 pub use state::Vocabularies;
 pub use vocabulary::{Observed, Vocabulary};
-
-use layout::{Output, Plan};
 
 /// Maps each category to a dense integer id, most frequent first.
 ///
@@ -263,234 +251,4 @@ impl Categorify {
             .flatten()
             .collect()
     }
-
-    /// The column that comes out, without what fitting tells.
-    fn output_column(&self, plan: &Plan, output: &Output, input: &InputSchema) -> Result<ColumnSchema> {
-        let vocabulary = &plan.vocabularies[output.vocabulary];
-        let dtype = match self.ids() {
-            IdType::Int32 => DType::Int32,
-            IdType::Int64 => DType::Int64,
-        };
-        let column = match output.inputs.as_slice() {
-            [column] => input.column(column)?.clone().with_dtype(dtype),
-            _ => ColumnSchema::new(&output.name, dtype),
-        };
-        Ok(column
-            .with_domain(None)
-            .without_property("embedding_sizes")
-            .with_tags([Tag::Categorical])
-            .with_property("num_buckets", json!(vocabulary.num_buckets))
-            .with_property("freq_threshold", vocabulary.freq_threshold)
-            .with_property("max_size", vocabulary.max_size)
-            .with_property("cat_path", state::unique_file(&vocabulary.layout.name)))
-    }
-}
-
-impl Operator for Categorify {
-    type State = Vocabularies;
-
-    fn name() -> &'static str {
-        "Categorify"
-    }
-
-    fn description() -> &'static str {
-        "Maps each category to a dense integer id, most frequent first."
-    }
-
-    fn check(&self) -> Result<()> {
-        let invalid = |option: &str, value: &str, expected: &str| Error::InvalidOption {
-            operator: "categorify".to_owned(),
-            option: option.to_owned(),
-            value: value.to_owned(),
-            expected: expected.to_owned(),
-        };
-        let is_set = |option: &PerColumn<u64>| option.iter().any(|(_, value)| *value > 0);
-        if is_set(&self.freq_threshold) && is_set(&self.max_size) {
-            return Err(invalid(
-                "max_size",
-                "given together with freq_threshold",
-                "only one of them can limit a vocabulary; set the other to 0",
-            ));
-        }
-        if self.num_buckets.iter().flat_map(PerColumn::iter).any(|(_, buckets)| *buckets == 0) {
-            return Err(invalid("num_buckets", "0", "unseen values need an id; use 1 or leave it out"));
-        }
-        Ok(())
-    }
-
-    fn output_schema(&self, input: &InputSchema, state: Option<&Vocabularies>) -> Result<Schema> {
-        let plan = Plan::new(self, input)?;
-        let columns = plan.outputs.iter().map(|output| {
-            let column = self.output_column(&plan, output, input)?;
-            let Some(state) = state else { return Ok(column) };
-            let vocabulary = state.get(output.vocabulary)?;
-            let (name, cardinality) = if self.single_table {
-                (state.joined_name(&self.name_sep), state.joined_cardinality())
-            } else {
-                (vocabulary.name().to_owned(), vocabulary.cardinality())
-            };
-            // Ids have at most 32 bits.
-            let domain = Domain::int(0, cardinality as i64 - 1).named(name);
-            Ok(column.with_domain(domain).with_embedding_size(self.embedding_rule.size(cardinality)))
-        });
-        Ok(Schema::new(columns.collect::<Result<Vec<_>>>()?)?)
-    }
-
-    fn statistics(&self, input: &Relation) -> Result<Vec<Statistic>> {
-        let plan = Plan::new(self, input)?;
-        let counted =
-            plan.vocabularies.iter().filter(|vocabulary| !self.vocabs.contains_key(&vocabulary.layout.name));
-        counted
-            .map(|vocabulary| {
-                let sources = vocabulary
-                    .sources
-                    .iter()
-                    .map(|columns| source(input, vocabulary, columns))
-                    .collect::<Result<_>>()?;
-                Ok(Statistic::Grouped(GroupedStatistic {
-                    name: vocabulary.layout.name.clone(),
-                    sources,
-                    keys: (0..vocabulary.layout.columns.len()).map(member_name).collect(),
-                    aggregates: vec![("count".to_owned(), count(lit(1)))],
-                }))
-            })
-            .collect()
-    }
-
-    fn fit(&self, input: &InputSchema, mut results: FitResults) -> Result<Vocabularies> {
-        let plan = Plan::new(self, input)?;
-        let mut work = Vec::with_capacity(plan.vocabularies.len());
-        for vocabulary in &plan.vocabularies {
-            let counts = match self.vocabs.get(&vocabulary.layout.name) {
-                Some(_) => None,
-                None => Some(results.take_grouped(&vocabulary.layout.name)?),
-            };
-            work.push((vocabulary, counts));
-        }
-        let vocabularies = work
-            .into_par_iter()
-            .map(|(vocabulary, counts)| {
-                let name = &vocabulary.layout.name;
-                match (counts, self.vocabs.get(name)) {
-                    (Some(counts), _) => state::counted(input, vocabulary, &counts),
-                    (None, Some(given)) => state::given(input, vocabulary, given),
-                    (None, None) => Err(Error::Internal(format!("vocabulary `{name}` was not counted"))),
-                }
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let state = Vocabularies::new(vocabularies);
-        let greatest = if self.single_table {
-            state.joined_cardinality() - 1
-        } else {
-            state.iter().map(|vocabulary| vocabulary.cardinality() - 1).max().unwrap_or(0)
-        };
-        if greatest > self.ids().max_id() {
-            return Err(Error::Data {
-                operator: input.operator().to_owned(),
-                problem: format!(
-                    "the greatest id is {greatest}, but the ids end at {}; use int64 ids or max_size",
-                    self.ids().max_id()
-                ),
-            });
-        }
-        Ok(state)
-    }
-
-    fn lower(&self, state: &Vocabularies, input: &Relation) -> Result<Lowered> {
-        let plan = Plan::new(self, input)?;
-        let outputs = plan.outputs.iter().map(|output| {
-            let shift = if self.single_table { state.shift(output.vocabulary)? } else { 0 };
-            let function = |types: &[&arrow::datatypes::DataType]| {
-                let vocabulary = state.get(output.vocabulary)?;
-                encode::function(input, vocabulary, &output.inputs, types, self.ids(), shift)
-            };
-            let expr = match output.inputs.as_slice() {
-                [column] => {
-                    let data_type = input.arrow_type(column)?;
-                    map_leaves(input.expr(column)?, &data_type, |leaf, leaf_type| {
-                        Ok(function(&[leaf_type])?.call(vec![leaf]))
-                    })?
-                }
-                members => {
-                    let types: Vec<_> =
-                        members.iter().map(|member| input.arrow_type(member)).collect::<Result<_>>()?;
-                    let members =
-                        members.iter().map(|member| input.expr(member)).collect::<Result<_>>()?;
-                    function(&types.iter().collect::<Vec<_>>())?.call(members)
-                }
-            };
-            Ok((output.name.clone(), expr))
-        });
-        Ok(Lowered::Columns(outputs.collect::<Result<_>>()?))
-    }
-
-    fn examples() -> Vec<Example> {
-        vec![
-            Example {
-                title: "The most frequent value comes first, equal counts in order of value.",
-                config: json!({}),
-                input: json!({"a": ["x", "y", "x", null, "b"]}),
-                selection: Value::Null,
-                output: json!({"a": [3, 5, 3, 1, 4]}),
-            },
-            Example {
-                title: "Values that occur less than twice are left out.",
-                config: json!({"freq_threshold": 2, "dtype": "int32"}),
-                input: json!({"a": ["x", "y", "x", "z", "x", "y", null]}),
-                selection: Value::Null,
-                output: json!({"a": [3, 4, 3, 2, 3, 4, 1]}),
-            },
-            Example {
-                title: "Two columns share one vocabulary.",
-                config: json!({"encode_type": "joint"}),
-                input: json!({"a": ["x", "y", null, "x", null], "b": ["y", "z", null, "q", "x"]}),
-                selection: json!([["a", "b"]]),
-                output: json!({"a": [3, 4, 1, 3, 1], "b": [4, 6, 1, 5, 3]}),
-            },
-            Example {
-                title: "The pair of two columns is one category.",
-                config: json!({"encode_type": "combo"}),
-                input: json!({"a": ["x", "y", null, "x", null], "b": [1, 2, null, 1, 3]}),
-                selection: json!([["a", "b"]]),
-                output: json!({"a_b": [3, 5, 1, 3, 4]}),
-            },
-            Example {
-                title: "Each element of a list is encoded.",
-                config: json!({}),
-                input: json!({"a": [["x"], ["x", "e"], [], ["b", null, "c"], ["c"]]}),
-                selection: Value::Null,
-                output: json!({"a": [[4], [4, 6], [], [5, 1, 3], [3]]}),
-            },
-        ]
-    }
-}
-
-/// The name of a member of a vocabulary's values in queries.
-fn member_name(position: usize) -> String {
-    format!("member_{position}")
-}
-
-/// The columns to be counted, in the type that all sources of the vocabulary share.
-fn source(input: &Relation, vocabulary: &layout::VocabularyPlan, columns: &[String]) -> Result<Source> {
-    let mut members = Vec::with_capacity(columns.len());
-    let mut flatten = None;
-    for (position, column) in columns.iter().enumerate() {
-        let mut expr = input.expr(column)?;
-        let data_type = input.arrow_type(column)?;
-        if leaf_type(&data_type) != &data_type {
-            flatten = Some(member_name(position));
-        }
-        if vocabulary.sources.len() > 1 {
-            let types: Vec<_> = vocabulary
-                .sources
-                .iter()
-                .map(|source| input.arrow_type(&source[position]))
-                .collect::<Result<_>>()?;
-            let shared = common_type(types.iter().map(leaf_type))
-                .map_err(|error| state::type_error(input, column, &data_type, &error))?;
-            expr = map_leaves(expr, &data_type, |leaf, _| Ok(cast(leaf, shared)))?;
-        }
-        members.push((member_name(position), expr));
-    }
-    Ok(Source { columns: members, flatten })
 }

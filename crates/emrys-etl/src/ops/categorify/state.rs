@@ -95,8 +95,17 @@ impl State for Vocabularies {
         let mut vocabularies = Vec::with_capacity(saved.len());
         for saved in saved {
             let (unique, meta) = (artifacts.path(&saved.unique)?, artifacts.path(&saved.meta)?);
-            let buckets = Some(saved.num_buckets);
-            vocabularies.push(Vocabulary::read(&saved.name, &saved.columns, buckets, &unique, Some(&meta))?);
+            let vocabulary = Vocabulary::read(&saved.name, &saved.columns, None, &unique, Some(&meta))?;
+            if vocabulary.num_buckets() != saved.num_buckets {
+                return Err(artifacts.wrong(format!(
+                    "vocabulary `{}` has {} ids for unseen values here, but {} in `{}`; save it again",
+                    saved.name,
+                    saved.num_buckets,
+                    vocabulary.num_buckets(),
+                    saved.unique
+                )));
+            }
+            vocabularies.push(vocabulary);
         }
         Ok(Vocabularies::new(vocabularies))
     }

@@ -3,9 +3,16 @@
 use std::fmt;
 
 use arrow::array::{Array, ArrayRef, Int64Array};
+use arrow::compute::{filter, is_not_null};
 use arrow::datatypes::DataType;
 
-use crate::lookup::{LookupError, ValueIndex};
+use super::encode::IdType;
+use super::state::data_error;
+use crate::lookup::{LookupError, ValueIndex, canonical, plain_type, strict_cast};
+use crate::{Error, Result};
+
+/// The operator in messages about vocabularies outside of a workflow.
+const OPERATOR: &str = "categorify";
 
 /// The id of a null.
 pub(super) const NULL_ID: u32 = 1;
@@ -63,6 +70,66 @@ impl Vocabulary {
         let index = ValueIndex::build(&values, first_id, NULL_ID)?;
         let Layout { name, columns, num_buckets } = layout;
         Ok(Vocabulary { name, columns, values, num_buckets, observed, index })
+    }
+
+    /// Numbers the given values in their order; nulls are left out.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if a value occurs twice or cannot be looked up, such as a list;
+    /// [`Error::InvalidOption`] for no buckets.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use arrow::array::{ArrayRef, Int32Array, StringArray};
+    /// use emrys_etl::ops::{IdType, Vocabulary};
+    ///
+    /// let genres: ArrayRef = Arc::new(StringArray::from(vec!["drama", "comedy"]));
+    /// let vocabulary = Vocabulary::from_values("genre", &genres, 1)?;
+    /// let rows: ArrayRef = Arc::new(StringArray::from(vec![Some("comedy"), None, Some("noir")]));
+    /// let expected: ArrayRef = Arc::new(Int32Array::from(vec![4, 1, 2]));
+    /// assert_eq!(&vocabulary.ids(&[rows], IdType::Int32)?, &expected);
+    /// # Ok::<(), emrys_etl::Error>(())
+    /// ```
+    pub fn from_values(name: &str, values: &ArrayRef, num_buckets: u32) -> Result<Vocabulary> {
+        if num_buckets == 0 {
+            return Err(Error::InvalidOption {
+                operator: OPERATOR.to_owned(),
+                option: "num_buckets".to_owned(),
+                value: "0".to_owned(),
+                expected: "unseen values need an id; use 1".to_owned(),
+            });
+        }
+        let layout = Layout { name: name.to_owned(), columns: vec![name.to_owned()], num_buckets };
+        let number = || {
+            let plain = strict_cast(values, &plain_type(values.data_type()))?;
+            let plain = canonical(&plain);
+            let known = filter(&plain, &is_not_null(&plain)?)?;
+            Vocabulary::new(layout, vec![known], None)
+        };
+        number().map_err(|error| data_error(OPERATOR, name, &error))
+    }
+
+    /// The ids of the rows of a column (for tuples: of several columns of one length), which are
+    /// not lists; no id is null.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if the values cannot be compared with those of the vocabulary, or if the
+    /// columns are not as many as those of the vocabulary and of one length.
+    pub fn ids(&self, columns: &[ArrayRef], id_type: IdType) -> Result<ArrayRef> {
+        if columns.len() != self.columns.len()
+            || columns.windows(2).any(|pair| pair[0].len() != pair[1].len())
+        {
+            return Err(Error::Data {
+                operator: OPERATOR.to_owned(),
+                problem: format!(
+                    "`{}` is made of {} columns, got {}; give those columns, of one length",
+                    self.name,
+                    self.columns.len(),
+                    columns.len()
+                ),
+            });
+        }
+        self.encode(columns, id_type, 0).map_err(|error| data_error(OPERATOR, &self.name, &error))
     }
 
     /// The name: the column's, or the joined names of several.

@@ -3,12 +3,13 @@ use std::path::Path;
 use arrow::array::*;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Int32Type, Int64Type};
-use emrys_schema::{ColumnSchema, DType, Schema, Tag};
+use emrys_schema::{ColumnSchema, DType, Domain, Schema, Tag};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::super::*;
+use super::super::{Categorify, EncodeType, IdType};
 use super::{array, letters, strings};
+use crate::ops::PerColumn;
 use crate::{Dataset, FittedWorkflow, Node, Workflow, cols, group};
 
 fn table(columns: &[(&str, ArrayRef)]) -> RecordBatch {

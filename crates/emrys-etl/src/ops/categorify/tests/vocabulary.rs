@@ -291,6 +291,7 @@ fn a_vocabulary_survives_its_files() {
     let all = [
         fit(&[letters("xyx-b")]),
         fit_limited(&[letters("xyxzxy-")], 5, Limit::MinCount(2)),
+        fit_limited(&[letters("xy")], 5, Limit::MinCount(9)),
         fit(&tuples),
         fit(&[array(NullArray::new(2))]),
         fit(&[array(BooleanArray::from(vec![true, false]))]),
