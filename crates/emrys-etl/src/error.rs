@@ -288,9 +288,21 @@ impl Error {
         }
     }
 
-    /// The same error with the place in the graph where it arose.
-    pub(crate) fn at(self, node: impl Into<String>) -> Error {
-        Error::At { node: node.into(), source: Box::new(self) }
+    /// The same error with the place in the graph where it arose. Errors that name an operator
+    /// name the place instead, so that it is not said twice.
+    pub(crate) fn at(mut self, node: impl Into<String>) -> Error {
+        match &mut self {
+            Error::InvalidOption { operator, .. }
+            | Error::UnknownColumn { operator, .. }
+            | Error::UnsupportedType { operator, .. }
+            | Error::DuplicateColumn { operator, .. }
+            | Error::RowsDiffer { operator, .. }
+            | Error::Data { operator, .. } => {
+                *operator = node.into();
+                self
+            }
+            _ => Error::At { node: node.into(), source: Box::new(self) },
+        }
     }
 
     /// One error for several; `Ok` if there is none.

@@ -56,6 +56,6 @@ fn a_target_without_values_is_an_error() {
     let node = cols(["c"]) >> TargetEncoding::new("y");
     assert_eq!(
         Workflow::new(node).fit(&data).unwrap_err().to_string(),
-        "target_encoding (node 1): target_encoding: no row has a value of the target `y`"
+        "target_encoding (node 1): no row has a value of the target `y`"
     );
 }
