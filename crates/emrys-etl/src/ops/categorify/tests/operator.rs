@@ -312,9 +312,9 @@ fn given_values_of_another_type_are_refused() {
     let fails = |options: Categorify| {
         Workflow::new(cols(["a"]) >> options).fit(&dataset(&columns)).unwrap_err().to_string()
     };
-    insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", [1, 2])), @"categorify (node 1): categorify: column `a` is Utf8, but its vocabulary holds integers; cast one of them");
-    insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", [json!(1), json!("x")])), @"categorify (node 1): categorify: `vocabs` is a list of different things for `a`, but the values must be all strings, all numbers or all booleans");
-    insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", ["x", "y", "x"])), @"categorify (node 1): categorify: `a`: the value in row 2 is the same as in row 0; values must be distinct");
+    insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", [1, 2])), @"categorify (node 1): column `a` is Utf8, but its vocabulary holds integers; cast one of them");
+    insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", [json!(1), json!("x")])), @"categorify (node 1): `vocabs` is a list of different things for `a`, but the values must be all strings, all numbers or all booleans");
+    insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", ["x", "y", "x"])), @"categorify (node 1): `a`: the value in row 2 is the same as in row 0; values must be distinct");
 }
 
 #[test]
