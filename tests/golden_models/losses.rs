@@ -1,14 +1,10 @@
-//! Cases of losses, and of the binary head with a temperature.
+//! Cases of losses.
 
-use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use emrys_loader::{Batch, Column};
-use emrys_models::Value;
 use emrys_models::losses::{
     Reduction, binary_cross_entropy, binary_cross_entropy_of_probabilities, softmax_cross_entropy,
     squared_error,
 };
-use emrys_models::tasks::{BinaryClassification, TaskSpec, TemperatureOn};
 
 use crate::case::{Case, Outcome, Stop};
 use crate::compare::{Tolerance, numbers, same, same_tensor};
@@ -18,7 +14,6 @@ pub fn run(case: &Case) -> Option<Outcome> {
         ("loss", "binary_crossentropy") => bce(case),
         ("loss", "mse") => mse(case),
         ("loss", "categorical_crossentropy") => cross_entropy(case),
-        ("model", "binary_output_temperature") => temperature(case),
         _ => return None,
     })
 }
@@ -96,34 +91,4 @@ fn cross_entropy(case: &Case) -> Outcome {
     let loss = mean(rows(smoothing)?, None);
     same_tensor(case, "outputs/mean", loss.clone(), Tolerance::Forward)?;
     same_gradient(case, "logits", &loss, &[("inputs/logits", &logits)])
-}
-
-/// Merlin's division of probabilities, and that of logits.
-fn temperature(case: &Case) -> Outcome {
-    let kernel = tensor::<2>(case, "weights/heads.click.kernel")?.require_grad();
-    let bias = tensor::<1>(case, "weights/heads.click.bias")?.require_grad();
-    let x = tensor::<2>(case, "inputs/x")?;
-    let logits = || -> Value { (x.clone().matmul(kernel.clone()) + bias.clone().unsqueeze()).into() };
-    let clicks = Column::from(case.tensor("targets/click")?.f32());
-    let batch = Batch::new([("click", clicks)])?;
-    let temperature = case.float("logits_temperature").unwrap_or(1.0) as f32;
-    let task = BinaryClassification::new("click").with_temperature(temperature);
-
-    let divided: TaskSpec = task.clone().into();
-    let probabilities = sigmoid(divided.scores(logits())?);
-    let name = "outputs/logit_mode/click";
-    same(case, name, &numbers(probabilities), Tolerance::Forward)?;
-    let loss = divided.loss(logits(), &batch, None)?;
-    same_tensor(case, "outputs/logit_mode/loss", loss, Tolerance::Forward)?;
-
-    let compatible: TaskSpec = task.with_temperature_on(TemperatureOn::Probability).into();
-    let probabilities = compatible.scores(logits())?;
-    same(case, "outputs/click", &numbers(probabilities), Tolerance::Forward)?;
-    let loss = compatible.loss(logits(), &batch, None)?;
-    same_tensor(case, "loss", loss.clone(), Tolerance::Forward)?;
-    let gradients = loss.backward();
-    let of_kernel = kernel.grad(&gradients).map(numbers).unwrap_or_default();
-    same(case, "grads/weights/heads.click.kernel", &of_kernel, Tolerance::Gradient)?;
-    let of_bias = bias.grad(&gradients).map(numbers).unwrap_or_default();
-    same(case, "grads/weights/heads.click.bias", &of_bias, Tolerance::Gradient)
 }

@@ -201,3 +201,64 @@ pub(super) fn encode(tower: &Tower<'_>, batch: &emrys_loader::Batch) -> Result<T
 pub(super) fn to_host(tensor: Tensor<2>) -> Vec<f32> {
     tensor.into_data().try_into_vec().expect("models compute in f32")
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    const NONE: &[Vec<i64>] = &[];
+
+    fn catalogue(ids: Vec<i64>, items: &[[f32; 2]]) -> Result<Catalogue> {
+        let numbers: Vec<f32> = items.iter().flatten().copied().collect();
+        let vectors = TensorData::new(numbers, [items.len(), 2]);
+        Catalogue::new(ids, Tensor::from_data(vectors, &Device::default()))
+    }
+
+    fn queries(rows: usize) -> Tensor<2> {
+        Tensor::ones([rows, 2], &Device::default())
+    }
+
+    #[test]
+    fn ids_above_32_bits_come_back_whole() {
+        let big = i64::MAX - 1;
+        let catalogue = catalogue(vec![big, 1], &[[1.0, 1.0], [0.0, 1.0]]).unwrap();
+        let best = catalogue.top_k(queries(1), 1, NONE).unwrap();
+        assert_eq!(best, [[Recommendation { id: big, score: 2.0 }]]);
+    }
+
+    #[test]
+    fn equal_scores_keep_the_order_of_the_catalogue_over_many_queries() {
+        let catalogue = catalogue(vec![9, 4, 7], &[[1.0, 0.0]; 3]).unwrap();
+        let lists = catalogue.top_k(queries(2 * QUERIES + 3), 2, NONE).unwrap();
+        assert_eq!(lists.len(), 2 * QUERIES + 3);
+        for list in lists {
+            assert_eq!([list[0].id, list[1].id], [9, 4]);
+        }
+    }
+
+    #[test]
+    fn a_list_is_shorter_when_little_is_left() {
+        let catalogue = catalogue(vec![1, 2, 3], &[[1.0, 0.0]; 3]).unwrap();
+        let lists = catalogue.top_k(queries(2), 3, &[vec![1, 3, 99], vec![]]).unwrap();
+        assert_eq!((lists[0].len(), lists[1].len()), (1, 3));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let text = |result: Result<_>| result.map(|_: Catalogue| ()).unwrap_err().to_string();
+        insta::assert_snapshot!(text(catalogue(vec![1], &[[0.0; 2]; 2])), @"the catalogue has 1 ids but 2 vectors; give one vector for each id");
+        insta::assert_snapshot!(text(catalogue(vec![8, 8], &[[0.0; 2]; 2])), @"the catalogue has item 8 twice; give each item once");
+        let items = catalogue(vec![1, 2], &[[0.0; 2]; 2]).unwrap();
+        let error = items.top_k(queries(1), 3, NONE).unwrap_err();
+        insta::assert_snapshot!(error, @"cannot rank the best 3 of 2 candidates; ask for 1 to 2");
+        let error = items.top_k(queries(0), 3, NONE).unwrap_err();
+        assert!(matches!(error, Error::InvalidK { .. }));
+        let error = items.top_k(queries(3), 1, &[vec![1]]).unwrap_err();
+        insta::assert_snapshot!(error, @"3 queries but 1 lists of excluded items; give one for each query, or none");
+        let wide = Tensor::ones([1, 3], &Device::default());
+        let error = items.top_k(wide, 1, NONE).unwrap_err();
+        insta::assert_snapshot!(error, @"queries have 3 numbers but items 2; take both from one model");
+    }
+}

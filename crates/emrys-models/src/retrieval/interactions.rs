@@ -88,3 +88,25 @@ impl Interactions {
         self.items.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_sorted_and_counted_once() {
+        let pairs = vec![(5, 1 << 40), (-1, 7), (5, 2), (5, 1 << 40)];
+        let interactions = Interactions::new(pairs);
+        assert_eq!(interactions.users(), [-1, 5]);
+        assert_eq!(interactions.items(5), [2, 1 << 40]);
+        assert_eq!(interactions.items(-1), [7]);
+        assert_eq!(interactions.len(), 3);
+    }
+
+    #[test]
+    fn nobody_has_seen_anything() {
+        let interactions = Interactions::new(Vec::new());
+        assert!(interactions.is_empty() && interactions.users().is_empty());
+        assert_eq!(interactions.items(1), [] as [i64; 0]);
+    }
+}
