@@ -144,6 +144,20 @@ fn a_limit_stops_the_scan() -> TestResult {
 }
 
 #[test]
+fn damage_found_while_scanning_is_an_error() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("a.parquet");
+    write_parquet(&path, &numbered(0..1000), 1000);
+    let mut bytes = std::fs::read(&path)?;
+    bytes[4..40].fill(0xff);
+    std::fs::write(&path, bytes)?;
+    let session = session(1);
+    let frame = frame(&session, &Dataset::open(&path)?, ReadOptions::default());
+    let error = session.block_on(frame.collect()).map_err(Error::query("reading")).unwrap_err();
+    panic!("{error:?} {}", std::error::Error::source(&error).unwrap());
+}
+
+#[test]
 fn a_column_with_the_name_of_the_row_id_is_refused() -> TestResult {
     let batch = RecordBatch::try_from_iter([(ROW_ID, numbered(0..1).column(0).clone())])?;
     let dataset = Dataset::from_batches(batch.schema(), vec![batch])?;

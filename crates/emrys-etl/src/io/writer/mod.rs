@@ -11,7 +11,7 @@ use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
 use emrys_schema::{SCHEMA_JSON, Schema};
 use futures::StreamExt;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 pub use self::options::{Compression, FileLayout, WriteOptions};
 use self::sink::{Encoding, Part, Sink};
@@ -74,10 +74,14 @@ pub async fn write_partitions(
     while let Some(outcome) = tasks.join_next().await {
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(error) => Err(Error::Internal(format!("a writing task was lost: {error}"))),
-            },
+            // The parquet reader panics on some damaged files.
+            Err(error) => Err(Error::Data {
+                operator: format!("writing `{}`", path.display()),
+                problem: format!(
+                    "{}; if all input files are sound, please report it",
+                    describe_loss(error)
+                ),
+            }),
         };
         match outcome {
             Ok(written) => parts.push(written),
@@ -90,6 +94,17 @@ pub async fn write_partitions(
     }
     parts.sort_by_key(|(number, _)| *number);
     output.finish(parts.into_iter().flat_map(|(_, parts)| parts).collect())
+}
+
+/// Why a task came to no end.
+fn describe_loss(error: JoinError) -> String {
+    let panic = match error.try_into_panic() {
+        Err(error) => return error.to_string(),
+        Ok(panic) => panic,
+    };
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("the computation panicked: {}", text.unwrap_or("it did not say why"))
 }
 
 /// Writes batches as a parquet folder, on the calling thread.
