@@ -11,7 +11,7 @@ use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
 use emrys_schema::{SCHEMA_JSON, Schema};
 use futures::StreamExt;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 
 pub use self::options::{Compression, FileLayout, WriteOptions};
 use self::sink::{Encoding, Part, Sink};
@@ -74,13 +74,9 @@ pub async fn write_partitions(
     while let Some(outcome) = tasks.join_next().await {
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            // The parquet reader panics on some damaged files.
-            Err(error) => Err(Error::Data {
-                operator: format!("writing `{}`", path.display()),
-                problem: format!(
-                    "{}; if all input files are sound, please report it",
-                    describe_loss(error)
-                ),
+            Err(error) => Err(match error.try_into_panic() {
+                Ok(panic) => Error::panicked(format!("writing `{}`", path.display()), &*panic),
+                Err(error) => Error::Internal(format!("a writing task was lost: {error}")),
             }),
         };
         match outcome {
@@ -94,17 +90,6 @@ pub async fn write_partitions(
     }
     parts.sort_by_key(|(number, _)| *number);
     output.finish(parts.into_iter().flat_map(|(_, parts)| parts).collect())
-}
-
-/// Why a task came to no end.
-fn describe_loss(error: JoinError) -> String {
-    let panic = match error.try_into_panic() {
-        Err(error) => return error.to_string(),
-        Ok(panic) => panic,
-    };
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    format!("the computation panicked: {}", text.unwrap_or("it did not say why"))
 }
 
 /// Writes batches as a parquet folder, on the calling thread.

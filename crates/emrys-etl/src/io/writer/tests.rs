@@ -211,7 +211,7 @@ fn a_panic_in_a_stream_is_an_error_and_leaves_nothing() -> TestResult {
     let out = folder.path().join("out");
     let write = write_partitions(vec![Box::pin(stream)], &schema, &out, &options);
     let error = session.block_on(write).unwrap_err().to_string();
-    assert!(error.contains("the computation panicked: a damaged page; if all"), "{error}");
+    assert!(error.contains("/out` panicked: a damaged page; if all"), "{error}");
     assert_eq!(names(folder.path()), Vec::<String>::new());
     Ok(())
 }
