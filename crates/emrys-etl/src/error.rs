@@ -130,7 +130,11 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A parquet file cannot be read or written.
-    #[error("{action} `{}`", path.display())]
+    #[error(
+        "{action} `{}`{}",
+        path.display(),
+        if *action == "read" { ": it is corrupt or no parquet file; write or copy it again" } else { "" }
+    )]
     Parquet {
         /// What was being done, such as `read`.
         action: &'static str,
@@ -294,15 +298,21 @@ impl Error {
                         }
                     },
                 },
-                inner => Error::Query {
-                    activity,
-                    source: DataFusionError::ArrowError(Box::new(inner), backtrace),
-                },
+                inner => {
+                    Error::of_query(activity, DataFusionError::ArrowError(Box::new(inner), backtrace))
+                }
             },
             error if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) => {
                 Error::OutOfMemory { activity, source: error }
             }
-            error => Error::Query { activity, source: error },
+            error => Error::of_query(activity, error),
+        }
+    }
+
+    fn of_query(activity: String, error: DataFusionError) -> Error {
+        match problem_of_values(&error) {
+            Some(problem) => Error::Data { operator: activity, problem },
+            None => Error::Query { activity, source: error },
         }
     }
 
@@ -339,6 +349,24 @@ impl Error {
             Error::Query { .. } | Error::Panicked { .. } | Error::Internal(_) => false,
             _ => true,
         }
+    }
+}
+
+/// What is wrong with a value that an expression met, and what to do.
+fn problem_of_values(error: &DataFusionError) -> Option<String> {
+    use arrow::error::ArrowError;
+    let DataFusionError::ArrowError(error, _) = error.find_root() else { return None };
+    match &**error {
+        ArrowError::CastError(problem) => {
+            Some(format!("{problem}; use `try_cast` in the expression, which gives null"))
+        }
+        ArrowError::DivideByZero => {
+            Some("an expression divides by zero; divide by `nullif(x, 0)`, which gives null".to_owned())
+        }
+        ArrowError::ArithmeticOverflow(problem) => {
+            Some(format!("{problem}; cast to a wider type in the expression"))
+        }
+        _ => None,
     }
 }
 
