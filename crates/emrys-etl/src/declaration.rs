@@ -94,6 +94,12 @@ impl Workflow {
                 return Err(Error::Declaration { place, problem: "this id is taken twice".into() });
             }
         }
+        if document.outputs.is_empty() {
+            return Err(Error::Declaration {
+                place: "outputs".to_owned(),
+                problem: "there are none; name at least one node or column".to_owned(),
+            });
+        }
         let output = reader.sum(&document.outputs)?;
         Ok(Workflow::new(output))
     }
@@ -164,7 +170,10 @@ impl Reader<'_> {
     fn named(&self, id: &str) -> Result<Node> {
         self.nodes.get(id).cloned().ok_or_else(|| Error::Declaration {
             place: format!("`@{id}`"),
-            problem: "there is no such node before it".to_owned(),
+            problem: match emrys_schema::closest_name(id, self.nodes.keys().map(String::as_str)) {
+                Some(closest) => format!("there is no such node before it; did you mean `@{closest}`?"),
+                None => "there is no such node before it".to_owned(),
+            },
         })
     }
 
@@ -186,7 +195,7 @@ impl Reader<'_> {
             }
         }
         let mut parts = nodes.into_iter().chain(columns);
-        let first = parts.next().ok_or_else(|| wrong("there are none".to_owned()))?;
+        let first = parts.next().ok_or_else(|| wrong("there are none; name at least one node or column".to_owned()))?;
         Ok(parts.fold(first, |sum, part| sum + part))
     }
 

@@ -130,7 +130,11 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A parquet file cannot be read or written.
-    #[error("{action} `{}`", path.display())]
+    #[error(
+        "{action} `{}`{}",
+        path.display(),
+        if *action == "read" { ": it is corrupt or no parquet file; write or copy it again" } else { "" }
+    )]
     Parquet {
         /// What was being done, such as `read`.
         action: &'static str,
@@ -210,6 +214,14 @@ pub enum Error {
         /// What the engine said.
         source: DataFusionError,
     },
+    /// A computation broke off, because of a bug or a damaged file.
+    #[error("{activity} panicked: {message}; if all input files are sound, please report it")]
+    Panicked {
+        /// What was being done.
+        activity: String,
+        /// What the panic said.
+        message: String,
+    },
     /// A bug of Emrys; please report it.
     #[error("internal error, please report it: {0}")]
     Internal(String),
@@ -257,6 +269,16 @@ impl Error {
         move |error| Error::from_engine(activity.into(), error)
     }
 
+    /// Describes a panic, which is the content of an error of `join`.
+    pub(crate) fn panicked(activity: impl Into<String>, panic: &(dyn std::any::Any + Send)) -> Error {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Error::Panicked {
+            activity: activity.into(),
+            message: text.unwrap_or("it did not say why").to_owned(),
+        }
+    }
+
     fn from_engine(activity: String, error: DataFusionError) -> Error {
         match error {
             DataFusionError::External(inner) => match inner.downcast::<Error>() {
@@ -276,15 +298,21 @@ impl Error {
                         }
                     },
                 },
-                inner => Error::Query {
-                    activity,
-                    source: DataFusionError::ArrowError(Box::new(inner), backtrace),
-                },
+                inner => {
+                    Error::of_query(activity, DataFusionError::ArrowError(Box::new(inner), backtrace))
+                }
             },
             error if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) => {
                 Error::OutOfMemory { activity, source: error }
             }
-            error => Error::Query { activity, source: error },
+            error => Error::of_query(activity, error),
+        }
+    }
+
+    fn of_query(activity: String, error: DataFusionError) -> Error {
+        match problem_of_values(&error) {
+            Some(problem) => Error::Data { operator: activity, problem },
+            None => Error::Query { activity, source: error },
         }
     }
 
@@ -318,9 +346,27 @@ impl Error {
     pub fn is_user(&self) -> bool {
         match self {
             Error::At { source, .. } => source.is_user(),
-            Error::Query { .. } | Error::Internal(_) => false,
+            Error::Query { .. } | Error::Panicked { .. } | Error::Internal(_) => false,
             _ => true,
         }
+    }
+}
+
+/// What is wrong with a value that an expression met, and what to do.
+fn problem_of_values(error: &DataFusionError) -> Option<String> {
+    use arrow::error::ArrowError;
+    let DataFusionError::ArrowError(error, _) = error.find_root() else { return None };
+    match &**error {
+        ArrowError::CastError(problem) => {
+            Some(format!("{problem}; use `try_cast` in the expression, which gives null"))
+        }
+        ArrowError::DivideByZero => {
+            Some("an expression divides by zero; divide by `nullif(x, 0)`, which gives null".to_owned())
+        }
+        ArrowError::ArithmeticOverflow(problem) => {
+            Some(format!("{problem}; cast to a wider type in the expression"))
+        }
+        _ => None,
     }
 }
 

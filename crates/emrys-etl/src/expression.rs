@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::DFSchema;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::prelude::{Expr, SessionConfig, SessionContext};
@@ -34,7 +34,30 @@ static PLANNER: LazyLock<SessionContext> = LazyLock::new(|| {
 pub(crate) fn parse(operator: &str, option: &str, sql: &str, fields: Vec<Field>) -> Result<Expr> {
     DFSchema::try_from(Schema::new(fields))
         .and_then(|schema| PLANNER.parse_sql_expr(sql, &schema))
-        .map_err(|error| invalid(operator, option, sql, &brief(&error)))
+        .map_err(|error| brief(&error))
+        .and_then(of_one_row)
+        .map_err(|problem| invalid(operator, option, sql, &problem))
+}
+
+/// Refuses expressions whose value depends on more than one row.
+fn of_one_row(expr: Expr) -> Result<Expr, String> {
+    let mut refused = None;
+    let visited = expr.apply(|part| {
+        refused = match part {
+            Expr::AggregateFunction(function) => Some(function.func.name().to_owned()),
+            Expr::WindowFunction(function) => Some(function.fun.name().to_owned()),
+            _ => return Ok(TreeNodeRecursion::Continue),
+        };
+        Ok(TreeNodeRecursion::Stop)
+    });
+    visited.map_err(|error| brief(&error))?;
+    match refused {
+        None => Ok(expr),
+        Some(name) => Err(format!(
+            "`{name}` looks at many rows, an expression at one; operators such as Normalize and \
+             TargetEncoding learn from all rows"
+        )),
+    }
 }
 
 /// Refuses text that is no expression.
@@ -130,7 +153,8 @@ pub(crate) fn evaluate_text(sql: &str, name: &str, value: &str) -> Result<String
         let array = compiled.evaluate(&batch)?.into_array(1)?;
         EngineResult::Ok(arrow::compute::cast(&array, &DataType::Utf8)?)
     };
-    let array = evaluate().map_err(|error| brief(&error))?;
+    let array = evaluate()
+        .map_err(|error| format!("that is no valid expression: {}", brief(&error)))?;
     let texts = array.as_string::<i32>();
     match texts.iter().next().flatten() {
         Some(text) if !text.is_empty() => Ok(text.to_owned()),
@@ -225,6 +249,10 @@ fn brief(error: &DataFusionError) -> String {
             break;
         }
         message = rest;
+    }
+    message = message.strip_prefix("Error during planning: ").unwrap_or(message);
+    if let Some(parser) = message.strip_prefix("ParserError(\"") {
+        message = parser.trim_end_matches("\")");
     }
     message.trim_end_matches('.').to_owned()
 }

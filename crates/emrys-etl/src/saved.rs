@@ -159,7 +159,18 @@ fn load_step(
         SavedStep::Operator { name, config, input, dependencies, state } => {
             let operator = ops::build(&name, config)
                 .map_err(|error| artifacts.wrong(format!("step {id}: {error}")))?;
-            states.insert(id, operator.load_state(state, artifacts)?);
+            if operator.is_fitted() && state.is_null() {
+                return Err(artifacts.wrong(format!(
+                    "step {id} ({name}) was not fitted; fit the workflow and save it again"
+                )));
+            }
+            let state = operator.load_state(state, artifacts).map_err(|error| match error {
+                Error::Saved { path, problem } => {
+                    Error::Saved { path, problem: format!("step {id} ({name}): {problem}") }
+                }
+                error => error,
+            })?;
+            states.insert(id, state);
             Step::Operator { operator, input, dependencies }
         }
         SavedStep::Concat(parts) => Step::Concat(parts),

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use burn::store::{ModuleSnapshot, SafetensorsStore};
+use burn::store::{ApplyError, ApplyResult, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::Device;
 use emrys_schema::Schema;
 use serde::{Deserialize, Serialize};
@@ -53,11 +53,11 @@ impl Model {
             fs::rename(&draft, folder).map_err(io("rename", folder))?;
             sync_parent(folder)
         });
-        if written.is_err() {
+        written.map_err(|error| {
             // The error that counts is the one of writing.
             let _ = fs::remove_dir_all(&draft);
-        }
-        written
+            at_target(error, &draft, folder)
+        })
     }
 
     fn write(&self, folder: &Path) -> Result<()> {
@@ -117,18 +117,53 @@ impl Model {
         let path = folder.join(WEIGHTS);
         // Opened first, so that a missing file is told as such.
         File::open(&path).map_err(io("read", &path))?;
-        let mut store = SafetensorsStore::from_file(&path);
+        // What does not fit is told below, in our words.
+        let mut store = SafetensorsStore::from_file(&path).validate(false).allow_partial(true);
         let mut network = self.network().clone();
-        let loaded = network
-            .load_from(&mut store)
-            .map_err(|error| Error::Weights { path: path.clone(), problem: error.to_string() })?;
-        if let Some(unused) = loaded.unused.first() {
-            let problem = format!("`{unused}` is not a parameter of the model");
+        let loaded = network.load_from(&mut store).map_err(|error| Error::Weights {
+            path: path.clone(),
+            problem: format!("{error}; the file is damaged, save the model again"),
+        })?;
+        if let Some(problem) = misfit(&loaded) {
             return Err(Error::Weights { path, problem });
         }
         self.update_network(|_| network);
         self.tables_mut().load_weights(&folder.join(TABLES))?;
         Ok(())
+    }
+}
+
+/// What of the weights does not fit the network.
+fn misfit(loaded: &ApplyResult) -> Option<String> {
+    let problem = if let Some(error) = loaded.errors.first() {
+        match error {
+            ApplyError::ShapeMismatch { path, expected, found } => {
+                format!("`{path}` has shape {:?}, but the model needs {:?}", found.as_slice(), expected.as_slice())
+            }
+            error => error.to_string(),
+        }
+    } else if let Some((missing, _)) = loaded.missing.first() {
+        format!("`{missing}` is missing")
+    } else if let Some(unused) = loaded.unused.first() {
+        format!("`{unused}` is not a parameter of the model")
+    } else {
+        return None;
+    };
+    Some(format!("{problem}; load the weights that were saved with this model"))
+}
+
+/// An error of writing is told with the name that was asked for, not with that of the draft.
+fn at_target(error: Error, draft: &Path, folder: &Path) -> Error {
+    match error {
+        Error::Io { action, path, source } => {
+            let path = match path.strip_prefix(draft) {
+                Ok(rest) if rest.as_os_str().is_empty() => folder.to_owned(),
+                Ok(rest) => folder.join(rest),
+                Err(_) => path,
+            };
+            Error::Io { action, path, source }
+        }
+        error => error,
     }
 }
 

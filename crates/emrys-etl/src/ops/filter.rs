@@ -1,11 +1,12 @@
 //! See [`Filter`].
 
+use arrow::datatypes::DataType;
 use datafusion::prelude::Expr;
-use emrys_schema::Schema;
+use emrys_schema::{ColumnSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::operator::{Example, FitResults, InputSchema, Lowered, Operator, Relation};
-use crate::{Result, expression};
+use crate::{Error, Result, expression};
 
 /// Keeps the rows for which a condition holds.
 ///
@@ -87,7 +88,16 @@ impl Operator for Filter {
     }
 
     fn output_schema(&self, input: &InputSchema, _state: Option<&()>) -> Result<Schema> {
-        expression::output_type("filter", &self.expr, input, None)?;
+        let result = expression::output_type("filter", &self.expr, input, None)?;
+        if let Some(field) = result.filter(|field| field.data_type() != &DataType::Boolean) {
+            let values = ColumnSchema::from_arrow(&field)?;
+            return Err(Error::InvalidOption {
+                operator: "filter".to_owned(),
+                option: "expr".to_owned(),
+                value: format!("`{}`", self.expr),
+                expected: format!("its values are {}; write a condition, which is true or false", values.dtype()),
+            });
+        }
         Ok(input.schema().clone())
     }
 

@@ -173,7 +173,10 @@ impl Operator for Normalize {
         let output = ColumnSchema::new("", self.dtype()).to_arrow()?.data_type().clone();
         each_column(input, |column, expr, _| {
             let scale = state.columns.get(column.name()).ok_or_else(|| {
-                Error::Internal(format!("normalize was not fitted on `{}`", column.name()))
+                Error::Data {
+                    operator: "normalize".to_owned(),
+                    problem: format!("it was not fitted on `{}`; fit the workflow again", column.name()),
+                }
             })?;
             let centred = cast(expr, arrow::datatypes::DataType::Float64) - lit(scale.mean);
             Ok(cast(centred / lit(scale.std), output.clone()))

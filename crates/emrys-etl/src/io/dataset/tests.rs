@@ -93,7 +93,7 @@ fn damaged_files_are_named() -> TestResult {
     let mut bad_footer = whole.clone();
     bad_footer[whole.len() - 60..whole.len() - 8].fill(0xff);
     let (text, error) = open(&bad_footer);
-    assert_snapshot!(text, @"read `x.parquet`");
+    assert_snapshot!(text, @"read `x.parquet`: it is corrupt or no parquet file; write or copy it again");
     assert!(matches!(error, Error::Parquet { .. }), "{error:?}");
     Ok(())
 }

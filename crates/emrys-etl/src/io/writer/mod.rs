@@ -74,17 +74,17 @@ pub async fn write_partitions(
     while let Some(outcome) = tasks.join_next().await {
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(error) => Err(Error::Internal(format!("a writing task was lost: {error}"))),
-            },
+            Err(error) => Err(match error.try_into_panic() {
+                Ok(panic) => Error::panicked(format!("writing `{}`", path.display()), &*panic),
+                Err(error) => Error::Internal(format!("a writing task was lost: {error}")),
+            }),
         };
         match outcome {
             Ok(written) => parts.push(written),
             Err(error) => {
                 // The folder is deleted only when no task writes to it any more.
                 tasks.shutdown().await;
-                return Err(error);
+                return Err(output.at_target(error));
             }
         }
     }
@@ -125,13 +125,15 @@ pub fn write_batches(
     let output = Output::create(arrow_schema, schema, path, options)?;
     let mut sink = output.sink(0);
     for batch in batches {
-        sink.write(&batch?)?;
+        sink.write(&batch?).map_err(|error| output.at_target(error))?;
     }
-    output.finish(sink.finish()?)
+    let parts = sink.finish().map_err(|error| output.at_target(error))?;
+    output.finish(parts)
 }
 
 /// A folder in the making.
 struct Output<'a> {
+    target: &'a Path,
     folder: AtomicDir,
     encoding: Encoding,
     schema: &'a Schema,
@@ -142,7 +144,7 @@ impl<'a> Output<'a> {
     fn create(
         arrow: &ArrowSchema,
         schema: &'a Schema,
-        path: &Path,
+        path: &'a Path,
         options: &'a WriteOptions,
     ) -> Result<Output<'a>> {
         options.check()?;
@@ -162,7 +164,8 @@ impl<'a> Output<'a> {
             true => Existing::ReplaceIfHolds(MANIFEST_FILE),
             false => Existing::Refuse,
         };
-        Ok(Output { folder: AtomicDir::create(path, existing)?, encoding, schema, options })
+        let folder = AtomicDir::create(path, existing)?;
+        Ok(Output { target: path, folder, encoding, schema, options })
     }
 
     fn sink(&self, number: usize) -> Sink {
@@ -172,6 +175,16 @@ impl<'a> Output<'a> {
             self.encoding.clone(),
             self.options.layout().rows_per_file(),
         )
+    }
+
+    /// A full disk is told with the folder that was asked for, not with its temporary name.
+    fn at_target(&self, error: Error) -> Error {
+        match error {
+            Error::DiskFull { action, path } if path.starts_with(self.folder.path()) => {
+                Error::DiskFull { action, path: self.target.to_owned() }
+            }
+            error => error,
+        }
     }
 
     /// Gives the parts their names, adds what describes them, and lets the folder appear.

@@ -252,7 +252,10 @@ impl Operator for JoinExternal {
                 operator: "join_external".to_owned(),
                 option: "on".to_owned(),
                 value: format!("{} keys", left.len()),
-                expected: format!("the other table has {}; there must be as many, and one", right.len()),
+                expected: format!(
+                    "the other table has {}; give both tables the same number, at least one",
+                    right.len()
+                ),
             });
         }
         Ok(())

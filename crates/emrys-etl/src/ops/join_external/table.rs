@@ -72,7 +72,7 @@ impl ExternalTable {
         for name in &wanted {
             if batch.column_by_name(name).is_none() {
                 return Err(Error::UnknownColumn {
-                    operator: "join_external".to_owned(),
+                    operator: "join_external, the other table".to_owned(),
                     column: name.clone(),
                     available: schema.names().into_iter().map(str::to_owned).collect(),
                 });

@@ -27,7 +27,10 @@ pub struct Encodings {
 impl Encodings {
     pub(super) fn table(&self, members: &[String]) -> Result<&Arc<GroupTable>> {
         self.groups.iter().find(|table| table.members == members).ok_or_else(|| {
-            Error::Internal(format!("target_encoding was not fitted on `{}`", members.join(", ")))
+            Error::Data {
+                operator: "target_encoding".to_owned(),
+                problem: format!("it was not fitted on `{}`; fit the workflow again", members.join(", ")),
+            }
         })
     }
 }
