@@ -72,12 +72,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("   {} to train, {} held out", train.len_batches(), valid.len_batches());
 
     println!("\n4. a DLRM");
-    let body = Dlrm::new(Embeddings::new(16))
-        .with_bottom(Mlp::new([32, 16]))
-        .with_top(Mlp::new([64, 32]));
-    let mut model = ModelSpec::new(body)
-        .with_task(BinaryClassification::new("click"))
-        .build(schema, &Device::default(), 42)?;
+    let body =
+        Dlrm::new(Embeddings::new(16)).with_bottom(Mlp::new([32, 16])).with_top(Mlp::new([64, 32]));
+    let mut model = ModelSpec::new(body).with_task(BinaryClassification::new("click")).build(
+        schema,
+        &Device::default(),
+        42,
+    )?;
 
     println!("\n5. training");
     let trainer = Trainer::new()

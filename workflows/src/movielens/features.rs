@@ -38,8 +38,10 @@ pub(super) fn write(args: &Args) -> Result<Features, Box<dyn Error>> {
     let MovieLensTables { rating_rows, user_rows, movie_rows, .. } = &tables;
     wrote(&folder, format!("{rating_rows} ratings, {user_rows} users, {movie_rows} films"));
 
-    let (train, valid) = (folder.join("ratings_train.parquet"), folder.join("ratings_valid.parquet"));
-    let rows = RandomSplit::new(VALID_FRACTION, args.seed)?.write(&tables.ratings, &train, &valid)?;
+    let (train, valid) =
+        (folder.join("ratings_train.parquet"), folder.join("ratings_valid.parquet"));
+    let rows =
+        RandomSplit::new(VALID_FRACTION, args.seed)?.write(&tables.ratings, &train, &valid)?;
     wrote(&folder, format!("{} ratings to train, {} held out", rows.train_rows, rows.valid_rows));
 
     let (train, valid) = (Dataset::open(train)?, Dataset::open(valid)?);

@@ -69,5 +69,8 @@ pub(super) fn train(args: &Args, features: &Features) -> Result<Retrieval, Box<d
     println!("  popularity: {popularity}");
 
     let recall = |found: &Evaluation| found.get("recall_at_10").ok_or("recall was not measured");
-    Ok(Retrieval { recall_at_10: recall(&two_tower)?, popularity_recall_at_10: recall(&popularity)? })
+    Ok(Retrieval {
+        recall_at_10: recall(&two_tower)?,
+        popularity_recall_at_10: recall(&popularity)?,
+    })
 }
