@@ -18,6 +18,15 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
+use burn::tensor::Device;
+use emrys::datasets::synthetic::ClickLog;
+use emrys::etl::ops::IdType;
+use emrys::models::blocks::{Embeddings, Mlp};
+use emrys::models::models::Dlrm;
+use emrys::models::optimizers::{DenseOptimizer, SparseOptimizer};
+use emrys::models::tasks::BinaryClassification;
+use emrys::models::trainer::Trainer;
+use emrys::models::{Model, ModelSpec};
 use emrys::prelude::*;
 
 // Twice as fast as the default allocator here: the tensors of a step are large and short-lived.
