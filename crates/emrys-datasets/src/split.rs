@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::BooleanArray;
 use arrow::compute::{filter_record_batch, not};
@@ -80,7 +81,7 @@ impl RandomSplit {
             return Err(Error::EmptyFile { path: input.to_owned() });
         }
         let schema = batches.schema();
-        let mut train = ParquetFile::create(train.as_ref(), schema.clone())?;
+        let mut train = ParquetFile::create(train.as_ref(), Arc::clone(&schema))?;
         let mut valid = ParquetFile::create(valid.as_ref(), schema)?;
 
         let mut selection = Selection::new(rows, self.valid_fraction, self.seed);
@@ -115,6 +116,11 @@ struct Selection {
 
 impl Selection {
     fn new(rows: u64, fraction: f64, seed: u64) -> Selection {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a fraction of a count is a count"
+        )]
         let needed = (fraction * rows as f64).floor() as u64;
         Selection { remaining: rows, needed, rng: ChaCha8Rng::seed_from_u64(seed) }
     }

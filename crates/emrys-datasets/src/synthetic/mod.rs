@@ -64,8 +64,8 @@ use world::{Impression, World};
 pub struct ClickLog {
     train_rows: u64,
     valid_rows: u64,
-    users: usize,
-    items: usize,
+    users: u32,
+    items: u32,
     rows_per_part: u64,
     overwrite: bool,
     seed: u64,
@@ -109,14 +109,14 @@ impl ClickLog {
 
     /// Sets the number of users that may occur; at least 1, at most 10 million.
     #[must_use]
-    pub fn with_users(mut self, users: usize) -> ClickLog {
+    pub fn with_users(mut self, users: u32) -> ClickLog {
         self.users = users;
         self
     }
 
     /// Sets the number of items that may occur; at least 1, at most 10 million.
     #[must_use]
-    pub fn with_items(mut self, items: usize) -> ClickLog {
+    pub fn with_items(mut self, items: u32) -> ClickLog {
         self.items = items;
         self
     }
@@ -175,13 +175,13 @@ impl ClickLog {
     }
 
     fn check(&self) -> Result<()> {
-        const SIZES: std::ops::RangeInclusive<u64> = 1..=10_000_000;
+        const SIZES: std::ops::RangeInclusive<u32> = 1..=10_000_000;
         let bad = |option, value: u64, expected| {
             Err(Error::BadOption { option, value: value.to_string(), expected })
         };
-        for (option, value) in [("users", self.users as u64), ("items", self.items as u64)] {
+        for (option, value) in [("users", self.users), ("items", self.items)] {
             if !SIZES.contains(&value) {
-                return bad(option, value, "1 to 10 million");
+                return bad(option, value.into(), "1 to 10 million");
             }
         }
         let counts = [

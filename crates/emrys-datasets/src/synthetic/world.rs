@@ -6,8 +6,8 @@ use rand_distr::{Distribution, StandardNormal};
 
 /// Tastes and traits have this many dimensions: few enough to be learned from some hundred rows.
 const DIMS: usize = 3;
-const CITIES: usize = 40;
-const CATEGORIES: usize = 24;
+const CITIES: u32 = 40;
+const CATEGORIES: u32 = 24;
 const TAGS: usize = 30;
 
 /// The devices of impressions.
@@ -73,7 +73,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn draw(users: usize, items: usize, rng: &mut impl Rng) -> World {
+    pub(super) fn draw(users: u32, items: u32, rng: &mut impl Rng) -> World {
         World {
             users: draw_users(users, rng),
             items: draw_items(items, rng),
@@ -111,7 +111,7 @@ impl World {
     }
 }
 
-fn draw_users(count: usize, rng: &mut impl Rng) -> Vec<User> {
+fn draw_users(count: u32, rng: &mut impl Rng) -> Vec<User> {
     let cities = Popularity::zipf(CITIES, 0.8);
     let city_tastes: Vec<Vector> = (0..CITIES).map(|_| normals(rng)).collect();
     shuffled_numbers(count, rng)
@@ -128,7 +128,7 @@ fn draw_users(count: usize, rng: &mut impl Rng) -> Vec<User> {
         .collect()
 }
 
-fn draw_items(count: usize, rng: &mut impl Rng) -> Vec<Item> {
+fn draw_items(count: u32, rng: &mut impl Rng) -> Vec<Item> {
     let categories = Popularity::zipf(CATEGORIES, 0.8);
     let category_traits: Vec<Vector> = (0..CATEGORIES).map(|_| normals(rng)).collect();
     let tag_effects: Vec<f64> = (0..TAGS).map(|_| normal(rng)).collect();
@@ -144,7 +144,7 @@ fn draw_items(count: usize, rng: &mut impl Rng) -> Vec<Item> {
                 tags.iter().map(|tag| tag_effects[*tag]).sum::<f64>() / 2f64.sqrt();
             Item {
                 // Numbers far beyond the count, with gaps.
-                id: 100_000 + 37 * number as i64,
+                id: 100_000 + 37 * i64::from(number),
                 category,
                 tags,
                 price: (3.0 + log_price).exp(),
@@ -158,8 +158,8 @@ fn draw_items(count: usize, rng: &mut impl Rng) -> Vec<Item> {
 }
 
 /// The numbers below `count` in random order: popularity must not show in an id.
-fn shuffled_numbers(count: usize, rng: &mut impl Rng) -> Vec<usize> {
-    let mut numbers: Vec<usize> = (0..count).collect();
+fn shuffled_numbers(count: u32, rng: &mut impl Rng) -> Vec<u32> {
+    let mut numbers: Vec<u32> = (0..count).collect();
     numbers.shuffle(rng);
     numbers
 }
@@ -201,8 +201,8 @@ impl Popularity {
 
     /// Weights that fall as a power of the rank. The shift by two keeps the first ranks from taking
     /// most of the mass.
-    fn zipf(count: usize, exponent: f64) -> Popularity {
-        Popularity::new((0..count).map(|rank| (rank as f64 + 3.0).powf(-exponent)))
+    fn zipf(count: u32, exponent: f64) -> Popularity {
+        Popularity::new((0..count).map(|rank| (f64::from(rank) + 3.0).powf(-exponent)))
     }
 
     fn draw(&self, rng: &mut impl Rng) -> usize {
