@@ -12,6 +12,8 @@
 //! cargo bench --bench embedding_scaling
 //! ```
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program tells what it does")]
+
 use std::time::Instant;
 
 use burn::module::Module;

@@ -13,6 +13,8 @@
 //!
 //! Without a folder, everything is written to a temporary one, which is named and kept.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program tells what it does")]
+
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;

@@ -2,6 +2,8 @@
 //!
 //! One table per area. All differences of a table are shown together.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests stop at the first surprise and tell what they skip")]
+
 mod data;
 mod etl;
 mod loader;

@@ -11,6 +11,8 @@
 //! One file here per kind of case. Each offers `run`, which returns `None` for cases that are not
 //! its own.
 
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests stop at the first surprise and tell what they skip")]
+
 mod blocks;
 mod case;
 mod compare;

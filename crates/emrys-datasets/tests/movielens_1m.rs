@@ -1,6 +1,8 @@
 //! The published MovieLens 1M, read from the folder in `EMRYS_MOVIELENS_1M` (default: the folder
 //! `shared/data/ml-1m` beside the repository).
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests stop at the first surprise and tell what they skip")]
+
 use std::error::Error;
 use std::fs::File;
 use std::path::{Path, PathBuf};

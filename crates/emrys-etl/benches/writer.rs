@@ -3,6 +3,8 @@
 //! 40 columns in the manner of display advertising (a label, 13 measured values with gaps, 26 ids
 //! of long-tailed popularity). `EMRYS_BENCH_ROWS` sets the number of rows, 500000 by default.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program tells what it does")]
+
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,7 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dataset = Dataset::open(&input)?;
     let table = |row_id| {
         let options = ReadOptions { row_id, ..ReadOptions::default() };
-        Ok::<_, Error>(session.context().read_table(dataset.table(options)?).map_err(Error::query("planning"))?)
+        session.context().read_table(dataset.table(options)?).map_err(Error::query("planning"))
     };
 
     println!("{rows} rows, 40 columns, {:.1} MB in memory, {threads} threads", megabytes(memory_bytes as u64));

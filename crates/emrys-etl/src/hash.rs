@@ -53,7 +53,11 @@ pub(crate) fn hash_array(values: &ArrayRef) -> Result<Vec<u64>, LookupError> {
     let mut hashes: Vec<u64> = match Family::of(values.data_type())? {
         Family::Null => return Ok(vec![NULL_HASH; values.len()]),
         Family::Bytes => with_bytes!(&values, bytes => {
-            bytes.iter().map(|value| value.map_or(NULL_HASH, |value| hash_bytes(value.as_ref()))).collect()
+            bytes.iter().map(|value| value.map_or(NULL_HASH, |value| {
+                // Strings and binary values come through the same lines.
+                let value: &[u8] = value.as_ref();
+                hash_bytes(value)
+            })).collect()
         }),
         // The lower 64 bits of a key are the number's own.
         _ => with_keys!(&values, keys => keys.map(|key| hash_bits(key as u64)).collect()),

@@ -1,5 +1,14 @@
 //! Graphs of feature-engineering operators that fit and transform data of any size.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::clone_on_ref_ptr,
+        clippy::cloned_ref_to_slice_refs,
+        reason = "tests are read for what they compare"
+    )
+)]
+
 pub mod declaration;
 mod error;
 mod expression;

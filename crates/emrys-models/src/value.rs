@@ -22,6 +22,7 @@ pub enum AnyTensor {
 /// Dictionaries are ordered by name (by code point), whatever the order of insertion: blocks that
 /// put several tensors together do it in this order.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "a value is made a few times per step")]
 pub enum Value {
     /// A raw batch: what the first block of a model gets.
     Features(Features),

@@ -134,12 +134,8 @@ impl ScalarUDFImpl for ListMap {
         "map_list"
     }
 
-    fn display_name(&self, args: &[Expr]) -> EngineResult<String> {
-        Ok(format!("map_list({}, {})", args[0], self.identity))
-    }
-
     fn schema_name(&self, args: &[Expr]) -> EngineResult<String> {
-        self.display_name(args)
+        Ok(format!("map_list({}, {})", args[0], self.identity))
     }
 
     fn signature(&self) -> &Signature {

@@ -31,14 +31,14 @@ pub use categorify::{
 pub use clip::Clip;
 pub use fill_missing::FillMissing;
 pub use filter::Filter;
-pub use join_external::{JoinExternal, JoinKind};
+pub use join_external::{ExternalTable, JoinExternal, JoinKind};
 pub use lambda::Lambda;
 pub use log_op::LogOp;
 pub use normalize::Normalize;
 pub use per_column::PerColumn;
 pub use rename::Rename;
 pub use tag_as::TagAs;
-pub use target_encoding::{Folds, TargetEncoding};
+pub use target_encoding::{Encodings, Folds, TargetEncoding};
 
 /// An operator in the list.
 pub struct Entry {

@@ -119,10 +119,10 @@ pub(crate) fn bind(
     let mut binder =
         Binder { graph, dataset, states, phase, rows: vec![root], nodes: Vec::new() };
     let mut errors = Vec::new();
-    for id in 0..graph.steps.len() {
+    for (id, needed) in needed.into_iter().enumerate() {
         let inputs = graph.steps[id].inputs(phase);
         let upstream_failed = inputs.iter().any(|input| binder.nodes[*input].is_none());
-        let node = if upstream_failed || !needed[id] {
+        let node = if upstream_failed || !needed {
             None
         } else {
             binder.bind(id).map_err(|error| errors.push(error)).ok()

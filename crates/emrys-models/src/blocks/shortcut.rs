@@ -63,10 +63,8 @@ impl BlockSpec for Shortcut {
 
     fn build(&self, input: &Signature, scope: &mut Scope<'_>) -> Result<Built, Problems> {
         let filter = (!self.filter.keeps_everything()).then(|| self.filter.clone());
-        let kept = match &filter {
-            None => None,
-            Some(filter) => Some(scope.enter(SHORTCUT, |scope| filter.build(input, scope))),
-        };
+        let kept =
+            filter.as_ref().map(|filter| scope.enter(SHORTCUT, |scope| filter.build(input, scope)));
         let name = self.block.name().to_owned();
         let block = scope.enter(&name, |scope| self.block.build(input, scope));
         let (kept, block) = Problems::both(kept.transpose(), block)?;

@@ -156,10 +156,13 @@ fn io_error(action: &'static str, path: &Path, source: std::io::Error) -> Embedd
     EmbeddingError::Io { action, path: path.to_owned(), source }
 }
 
+/// The name, shape and bytes of a tensor.
+type NamedTensor<'a> = (String, (Vec<usize>, &'a [u8]));
+
 /// Writes tensors; the file appears when it is whole.
 fn write(
     path: &Path,
-    tensors: Vec<(String, (Vec<usize>, &[u8]))>,
+    tensors: Vec<NamedTensor<'_>>,
     metadata: HashMap<String, String>,
 ) -> Result<(), EmbeddingError> {
     let views = tensors.into_iter().map(|(name, (shape, bytes))| {

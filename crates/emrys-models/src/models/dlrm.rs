@@ -1,6 +1,5 @@
 //! [`Dlrm`].
 
-use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::Tensor;

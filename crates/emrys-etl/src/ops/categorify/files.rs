@@ -30,6 +30,9 @@ use crate::{Error, Result};
 /// The key under which pandas describes its index.
 const PANDAS: &str = "pandas";
 
+/// Kind, offset, number of indices, number of observed values.
+type MetaRow = (&'static str, u64, u64, Option<u64>);
+
 impl Vocabulary {
     /// Writes the values with ids and counts, in NVTabular's form.
     ///
@@ -60,7 +63,7 @@ impl Vocabulary {
     pub fn write_meta(&self, path: &Path) -> Result<()> {
         let meta = self.meta();
         let kinds = StringArray::from_iter_values(meta.iter().map(|(kind, ..)| kind));
-        let numbers = |number: fn(&(&str, u64, u64, Option<u64>)) -> u64| -> ArrayRef {
+        let numbers = |number: fn(&MetaRow) -> u64| -> ArrayRef {
             Arc::new(Int64Array::from_iter_values(meta.iter().map(|row| number(row) as i64)))
         };
         let mut fields = vec![
