@@ -159,7 +159,7 @@ fn raw_copy_groups(path: &Path, groups: &[usize], out: Option<std::path::PathBuf
     let schema = Arc::clone(reader.schema());
     let reader = reader.with_row_groups(groups.to_vec()).with_batch_size(BATCH).build()?;
     let mut properties = WriterProperties::builder()
-        .set_compression(parquet::basic::Compression::LZ4_RAW)
+        .set_compression(parquet::basic::Compression::SNAPPY)
         .set_max_row_group_row_count(Some(131_072))
         .set_statistics_enabled(EnabledStatistics::Chunk);
     for field in schema.fields().iter().filter(|field| field.data_type().is_floating()) {

@@ -210,6 +210,14 @@ pub enum Error {
         /// What the engine said.
         source: DataFusionError,
     },
+    /// A computation broke off, because of a bug or a damaged file.
+    #[error("{activity} panicked: {message}; if all input files are sound, please report it")]
+    Panicked {
+        /// What was being done.
+        activity: String,
+        /// What the panic said.
+        message: String,
+    },
     /// A bug of Emrys; please report it.
     #[error("internal error, please report it: {0}")]
     Internal(String),
@@ -255,6 +263,16 @@ impl Error {
     /// Wraps an error of the engine; an error of ours that travelled through it comes out again.
     pub fn query(activity: impl Into<String>) -> impl FnOnce(DataFusionError) -> Error {
         move |error| Error::from_engine(activity.into(), error)
+    }
+
+    /// Describes a panic, which is the content of an error of `join`.
+    pub(crate) fn panicked(activity: impl Into<String>, panic: &(dyn std::any::Any + Send)) -> Error {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Error::Panicked {
+            activity: activity.into(),
+            message: text.unwrap_or("it did not say why").to_owned(),
+        }
     }
 
     fn from_engine(activity: String, error: DataFusionError) -> Error {
@@ -318,7 +336,7 @@ impl Error {
     pub fn is_user(&self) -> bool {
         match self {
             Error::At { source, .. } => source.is_user(),
-            Error::Query { .. } | Error::Internal(_) => false,
+            Error::Query { .. } | Error::Panicked { .. } | Error::Internal(_) => false,
             _ => true,
         }
     }

@@ -176,6 +176,27 @@ impl Session {
         F: Future + Send,
         F::Output: Send,
     {
+        self.join(future).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    /// Runs a query to its end on the session's threads; a panic becomes an error.
+    ///
+    /// # Errors
+    /// The error of the query, or [`Error::Panicked`].
+    pub fn run<T: Send>(
+        &self,
+        activity: &str,
+        query: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        self.join(query).unwrap_or_else(|panic| Err(Error::panicked(activity, &*panic)))
+    }
+
+    /// Runs a future on a thread of its own, whose panic comes back as an error.
+    fn join<F>(&self, future: F) -> std::thread::Result<F::Output>
+    where
+        F: Future + Send,
+        F::Output: Send,
+    {
         let runtime = self.runtime.as_ref().expect("only `drop` takes the runtime");
         // A thread of its own is a place where blocking is always allowed, and has the stack.
         let run = || {
@@ -188,12 +209,11 @@ impl Session {
                     .join()
             })
         };
-        let outcome = match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        match Handle::try_current().map(|handle| handle.runtime_flavor()) {
             // The other tasks of a thread that waits here move to other threads.
             Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(run),
             _ => run(),
-        };
-        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        }
     }
 }
 
@@ -263,6 +283,14 @@ mod tests {
         let inner = Arc::clone(&session);
         let spawned = session.block_on(async { tokio::spawn(async move { two(&inner) }).await });
         assert_eq!(spawned.unwrap(), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn a_panicking_query_is_an_error() -> Result<()> {
+        let session = Session::new(SessionOptions::new().with_threads(1))?;
+        let error = session.run("counting", async { panic!("no more fingers") }).map(|(): ()| ());
+        insta::assert_snapshot!(error.unwrap_err(), @"counting panicked: no more fingers; if all input files are sound, please report it");
         Ok(())
     }
 

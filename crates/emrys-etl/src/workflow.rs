@@ -86,7 +86,8 @@ impl Workflow {
         let binding = bind(&self.graph, dataset.schema(), &States::new(), Phase::Training)?;
         let used: Vec<_> = binding.used_columns().into_iter().map(|c| c.schema.clone()).collect();
         let session = Session::new(self.options.clone())?;
-        let states = fit::fit(&self.graph, dataset, &session)?;
+        let states =
+            fit::fit(&self.graph, dataset, &session).map_err(|error| dataset.blame(error))?;
         FittedWorkflow::new(
             self.graph.clone(),
             states,
@@ -196,6 +197,7 @@ impl FittedWorkflow {
         let frame = self.outputs(dataset, phase, &binding)?;
         Ok(Transformed {
             frame,
+            dataset: dataset.clone(),
             schema: self.output_schema.clone(),
             phase,
             session: Arc::clone(&self.session),
@@ -240,6 +242,7 @@ impl std::fmt::Debug for FittedWorkflow {
 /// The rows that a workflow makes of a data set, computed when they are written or collected.
 pub struct Transformed {
     frame: DataFrame,
+    dataset: Dataset,
     schema: Schema,
     phase: Phase,
     session: Arc<Session>,
@@ -258,15 +261,16 @@ impl Transformed {
     /// If the folder exists (see [`WriteOptions::with_overwrite`]) or cannot be written, or the
     /// data are not what the operators expect.
     pub fn write(self, path: impl AsRef<Path>, options: &WriteOptions) -> Result<Manifest> {
-        let Transformed { frame, schema, session, .. } = self;
+        let Transformed { frame, dataset, schema, session, .. } = self;
         let path = path.as_ref();
-        session.block_on(async {
+        let write = async {
             let streams = frame
                 .execute_stream_partitioned()
                 .await
                 .map_err(Error::query("planning the transform"))?;
             write_partitions(streams, &schema, path, options).await
-        })
+        };
+        session.run("transforming", write).map_err(|error| dataset.blame(error))
     }
 
     /// All rows at once, in the order of the data set. They must fit into memory.
@@ -274,10 +278,11 @@ impl Transformed {
     /// # Errors
     /// If the data are not what the operators expect.
     pub fn collect(self) -> Result<Vec<RecordBatch>> {
-        let Transformed { frame, session, .. } = self;
-        let partitions = session
-            .block_on(frame.collect_partitioned())
-            .map_err(Error::query("transforming"))?;
+        let Transformed { frame, dataset, session, .. } = self;
+        let collect =
+            async { frame.collect_partitioned().await.map_err(Error::query("transforming")) };
+        let partitions =
+            session.run("transforming", collect).map_err(|error| dataset.blame(error))?;
         Ok(partitions.into_iter().flatten().collect())
     }
 

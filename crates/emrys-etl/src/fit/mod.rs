@@ -56,7 +56,7 @@ fn fit_round(
 ) -> Result<()> {
     let binding = bind(graph, dataset.schema(), states, Phase::Training)?;
     let queries = round_queries(graph, dataset, session, nodes, states, &binding)?;
-    let mut results = session.block_on(queries::run(queries, session.options().threads()))?;
+    let mut results = session.run("fitting", queries::run(queries, session.options().threads()))?;
     let mut errors = Vec::new();
     for id in nodes {
         let bound = binding.node(*id)?;

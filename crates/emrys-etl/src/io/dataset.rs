@@ -17,7 +17,7 @@ use super::checksum::ChecksumWriter;
 use super::footer::{Footer, plain_schema, same_type};
 use super::manifest::Manifest;
 use super::table::{DatasetTable, ReadOptions, read_schema};
-use super::{paths, schema_files};
+use super::{damage, paths, schema_files};
 use crate::{Error, Result};
 
 /// Parquet files, or batches in memory, as one table of known columns and order of rows.
@@ -230,6 +230,15 @@ impl Dataset {
                     problem: format!("the batches cannot be hashed ({error})"),
                 })
             }
+        }
+    }
+
+    /// The error of a failed query over the data; if a damaged file may be the reason, the files
+    /// are read once more to find and name it.
+    pub(crate) fn blame(&self, error: Error) -> Error {
+        match &*self.source {
+            Source::Files { footers, .. } => damage::blame(footers, error),
+            Source::Memory(_) => error,
         }
     }
 

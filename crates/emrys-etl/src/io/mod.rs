@@ -7,6 +7,7 @@
 
 mod atomic;
 mod checksum;
+mod damage;
 mod dataset;
 mod footer;
 mod manifest;

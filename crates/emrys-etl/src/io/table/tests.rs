@@ -144,6 +144,37 @@ fn a_limit_stops_the_scan() -> TestResult {
 }
 
 #[test]
+fn damage_found_while_scanning_is_blamed_on_its_row_group() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("b.parquet");
+    write_parquet(folder.path().join("a.parquet"), &numbered(0..1000), 1000);
+    write_parquet(&path, &numbered(0..1000), 500);
+    let whole = std::fs::read(&path)?;
+    let session = session(2);
+    let mut failures = 0;
+    // Damages another place of the pages each time; some of them decode all the same.
+    for place in (4..whole.len() - 2000).step_by(101) {
+        let mut bytes = whole.clone();
+        bytes[place..place + 20].fill(0xff);
+        std::fs::write(&path, bytes)?;
+        let dataset = Dataset::open(folder.path())?;
+        let frame = frame(&session, &dataset, ReadOptions::default());
+        let collect = async { frame.collect().await.map_err(Error::query("reading")) };
+        let Err(error) = session.run("reading", collect).map_err(|error| dataset.blame(error)) else {
+            continue;
+        };
+        failures += 1;
+        let text = error.to_string();
+        assert!(text.contains("b.parquet`: row group ") && text.contains("is damaged ("), "{text}");
+    }
+    assert!(failures > 3, "{failures} of the damages were noticed");
+
+    let unrelated = Error::Internal("x".into());
+    assert!(matches!(Dataset::open(folder.path())?.blame(unrelated), Error::Internal(_)));
+    Ok(())
+}
+
+#[test]
 fn a_column_with_the_name_of_the_row_id_is_refused() -> TestResult {
     let batch = RecordBatch::try_from_iter([(ROW_ID, numbered(0..1).column(0).clone())])?;
     let dataset = Dataset::from_batches(batch.schema(), vec![batch])?;

@@ -74,10 +74,10 @@ pub async fn write_partitions(
     while let Some(outcome) = tasks.join_next().await {
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(error) => Err(Error::Internal(format!("a writing task was lost: {error}"))),
-            },
+            Err(error) => Err(match error.try_into_panic() {
+                Ok(panic) => Error::panicked(format!("writing `{}`", path.display()), &*panic),
+                Err(error) => Error::Internal(format!("a writing task was lost: {error}")),
+            }),
         };
         match outcome {
             Ok(written) => parts.push(written),

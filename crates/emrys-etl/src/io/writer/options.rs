@@ -46,17 +46,17 @@ pub enum FileLayout {
 pub enum Compression {
     /// Not at all.
     None,
-    /// Snappy.
+    /// Snappy, which every reader of parquet knows.
+    #[default]
     Snappy,
     /// LZ4 without frames.
-    #[default]
     Lz4,
     /// Zstandard at a level from 1 to 22.
     Zstd(i32),
 }
 
 impl WriteOptions {
-    /// Row groups of 131072 rows, one file per partition, LZ4, and no overwriting.
+    /// Row groups of 131072 rows, one file per partition, Snappy, and no overwriting.
     pub fn new() -> WriteOptions {
         WriteOptions::default()
     }

@@ -201,6 +201,42 @@ fn a_failing_stream_leaves_nothing_and_its_error_comes_out() -> TestResult {
 }
 
 #[test]
+fn a_panic_in_a_stream_is_an_error_and_leaves_nothing() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let session = session(2);
+    let schema = schema_of(&numbered(0..0));
+    let options = WriteOptions::new();
+    let stream = futures::stream::poll_fn(|_| panic!("a damaged page"));
+    let stream = RecordBatchStreamAdapter::new(numbered(0..0).schema(), stream);
+    let out = folder.path().join("out");
+    let write = write_partitions(vec![Box::pin(stream)], &schema, &out, &options);
+    let error = session.block_on(write).unwrap_err().to_string();
+    assert!(error.contains("/out` panicked: a damaged page; if all"), "{error}");
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn large_domains_are_written_without_a_dictionary() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let id = |name: &str, max| {
+        emrys_schema::ColumnSchema::new(name, emrys_schema::DType::Int32)
+            .with_domain(emrys_schema::Domain::int(0, max))
+    };
+    let schema = Schema::new([id("few", 9), id("many", 1 << 20)])?;
+    let ids: ArrayRef = Arc::new(Int32Array::from(vec![1, 1, 2]));
+    let data = batch([("few", Arc::clone(&ids)), ("many", ids)]);
+    let out = folder.path().join("out");
+    write_batches([Ok(data.clone())], &data.schema(), &schema, &out, &WriteOptions::new())?;
+    let file = fs::File::open(out.join("part_00000.parquet"))?;
+    let metadata = ParquetRecordBatchReaderBuilder::try_new(file)?.metadata().clone();
+    let columns = metadata.row_group(0).columns();
+    assert!(columns[0].dictionary_page_offset().is_some());
+    assert!(columns[1].dictionary_page_offset().is_none());
+    Ok(())
+}
+
+#[test]
 fn a_dropped_future_leaves_nothing() -> TestResult {
     let folder = tempfile::tempdir()?;
     let out = folder.path().join("out");
