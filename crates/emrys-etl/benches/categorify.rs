@@ -23,7 +23,10 @@ const ROWS: usize = 1 << 20;
 const BATCH: usize = 8192;
 
 fn main() -> Result<()> {
-    println!("{:<18} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8}", "keys", "values", "drawn", "build", "ids", "views", "map");
+    println!(
+        "{:<18} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "keys", "values", "drawn", "build", "ids", "views", "map"
+    );
     let mut figures = Vec::new();
     for keys in [Keys::Hex8, Keys::Text16To30, Keys::Int64] {
         for cardinality in [1_000, 100_000, 1_000_000] {
@@ -38,7 +41,10 @@ fn main() -> Result<()> {
                 let ids = time_ids(&vocabulary, &data);
                 let views = match keys {
                     Keys::Int64 => ids,
-                    _ => time_ids(&vocabulary, &cast(&data, &DataType::Utf8View).expect("strings are views")),
+                    _ => time_ids(
+                        &vocabulary,
+                        &cast(&data, &DataType::Utf8View).expect("strings are views"),
+                    ),
                 };
                 let map = keys.time_map(&values, &data);
                 println!(
@@ -54,14 +60,23 @@ fn main() -> Result<()> {
     for (name, ids, map) in figures {
         let _ = write!(json, "\"{name}\": [{ids:.1}, {map:.1}], ");
     }
-    println!("{{\"ns_per_row_and_of_map\": {{{}}}}}", json.trim_end_matches(", "));
+    println!(
+        "{{\"ns_per_row_and_of_map\": {{{}}}}}",
+        json.trim_end_matches(", ")
+    );
     Ok(())
 }
 
 fn time_ids(vocabulary: &Vocabulary, data: &ArrayRef) -> f64 {
-    let batches: Vec<[ArrayRef; 1]> =
-        (0..ROWS).step_by(BATCH).map(|at| [data.slice(at, BATCH)]).collect();
-    nanoseconds(ROWS, || batches.iter().all(|batch| black_box(vocabulary.ids(batch, IdType::Int32)).is_ok()))
+    let batches: Vec<[ArrayRef; 1]> = (0..ROWS)
+        .step_by(BATCH)
+        .map(|at| [data.slice(at, BATCH)])
+        .collect();
+    nanoseconds(ROWS, || {
+        batches
+            .iter()
+            .all(|batch| black_box(vocabulary.ids(batch, IdType::Int32)).is_ok())
+    })
 }
 
 /// The least time of a run for each of `items`; runs go on for a while, and at least three times.
@@ -95,9 +110,11 @@ impl Keys {
             Keys::Hex8 => Arc::new(StringArray::from_iter_values(
                 (0..cardinality as u32).map(|i| format!("{:08x}", i.wrapping_mul(0x9E37_79B1))),
             )),
-            Keys::Text16To30 => Arc::new(StringArray::from_iter_values(
-                numbers.map(|n| format!("{n:016x}{}", &"abcdefghijklmn"[..(n % 15) as usize])),
-            )),
+            Keys::Text16To30 => {
+                Arc::new(StringArray::from_iter_values(numbers.map(|n| {
+                    format!("{n:016x}{}", &"abcdefghijklmn"[..(n % 15) as usize])
+                })))
+            }
             Keys::Int64 => Arc::new(Int64Array::from_iter_values(numbers.map(|n| n as i64))),
         }
     }
@@ -106,11 +123,15 @@ impl Keys {
         match self {
             Keys::Int64 => {
                 let values = values.as_primitive::<Int64Type>();
-                Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| values.value(*row))))
+                Arc::new(Int64Array::from_iter_values(
+                    rows.iter().map(|row| values.value(*row)),
+                ))
             }
             Keys::Hex8 | Keys::Text16To30 => {
                 let values = values.as_string::<i32>();
-                Arc::new(StringArray::from_iter_values(rows.iter().map(|row| values.value(*row))))
+                Arc::new(StringArray::from_iter_values(
+                    rows.iter().map(|row| values.value(*row)),
+                ))
             }
         }
     }
@@ -120,7 +141,10 @@ impl Keys {
         let rows = (0..ROWS).step_by(BATCH);
         match self {
             Keys::Int64 => {
-                let (values, data) = (values.as_primitive::<Int64Type>(), data.as_primitive::<Int64Type>());
+                let (values, data) = (
+                    values.as_primitive::<Int64Type>(),
+                    data.as_primitive::<Int64Type>(),
+                );
                 let map: HashMap<i64, i32> = values.values().iter().copied().zip(ids).collect();
                 nanoseconds(ROWS, || {
                     rows.clone().all(|at| {
@@ -163,6 +187,8 @@ impl Drawn {
             // The inverse of the distribution's integral.
             Drawn::Zipf => ((n.powf(-0.1) - 1.0) * u + 1.0).powf(-10.0) - 1.0,
         };
-        uniform.map(|u| (value(u) as usize).min(cardinality - 1)).collect()
+        uniform
+            .map(|u| (value(u) as usize).min(cardinality - 1))
+            .collect()
     }
 }

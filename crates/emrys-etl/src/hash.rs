@@ -19,7 +19,9 @@ use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 use siphasher::sip::SipHasher24;
 
-use crate::lookup::{Family, LookupError, canonical, plain_type, strict_cast, with_bytes, with_keys};
+use crate::lookup::{
+    Family, LookupError, canonical, plain_type, strict_cast, with_bytes, with_keys,
+};
 
 /// The hash of a null of any type.
 pub const NULL_HASH: u64 = u64::MAX;
@@ -105,34 +107,65 @@ mod tests {
             hashes(Int64Array::from(vec![0, 1, -1])),
             [0, 6_238_072_747_940_578_789, 13_029_008_266_876_403_067]
         );
-        assert_eq!(hashes(BooleanArray::from(vec![false, true])), [0, 6_238_072_747_940_578_789]);
+        assert_eq!(
+            hashes(BooleanArray::from(vec![false, true])),
+            [0, 6_238_072_747_940_578_789]
+        );
     }
 
     #[test]
     fn hash_depends_on_the_value_and_not_on_its_type_or_row() {
         let expected = hashes(Int64Array::from(vec![Some(-7), None, Some(300)]));
-        assert_eq!(hashes(Int16Array::from(vec![Some(-7), None, Some(300)])), expected);
+        assert_eq!(
+            hashes(Int16Array::from(vec![Some(-7), None, Some(300)])),
+            expected
+        );
         assert_eq!(expected[1], NULL_HASH);
         assert_eq!(hashes(Int64Array::from(vec![300, -7]))[1], expected[0]);
-        assert_eq!(hashes(UInt8Array::from(vec![7])), hashes(Int64Array::from(vec![7])));
+        assert_eq!(
+            hashes(UInt8Array::from(vec![7])),
+            hashes(Int64Array::from(vec![7]))
+        );
 
-        let strings = vec![Some("x"), None, Some("a long string of many bytes"), Some("x")];
+        let strings = vec![
+            Some("x"),
+            None,
+            Some("a long string of many bytes"),
+            Some("x"),
+        ];
         let expected = hashes(StringArray::from(strings.clone()));
         assert_eq!(hashes(LargeStringArray::from(strings.clone())), expected);
         assert_eq!(hashes(StringViewArray::from(strings.clone())), expected);
-        assert_eq!(hashes(strings.into_iter().collect::<DictionaryArray<Int32Type>>()), expected);
+        assert_eq!(
+            hashes(strings.into_iter().collect::<DictionaryArray<Int32Type>>()),
+            expected
+        );
         assert_eq!(expected[0], expected[3]);
 
-        assert_eq!(hashes(TimestampSecondArray::from(vec![86_400])), hashes(Date32Array::from(vec![1])));
+        assert_eq!(
+            hashes(TimestampSecondArray::from(vec![86_400])),
+            hashes(Date32Array::from(vec![1]))
+        );
     }
 
     #[test]
     fn floats_have_one_nan_and_one_zero() {
-        let doubles = hashes(Float64Array::from(vec![0.0, -0.0, f64::NAN, -f64::NAN, 1.5]));
+        let doubles = hashes(Float64Array::from(vec![
+            0.0,
+            -0.0,
+            f64::NAN,
+            -f64::NAN,
+            1.5,
+        ]));
         assert_eq!(doubles[0], doubles[1]);
         assert_eq!(doubles[2..4], [NULL_HASH; 2]);
         assert_eq!(hashes(Float32Array::from(vec![1.5]))[0], doubles[4]);
-        assert_eq!(hashes(Float16Array::from_iter_values([<Float16Type as arrow::datatypes::ArrowPrimitiveType>::Native::from_f32(1.5)]))[0], doubles[4]);
+        assert_eq!(
+            hashes(Float16Array::from_iter_values([
+                <Float16Type as arrow::datatypes::ArrowPrimitiveType>::Native::from_f32(1.5)
+            ]))[0],
+            doubles[4]
+        );
     }
 
     #[test]
@@ -141,12 +174,25 @@ mod tests {
         let chi_square = |hashes: Vec<u64>| {
             let mut counts = [0.0; 256];
             let expected = hashes.len() as f64 / 256.0;
-            hashes.iter().for_each(|hash| counts[(hash % 256) as usize] += 1.0);
-            counts.iter().map(|count: &f64| (count - expected).powi(2) / expected).sum::<f64>()
+            hashes
+                .iter()
+                .for_each(|hash| counts[(hash % 256) as usize] += 1.0);
+            counts
+                .iter()
+                .map(|count: &f64| (count - expected).powi(2) / expected)
+                .sum::<f64>()
         };
         assert!(chi_square(hashes(Int64Array::from_iter_values(0..100_000))) < 330.0);
-        assert!(chi_square(hashes(Int64Array::from_iter_values((0..100_000).map(|i| i * 4096)))) < 330.0);
-        assert!(chi_square(hashes(Float64Array::from_iter_values((0..100_000).map(f64::from)))) < 330.0);
+        assert!(
+            chi_square(hashes(Int64Array::from_iter_values(
+                (0..100_000).map(|i| i * 4096)
+            ))) < 330.0
+        );
+        assert!(
+            chi_square(hashes(Float64Array::from_iter_values(
+                (0..100_000).map(f64::from)
+            ))) < 330.0
+        );
         let strings = (0..100_000).map(|i| format!("user_{i}"));
         assert!(chi_square(hashes(StringArray::from_iter_values(strings))) < 330.0);
     }
@@ -154,9 +200,13 @@ mod tests {
     #[test]
     fn one_changed_bit_changes_half_of_the_bits() {
         for bit in 0..64 {
-            let flipped: u32 =
-                (0..1000u64).map(|i| (hash_bits(i) ^ hash_bits(i ^ 1 << bit)).count_ones()).sum();
-            assert!((28_000..36_000).contains(&flipped), "bit {bit}: {flipped} of 64000");
+            let flipped: u32 = (0..1000u64)
+                .map(|i| (hash_bits(i) ^ hash_bits(i ^ 1 << bit)).count_ones())
+                .sum();
+            assert!(
+                (28_000..36_000).contains(&flipped),
+                "bit {bit}: {flipped} of 64000"
+            );
         }
     }
 

@@ -63,7 +63,11 @@ impl<T: ByteViewType> ByteValues for &GenericByteViewArray<T> {
         // A view of a short value: four bytes of length, then the bytes, then zeros.
         let view = self.views()[row];
         let len = view as u32 as usize;
-        if len > LONGEST_PACKED { LONG } else { view >> 32 | (len as u128) << 88 }
+        if len > LONGEST_PACKED {
+            LONG
+        } else {
+            view >> 32 | (len as u128) << 88
+        }
     }
 }
 
@@ -80,13 +84,35 @@ macro_rules! with_bytes {
         use arrow::array::AsArray;
         let array: &dyn arrow::array::Array = $array;
         match array.data_type() {
-            DataType::Utf8 => { let $values = array.as_string::<i32>(); $body }
-            DataType::LargeUtf8 => { let $values = array.as_string::<i64>(); $body }
-            DataType::Utf8View => { let $values = array.as_string_view(); $body }
-            DataType::Binary => { let $values = array.as_binary::<i32>(); $body }
-            DataType::LargeBinary => { let $values = array.as_binary::<i64>(); $body }
-            DataType::BinaryView => { let $values = array.as_binary_view(); $body }
-            found => return Err($crate::lookup::LookupError::Unsupported { found: found.clone() }),
+            DataType::Utf8 => {
+                let $values = array.as_string::<i32>();
+                $body
+            }
+            DataType::LargeUtf8 => {
+                let $values = array.as_string::<i64>();
+                $body
+            }
+            DataType::Utf8View => {
+                let $values = array.as_string_view();
+                $body
+            }
+            DataType::Binary => {
+                let $values = array.as_binary::<i32>();
+                $body
+            }
+            DataType::LargeBinary => {
+                let $values = array.as_binary::<i64>();
+                $body
+            }
+            DataType::BinaryView => {
+                let $values = array.as_binary_view();
+                $body
+            }
+            found => {
+                return Err($crate::lookup::LookupError::Unsupported {
+                    found: found.clone(),
+                });
+            }
         }
     }};
 }
@@ -107,7 +133,11 @@ impl BytesTable {
             DataType::LargeUtf8 => shape_of(values.as_string::<i64>()),
             DataType::Binary => shape_of(values.as_binary::<i32>()),
             DataType::LargeBinary => shape_of(values.as_binary::<i64>()),
-            found => return Err(LookupError::Unsupported { found: found.clone() }),
+            found => {
+                return Err(LookupError::Unsupported {
+                    found: found.clone(),
+                });
+            }
         };
         Ok(BytesTable {
             short: PackedTable::with_capacity(values.len() - long),
@@ -166,8 +196,14 @@ impl BytesTable {
 
 /// How many values are too long to be packed, and the buffer that holds the bytes.
 fn shape_of<T: ByteArrayType>(values: &GenericByteArray<T>) -> (usize, Buffer) {
-    let lengths = values.value_offsets().windows(2).map(|pair| (pair[1] - pair[0]).as_usize());
-    (lengths.filter(|len| *len > LONGEST_PACKED).count(), values.values().clone())
+    let lengths = values
+        .value_offsets()
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_usize());
+    (
+        lengths.filter(|len| *len > LONGEST_PACKED).count(),
+        values.values().clone(),
+    )
 }
 
 /// Codes of values whose bytes lie in a buffer.
@@ -188,7 +224,11 @@ const TAG_MASK: u128 = (1 << 96) - 1 - PLACE_MASK;
 impl LongTable {
     fn new(capacity: usize, arena: Buffer) -> LongTable {
         let homes = (2 * capacity).max(1);
-        LongTable { slots: vec![0; homes + 1], homes, arena }
+        LongTable {
+            slots: vec![0; homes + 1],
+            homes,
+            arena,
+        }
     }
 
     fn insert(&mut self, place: usize, bytes: &[u8], code: u32) -> u32 {

@@ -113,7 +113,14 @@ impl ColumnIndex {
                 }
             }),
         };
-        Ok((ColumnIndex { family, table, null_code }, codes))
+        Ok((
+            ColumnIndex {
+                family,
+                table,
+                null_code,
+            },
+            codes,
+        ))
     }
 
     /// Whether values of a type can be looked up.
@@ -121,7 +128,10 @@ impl ColumnIndex {
         if self.family.accepts(Family::of(data_type)?) {
             return Ok(());
         }
-        Err(LookupError::Mismatch { found: data_type.clone(), expected: self.family.name() })
+        Err(LookupError::Mismatch {
+            found: data_type.clone(),
+            expected: self.family.name(),
+        })
     }
 
     /// The code of each row; [`ABSENT`] where the value is not in the index.
@@ -147,9 +157,10 @@ impl ColumnIndex {
     /// The values in a type of the family of the index.
     pub(super) fn align(&self, values: &ArrayRef) -> Result<ArrayRef, LookupError> {
         match values.data_type() {
-            DataType::Dictionary(_, _) | DataType::FixedSizeBinary(_) => {
-                align(&strict_cast(values, &plain_type(values.data_type()))?, self.family)
-            }
+            DataType::Dictionary(_, _) | DataType::FixedSizeBinary(_) => align(
+                &strict_cast(values, &plain_type(values.data_type()))?,
+                self.family,
+            ),
             _ => align(values, self.family),
         }
     }
@@ -164,9 +175,14 @@ impl ColumnIndex {
     }
 
     /// Looks up the distinct values once.
-    fn lookup_dictionary(&self, values: &ArrayRef, key_type: &DataType) -> Result<Vec<u32>, LookupError> {
+    fn lookup_dictionary(
+        &self,
+        values: &ArrayRef,
+        key_type: &DataType,
+    ) -> Result<Vec<u32>, LookupError> {
         use arrow::datatypes::{
-            Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+            Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type,
+            UInt64Type,
         };
         match key_type {
             DataType::Int8 => self.lookup_keyed::<Int8Type>(values),

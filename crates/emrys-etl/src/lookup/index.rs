@@ -39,9 +39,13 @@ impl ValueIndex {
             return Err(LookupError::TooMany { found: rows, most });
         }
         if let [column] = columns {
-            let (column, codes) = ColumnIndex::build(column, Numbering::ByRow(first_code), null_code)?;
+            let (column, codes) =
+                ColumnIndex::build(column, Numbering::ByRow(first_code), null_code)?;
             check_distinct(&codes, first_code)?;
-            return Ok(ValueIndex { columns: vec![column], pairs: Vec::new() });
+            return Ok(ValueIndex {
+                columns: vec![column],
+                pairs: Vec::new(),
+            });
         }
 
         let mut members = Vec::with_capacity(columns.len());
@@ -79,7 +83,10 @@ impl ValueIndex {
             pairs.push(table);
         }
         check_distinct(&prefix, first_code)?;
-        Ok(ValueIndex { columns: members, pairs })
+        Ok(ValueIndex {
+            columns: members,
+            pairs,
+        })
     }
 
     /// Whether columns of these types can be looked up; the position of the first that cannot is
@@ -93,7 +100,11 @@ impl ValueIndex {
 
     /// Values as [`lookup`](Self::lookup) sees them: of the family that was indexed, so that equal
     /// values have equal hashes.
-    pub(crate) fn align(&self, position: usize, values: &ArrayRef) -> Result<ArrayRef, LookupError> {
+    pub(crate) fn align(
+        &self,
+        position: usize,
+        values: &ArrayRef,
+    ) -> Result<ArrayRef, LookupError> {
         self.columns[position].align(values)
     }
 
@@ -104,10 +115,15 @@ impl ValueIndex {
     /// [`LookupError::Inexact`] for a fraction among integers.
     pub(crate) fn lookup(&self, columns: &[ArrayRef]) -> Result<Vec<u32>, LookupError> {
         let mut codes = self.columns[0].lookup(&columns[0])?;
-        for ((member, values), pairs) in self.columns[1..].iter().zip(&columns[1..]).zip(&self.pairs) {
+        for ((member, values), pairs) in
+            self.columns[1..].iter().zip(&columns[1..]).zip(&self.pairs)
+        {
             let numbers = member.lookup(values)?;
             let prefix = codes.clone();
-            let keys = prefix.iter().zip(&numbers).map(|(prefix, number)| pair_key(*prefix, *number));
+            let keys = prefix
+                .iter()
+                .zip(&numbers)
+                .map(|(prefix, number)| pair_key(*prefix, *number));
             pairs.lookup(keys, &mut codes);
         }
         Ok(codes)
@@ -120,10 +136,15 @@ fn pair_key(prefix: u32, member: u32) -> u128 {
 }
 
 fn check_distinct(codes: &[u32], first_code: u32) -> Result<(), LookupError> {
-    match codes.iter().enumerate().find(|(row, code)| **code as usize != first_code as usize + row) {
-        Some((row, code)) => {
-            Err(LookupError::Repeated { first: (code - first_code) as usize, second: row })
-        }
+    match codes
+        .iter()
+        .enumerate()
+        .find(|(row, code)| **code as usize != first_code as usize + row)
+    {
+        Some((row, code)) => Err(LookupError::Repeated {
+            first: (code - first_code) as usize,
+            second: row,
+        }),
         None => Ok(()),
     }
 }

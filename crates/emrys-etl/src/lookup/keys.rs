@@ -49,7 +49,11 @@ impl Family {
             | DataType::BinaryView
             | DataType::FixedSizeBinary(_) => Family::Bytes,
             DataType::Dictionary(_, values) => return Family::of(values),
-            found => return Err(LookupError::Unsupported { found: found.clone() }),
+            found => {
+                return Err(LookupError::Unsupported {
+                    found: found.clone(),
+                });
+            }
         })
     }
 
@@ -102,7 +106,10 @@ pub(crate) fn common_type<'a>(
             _ if common == found || family == Family::Null => common,
             _ if known == Family::Null => found,
             _ if known != family => {
-                return Err(LookupError::Mismatch { found, expected: known.name() });
+                return Err(LookupError::Mismatch {
+                    found,
+                    expected: known.name(),
+                });
             }
             Family::Integer if common.is_unsigned_integer() && found.is_unsigned_integer() => {
                 DataType::UInt64
@@ -144,7 +151,10 @@ pub(crate) fn align(values: &ArrayRef, family: Family) -> Result<ArrayRef, Looku
 
 /// Casts, with an error instead of a null for a value that does not fit.
 pub(crate) fn strict_cast(values: &dyn Array, to: &DataType) -> Result<ArrayRef, LookupError> {
-    let options = CastOptions { safe: false, format_options: FormatOptions::default() };
+    let options = CastOptions {
+        safe: false,
+        format_options: FormatOptions::default(),
+    };
     Ok(cast_with_options(values, to, &options)?)
 }
 
@@ -153,25 +163,35 @@ fn integers_of(floats: &ArrayRef) -> Result<Int64Array, LookupError> {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     let floats = strict_cast(floats, &DataType::Float64)?;
     let floats = canonical(&floats);
-    floats.as_primitive::<Float64Type>().try_unary::<_, Int64Type, _>(|value| {
-        if value.fract() == 0.0 && (-LIMIT..LIMIT).contains(&value) {
-            Ok(value as i64)
-        } else {
-            Err(LookupError::Inexact { value: value.to_string(), expected: "integers" })
-        }
-    })
+    floats
+        .as_primitive::<Float64Type>()
+        .try_unary::<_, Int64Type, _>(|value| {
+            if value.fract() == 0.0 && (-LIMIT..LIMIT).contains(&value) {
+                Ok(value as i64)
+            } else {
+                Err(LookupError::Inexact {
+                    value: value.to_string(),
+                    expected: "integers",
+                })
+            }
+        })
 }
 
 fn floats_of(integers: &ArrayRef) -> Result<Float64Array, LookupError> {
     let integers = strict_cast(integers, &DataType::Int64)?;
-    integers.as_primitive::<Int64Type>().try_unary::<_, Float64Type, _>(|value| {
-        let float = value as f64;
-        if float as i128 == i128::from(value) {
-            Ok(float)
-        } else {
-            Err(LookupError::Inexact { value: value.to_string(), expected: "floats" })
-        }
-    })
+    integers
+        .as_primitive::<Int64Type>()
+        .try_unary::<_, Float64Type, _>(|value| {
+            let float = value as f64;
+            if float as i128 == i128::from(value) {
+                Ok(float)
+            } else {
+                Err(LookupError::Inexact {
+                    value: value.to_string(),
+                    expected: "floats",
+                })
+            }
+        })
 }
 
 /// The values with one form for each: NaN becomes null and -0.0 becomes 0.0.
@@ -183,7 +203,9 @@ pub(crate) fn canonical(values: &ArrayRef) -> ArrayRef {
     ) -> ArrayRef {
         let values = values.as_primitive::<T>();
         if values.values().iter().any(|value| is_nan(*value)) {
-            let kept = values.iter().map(|value| value.filter(|value| !is_nan(*value)).map(&without_sign));
+            let kept = values
+                .iter()
+                .map(|value| value.filter(|value| !is_nan(*value)).map(&without_sign));
             Arc::new(kept.collect::<PrimitiveArray<T>>())
         } else {
             Arc::new(values.unary::<_, T>(without_sign))
@@ -196,8 +218,12 @@ pub(crate) fn canonical(values: &ArrayRef) -> ArrayRef {
             |value| value.is_nan(),
             |value| value + <Float16Type as ArrowPrimitiveType>::Native::default(),
         ),
-        DataType::Float32 => canonical_floats::<Float32Type>(values, f32::is_nan, |value| value + 0.0),
-        DataType::Float64 => canonical_floats::<Float64Type>(values, f64::is_nan, |value| value + 0.0),
+        DataType::Float32 => {
+            canonical_floats::<Float32Type>(values, f32::is_nan, |value| value + 0.0)
+        }
+        DataType::Float64 => {
+            canonical_floats::<Float64Type>(values, f64::is_nan, |value| value + 0.0)
+        }
         _ => Arc::clone(values),
     }
 }

@@ -17,8 +17,8 @@ mod tests;
 
 use arrow::datatypes::DataType;
 
-pub(crate) use index::ValueIndex;
 pub(crate) use bytes::with_bytes;
+pub(crate) use index::ValueIndex;
 pub(crate) use keys::{Family, align, canonical, common_type, plain_type, strict_cast, with_keys};
 
 /// The code of a value that is not in an index.
@@ -33,9 +33,15 @@ pub(crate) enum LookupError {
     )]
     Unsupported { found: DataType },
     #[error("values are {found} here, but the known ones are {expected}; cast one of the two")]
-    Mismatch { found: DataType, expected: &'static str },
+    Mismatch {
+        found: DataType,
+        expected: &'static str,
+    },
     #[error("{value} has no equal among {expected}, which the known values are; cast the column")]
-    Inexact { value: String, expected: &'static str },
+    Inexact {
+        value: String,
+        expected: &'static str,
+    },
     #[error("the value in row {second} is the same as in row {first}; values must be distinct")]
     Repeated { first: usize, second: usize },
     #[error("{found} values are too many, at most {most} can be numbered")]

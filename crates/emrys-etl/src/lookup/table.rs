@@ -27,12 +27,19 @@ impl PackedTable {
     /// A table with room for `capacity` keys; it grows when more come.
     pub(super) fn with_capacity(capacity: usize) -> PackedTable {
         let homes = (2 * capacity).max(1);
-        PackedTable { slots: vec![0; homes + 1], homes, len: 0 }
+        PackedTable {
+            slots: vec![0; homes + 1],
+            homes,
+            len: 0,
+        }
     }
 
     /// Stores the code unless the key is there; returns the code that the key has now.
     pub(super) fn insert(&mut self, key: u128, code: u32) -> u32 {
-        debug_assert!(key <= KEY_MASK && code != 0, "keys have 96 bits and zero means empty");
+        debug_assert!(
+            key <= KEY_MASK && code != 0,
+            "keys have 96 bits and zero means empty"
+        );
         if 2 * self.len >= self.homes {
             self.grow();
         }
@@ -133,18 +140,25 @@ impl DenseTable {
     /// The number of integers in a range, if a dense table of it is no larger than a hash table of
     /// `count` keys.
     pub(super) fn worthwhile(first: i128, last: i128, count: usize) -> Option<usize> {
-        let range = usize::try_from(last.checked_sub(first)?).ok()?.checked_add(1)?;
+        let range = usize::try_from(last.checked_sub(first)?)
+            .ok()?
+            .checked_add(1)?;
         (range <= count.saturating_mul(8)).then_some(range)
     }
 
     /// A table for `range` integers whose first has the given key.
     pub(super) fn new(first: u128, range: usize) -> DenseTable {
-        DenseTable { first, codes: vec![0; range] }
+        DenseTable {
+            first,
+            codes: vec![0; range],
+        }
     }
 
     /// Stores the code unless the key is there; returns the code that the key has now.
     pub(super) fn insert(&mut self, key: u128, code: u32) -> u32 {
-        let at = self.place(key).expect("keys were measured when the table was made");
+        let at = self
+            .place(key)
+            .expect("keys were measured when the table was made");
         let place = &mut self.codes[at];
         if *place == 0 {
             *place = code;
@@ -185,7 +199,10 @@ pub(super) fn prefetch<T>(slice: &[T], at: usize) {
     #[cfg(target_arch = "x86_64")]
     if let Some(element) = slice.get(at) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        #[expect(unsafe_code, reason = "prefetching has no safe form; it reads nothing, and the address is of a live element")]
+        #[expect(
+            unsafe_code,
+            reason = "prefetching has no safe form; it reads nothing, and the address is of a live element"
+        )]
         unsafe {
             _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(element).cast());
         }

@@ -40,8 +40,12 @@ const TEXTS: [&str; 9] = [
 #[test]
 fn strings_of_every_length_are_found_whatever_their_arrow_type() {
     let index = index(&[strings(TEXTS)]);
-    let asked: Vec<Option<&str>> =
-        TEXTS.iter().copied().map(Some).chain([None, Some("c"), Some("twelve bytez"), Some("elevenbytez")]).collect();
+    let asked: Vec<Option<&str>> = TEXTS
+        .iter()
+        .copied()
+        .map(Some)
+        .chain([None, Some("c"), Some("twelve bytez"), Some("elevenbytez")])
+        .collect();
     let expected: Vec<u32> = (10..19).chain([1, 0, 0, 0]).collect();
     let asked = array(StringArray::from(asked));
     let types = [
@@ -63,18 +67,32 @@ fn strings_of_every_length_are_found_whatever_their_arrow_type() {
 #[test]
 fn sliced_arrays_are_read_from_their_offset() {
     let index = index(&[strings(TEXTS).slice(2, 5)]);
-    assert_eq!(index.lookup(&[strings(TEXTS).slice(1, 4)]).unwrap(), [0, 10, 11, 12]);
+    assert_eq!(
+        index.lookup(&[strings(TEXTS).slice(1, 4)]).unwrap(),
+        [0, 10, 11, 12]
+    );
     let views = cast(&strings(TEXTS), &DataType::Utf8View).unwrap();
     assert_eq!(index.lookup(&[views.slice(5, 3)]).unwrap(), [13, 14, 0]);
-    let sparse = self::index(&[array(Int64Array::from(vec![9, 1_000_000_000, -5]).slice(1, 2))]);
-    assert_eq!(codes(&sparse, Int32Array::from(vec![9, -5, 9]).slice(1, 2)), [11, 0]);
+    let sparse = self::index(&[array(
+        Int64Array::from(vec![9, 1_000_000_000, -5]).slice(1, 2),
+    )]);
+    assert_eq!(
+        codes(&sparse, Int32Array::from(vec![9, -5, 9]).slice(1, 2)),
+        [11, 0]
+    );
 }
 
 #[test]
 fn integers_are_equal_in_every_width() {
     for values in [vec![3, -1, 7, 0], vec![3, -1, i64::MAX, i64::MIN, 0]] {
         let index = index(&[array(Int64Array::from(values))]);
-        assert_eq!(codes(&index, Int8Array::from(vec![Some(3), Some(-1), Some(5), None])), [10, 11, 0, 1]);
+        assert_eq!(
+            codes(
+                &index,
+                Int8Array::from(vec![Some(3), Some(-1), Some(5), None])
+            ),
+            [10, 11, 0, 1]
+        );
         assert_eq!(codes(&index, UInt8Array::from(vec![3, 255])), [10, 0]);
         assert_eq!(codes(&index, UInt64Array::from(vec![3, u64::MAX])), [10, 0]);
     }
@@ -85,9 +103,18 @@ fn integers_are_equal_in_every_width() {
 #[test]
 fn integers_that_arrive_as_floats_are_found_if_they_are_whole() {
     let index = index(&[array(Int64Array::from(vec![7, -3]))]);
-    let floats = Float64Array::from(vec![Some(7.0), None, Some(f64::NAN), Some(-3.0), Some(8.0), Some(-0.0)]);
+    let floats = Float64Array::from(vec![
+        Some(7.0),
+        None,
+        Some(f64::NAN),
+        Some(-3.0),
+        Some(8.0),
+        Some(-0.0),
+    ]);
     assert_eq!(codes(&index, floats), [10, 1, 1, 11, 0, 0]);
-    let error = index.lookup(&[array(Float32Array::from(vec![7.5]))]).unwrap_err();
+    let error = index
+        .lookup(&[array(Float32Array::from(vec![7.5]))])
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         "7.5 has no equal among integers, which the known values are; cast the column"
@@ -107,10 +134,22 @@ fn floats_have_one_nan_which_is_null_and_one_zero() {
 
 #[test]
 fn times_are_equal_in_every_unit() {
-    let index = index(&[array(TimestampMicrosecondArray::from(vec![86_400_000_000, 5]))]);
-    assert_eq!(codes(&index, TimestampSecondArray::from(vec![86_400, 5])), [10, 0]);
-    assert_eq!(codes(&index, TimestampNanosecondArray::from(vec![5_000, 5])), [11, 0]);
-    assert_eq!(codes(&index, Date32Array::from(vec![Some(1), None])), [10, 1]);
+    let index = index(&[array(TimestampMicrosecondArray::from(vec![
+        86_400_000_000,
+        5,
+    ]))]);
+    assert_eq!(
+        codes(&index, TimestampSecondArray::from(vec![86_400, 5])),
+        [10, 0]
+    );
+    assert_eq!(
+        codes(&index, TimestampNanosecondArray::from(vec![5_000, 5])),
+        [11, 0]
+    );
+    assert_eq!(
+        codes(&index, Date32Array::from(vec![Some(1), None])),
+        [10, 1]
+    );
     let zoned = DataType::Timestamp(TimeUnit::Second, Some("UTC".into()));
     assert!(index.check(&[&zoned]).is_err());
 }
@@ -118,17 +157,30 @@ fn times_are_equal_in_every_unit() {
 #[test]
 fn booleans_and_dictionaries_are_found() {
     let index = index(&[array(BooleanArray::from(vec![true, false]))]);
-    assert_eq!(codes(&index, BooleanArray::from(vec![Some(false), None, Some(true)])), [11, 1, 10]);
+    assert_eq!(
+        codes(
+            &index,
+            BooleanArray::from(vec![Some(false), None, Some(true)])
+        ),
+        [11, 1, 10]
+    );
     let dictionary = DictionaryArray::new(
         Int32Array::from(vec![Some(0), Some(1), None, Some(2)]),
         strings([Some("b"), None, Some("?")]),
     );
-    assert_eq!(codes(&self::index(&[strings(["a", "b"])]), dictionary), [11, 1, 1, 0]);
+    assert_eq!(
+        codes(&self::index(&[strings(["a", "b"])]), dictionary),
+        [11, 1, 1, 0]
+    );
 }
 
 #[test]
 fn an_index_of_nothing_knows_only_null() {
-    for empty in [array(NullArray::new(0)), strings([] as [&str; 0]), array(Int64Array::from(vec![0; 0]))] {
+    for empty in [
+        array(NullArray::new(0)),
+        strings([] as [&str; 0]),
+        array(Int64Array::from(vec![0; 0])),
+    ] {
         assert_eq!(codes(&index(&[empty]), NullArray::new(2)), [1, 1]);
     }
     let index = index(&[array(NullArray::new(0))]);
@@ -139,8 +191,16 @@ fn an_index_of_nothing_knows_only_null() {
 #[test]
 fn a_null_row_has_the_code_of_its_row() {
     let index = ValueIndex::build(&[strings([Some("a"), None])], 1, 0).unwrap();
-    assert_eq!(index.lookup(&[strings([None, Some("a"), Some("b")])]).unwrap(), [2, 1, 0]);
-    for nulls in [array(Int64Array::from(vec![None, None])), array(NullArray::new(2))] {
+    assert_eq!(
+        index
+            .lookup(&[strings([None, Some("a"), Some("b")])])
+            .unwrap(),
+        [2, 1, 0]
+    );
+    for nulls in [
+        array(Int64Array::from(vec![None, None])),
+        array(NullArray::new(2)),
+    ] {
         let tuples = [strings([Some("a"), None]), nulls];
         let index = ValueIndex::build(&tuples, 1, 0).unwrap();
         assert_eq!(index.lookup(&tuples).unwrap(), [1, 2]);
@@ -159,7 +219,12 @@ fn tuples_are_found_with_nulls_among_their_members() {
     let others = [
         strings([None, Some("x"), Some("z"), Some("y")]),
         array(Int32Array::from(vec![None, Some(2), Some(1), Some(2)])),
-        array(BooleanArray::from(vec![None, Some(true), Some(true), Some(true)])),
+        array(BooleanArray::from(vec![
+            None,
+            Some(true),
+            Some(true),
+            Some(true),
+        ])),
     ];
     assert_eq!(index.lookup(&others).unwrap(), [1, 0, 0, 0]);
     let pair = self::index(&columns[..2]);
@@ -181,16 +246,25 @@ fn repeated_values_are_refused() {
 #[test]
 fn types_that_cannot_be_compared_are_refused_before_lookup() {
     let index = index(&[array(Int64Array::from(vec![1])), strings(["a"])]);
-    assert!(index.check(&[&DataType::UInt8, &DataType::Utf8View]).is_ok());
+    assert!(
+        index
+            .check(&[&DataType::UInt8, &DataType::Utf8View])
+            .is_ok()
+    );
     assert!(index.check(&[&DataType::Float32, &DataType::Null]).is_ok());
-    let (position, error) = index.check(&[&DataType::Int64, &DataType::Int64]).unwrap_err();
+    let (position, error) = index
+        .check(&[&DataType::Int64, &DataType::Int64])
+        .unwrap_err();
     assert_eq!(position, 1);
     assert_eq!(
         error.to_string(),
         "values are Int64 here, but the known ones are strings or binary values; cast one of the two"
     );
     let list = DataType::new_list(DataType::Int64, true);
-    assert!(matches!(index.check(&[&list, &DataType::Utf8]), Err((0, LookupError::Unsupported { .. }))));
+    assert!(matches!(
+        index.check(&[&list, &DataType::Utf8]),
+        Err((0, LookupError::Unsupported { .. }))
+    ));
 }
 
 #[test]
@@ -210,33 +284,54 @@ fn common_types_lose_nothing() {
 /// More values than a block, in a table too large for the nearest caches.
 #[test]
 fn large_tables_agree_with_a_hash_map() {
-    let texts: Vec<String> = (0..30_000).map(|i| format!("{:x}{}", i * 7919, "-".repeat(i % 17))).collect();
-    let numbers: Vec<i64> = (0..30_000).map(|i: i64| i.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64)).collect();
+    let texts: Vec<String> = (0..30_000)
+        .map(|i| format!("{:x}{}", i * 7919, "-".repeat(i % 17)))
+        .collect();
+    let numbers: Vec<i64> = (0..30_000)
+        .map(|i: i64| i.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64))
+        .collect();
     let by_text = index(&[array(StringArray::from_iter_values(&texts[..20_000]))]);
     let by_number = index(&[array(Int64Array::from(numbers[..20_000].to_vec()))]);
-    let expected: Vec<u32> = (0..30_000).map(|i| if i < 20_000 { 10 + i } else { 0 }).collect();
-    assert_eq!(codes(&by_text, StringArray::from_iter_values(&texts)), expected);
-    assert_eq!(codes(&by_text, StringViewArray::from_iter_values(&texts)), expected);
+    let expected: Vec<u32> = (0..30_000)
+        .map(|i| if i < 20_000 { 10 + i } else { 0 })
+        .collect();
+    assert_eq!(
+        codes(&by_text, StringArray::from_iter_values(&texts)),
+        expected
+    );
+    assert_eq!(
+        codes(&by_text, StringViewArray::from_iter_values(&texts)),
+        expected
+    );
     assert_eq!(codes(&by_number, Int64Array::from(numbers)), expected);
     let pairs = index(&[
-        array(StringArray::from_iter_values(texts.iter().map(|text| &text[..1]))),
+        array(StringArray::from_iter_values(
+            texts.iter().map(|text| &text[..1]),
+        )),
         array(Int32Array::from_iter_values(0..30_000)),
     ]);
     let asked = [
-        array(StringArray::from_iter_values(texts.iter().map(|text| &text[..1]))),
+        array(StringArray::from_iter_values(
+            texts.iter().map(|text| &text[..1]),
+        )),
         array(Int32Array::from_iter_values((0..30_000).map(|i| i + i % 2))),
     ];
     let found = pairs.lookup(&asked).unwrap();
     for (row, code) in found.into_iter().enumerate() {
         let partner = row + row % 2;
-        let is_same = texts.get(partner).is_some_and(|other| other[..1] == texts[row][..1]);
+        let is_same = texts
+            .get(partner)
+            .is_some_and(|other| other[..1] == texts[row][..1]);
         assert_eq!(code, if is_same { 10 + partner as u32 } else { 0 });
     }
 }
 
 fn reference<T: std::hash::Hash + Eq + Copy>(known: &[T], asked: &[Option<T>]) -> Vec<u32> {
     let map: HashMap<T, u32> = known.iter().copied().zip(10..).collect();
-    asked.iter().map(|value| value.map_or(1, |value| map.get(&value).copied().unwrap_or(0))).collect()
+    asked
+        .iter()
+        .map(|value| value.map_or(1, |value| map.get(&value).copied().unwrap_or(0)))
+        .collect()
 }
 
 proptest! {

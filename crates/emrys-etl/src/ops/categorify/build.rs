@@ -3,7 +3,8 @@
 use std::cmp::{Ordering, Reverse};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, LargeBinaryArray, RecordBatch, UInt32Array, new_empty_array,
+    Array, ArrayRef, AsArray, Int64Array, LargeBinaryArray, RecordBatch, UInt32Array,
+    new_empty_array,
 };
 use arrow::compute::{concat, take};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
@@ -42,12 +43,22 @@ pub(super) fn from_counts(
     let counts = stacked_counts(counts, layout.columns.len())?;
     let rows = counts.len();
     if u32::try_from(rows).is_err() {
-        return Err(LookupError::TooMany { found: rows, most: u32::MAX });
+        return Err(LookupError::TooMany {
+            found: rows,
+            most: u32::MAX,
+        });
     }
 
     let order = ValueOrder::new(&columns)?;
-    let masks: Vec<_> = columns.iter().map(|column| column.logical_nulls()).collect();
-    let is_null = |row| masks.iter().all(|mask| mask.as_ref().is_some_and(|mask| mask.is_null(row)));
+    let masks: Vec<_> = columns
+        .iter()
+        .map(|column| column.logical_nulls())
+        .collect();
+    let is_null = |row| {
+        masks
+            .iter()
+            .all(|mask| mask.as_ref().is_some_and(|mask| mask.is_null(row)))
+    };
     let mut nulls = 0;
     let mut candidates = Vec::with_capacity(rows);
     for (row, count) in counts.iter().enumerate() {
@@ -55,31 +66,50 @@ pub(super) fn from_counts(
         if is_null(row) {
             nulls += count;
         } else {
-            candidates.push(Candidate { count, prefix: order.prefix(row), row: row as u32 });
+            candidates.push(Candidate {
+                count,
+                prefix: order.prefix(row),
+                row: row as u32,
+            });
         }
     }
     let total: u64 = candidates.iter().map(|candidate| candidate.count).sum();
 
     // Floats that differ in the data (the zeros) may be one value.
-    if merge || columns.iter().any(|column| column.data_type().is_floating()) {
+    if merge
+        || columns
+            .iter()
+            .any(|column| column.data_type().is_floating())
+    {
         merge_equal_values(&mut candidates, &order);
     }
     if let Limit::MinCount(least) = limit {
         candidates.retain(|candidate| candidate.count >= least);
     }
     sort(&mut candidates, |a, b| {
-        Reverse(a.count).cmp(&Reverse(b.count)).then_with(|| order.compare(a, b))
+        Reverse(a.count)
+            .cmp(&Reverse(b.count))
+            .then_with(|| order.compare(a, b))
     });
     if let Limit::MostFrequent(most) = limit {
         candidates.truncate(most);
     }
 
     let kept: UInt32Array = candidates.iter().map(|candidate| candidate.row).collect();
-    let values = columns.iter().map(|column| take(column, &kept, None)).collect::<Result<_, _>>()?;
-    let counts: Vec<i64> = candidates.iter().map(|candidate| candidate.count as i64).collect();
+    let values = columns
+        .iter()
+        .map(|column| take(column, &kept, None))
+        .collect::<Result<_, _>>()?;
+    let counts: Vec<i64> = candidates
+        .iter()
+        .map(|candidate| candidate.count as i64)
+        .collect();
     let in_vocabulary: u64 = candidates.iter().map(|candidate| candidate.count).sum();
-    let observed =
-        Observed { counts: Int64Array::from(counts), nulls, left_out: total - in_vocabulary };
+    let observed = Observed {
+        counts: Int64Array::from(counts),
+        nulls,
+        left_out: total - in_vocabulary,
+    };
     Vocabulary::new(layout, values, Some(observed))
 }
 
@@ -91,10 +121,7 @@ struct Candidate {
     row: u32,
 }
 
-fn sort(
-    candidates: &mut [Candidate],
-    compare: impl Fn(&Candidate, &Candidate) -> Ordering + Sync,
-) {
+fn sort(candidates: &mut [Candidate], compare: impl Fn(&Candidate, &Candidate) -> Ordering + Sync) {
     // Candidates differ in value, so that an unstable sort has one result.
     if candidates.len() < SORTED_ALONE {
         candidates.sort_unstable_by(compare);
@@ -105,7 +132,9 @@ fn sort(
 
 /// Adds up the counts of candidates of equal value.
 fn merge_equal_values(candidates: &mut Vec<Candidate>, order: &ValueOrder) {
-    sort(candidates, |a, b| order.compare(a, b).then(a.row.cmp(&b.row)));
+    sort(candidates, |a, b| {
+        order.compare(a, b).then(a.row.cmp(&b.row))
+    });
     candidates.dedup_by(|next, kept| {
         let equal = order.compare(next, kept).is_eq();
         if equal {
@@ -117,13 +146,18 @@ fn merge_equal_values(candidates: &mut Vec<Candidate>, order: &ValueOrder) {
 
 /// Each value column of all batches in one array, in a plain type with one form for each value.
 fn stacked_columns(batches: &[RecordBatch], columns: usize) -> Result<Vec<ArrayRef>, LookupError> {
-    (0..columns).map(|at| stacked(batches.iter().map(|batch| batch.column(at)).collect())).collect()
+    (0..columns)
+        .map(|at| stacked(batches.iter().map(|batch| batch.column(at)).collect()))
+        .collect()
 }
 
 fn stacked(parts: Vec<&ArrayRef>) -> Result<ArrayRef, LookupError> {
     let shared = common_type(parts.iter().map(|part| part.data_type()))?;
     let cast_all = |parts: Vec<&ArrayRef>, to: &DataType| {
-        parts.into_iter().map(|part| strict_cast(part, to)).collect::<Result<Vec<_>, _>>()
+        parts
+            .into_iter()
+            .map(|part| strict_cast(part, to))
+            .collect::<Result<Vec<_>, _>>()
     };
     let mut parts = cast_all(parts, &shared)?;
     // The offsets of one array must reach the end of all values.
@@ -165,7 +199,10 @@ enum ValueOrder {
     /// The prefix is the whole value.
     Numbers(Vec<u64>),
     /// The prefix is the first eight bytes behind those that all values have in common.
-    Bytes { keys: LargeBinaryArray, common: usize },
+    Bytes {
+        keys: LargeBinaryArray,
+        common: usize,
+    },
     /// Tuples as bytes that sort like them, prefixed likewise.
     Tuples { keys: Rows, common: usize },
 }
@@ -174,7 +211,9 @@ impl ValueOrder {
     fn new(columns: &[ArrayRef]) -> Result<ValueOrder, LookupError> {
         let [column] = columns else {
             // Rows have nulls first and floats in total order.
-            let fields = columns.iter().map(|column| SortField::new(column.data_type().clone()));
+            let fields = columns
+                .iter()
+                .map(|column| SortField::new(column.data_type().clone()));
             let keys = RowConverter::new(fields.collect())?.convert_columns(columns)?;
             let common = common_prefix(keys.iter().map(|key| key.data()));
             return Ok(ValueOrder::Tuples { keys, common });
@@ -182,7 +221,9 @@ impl ValueOrder {
         Ok(match Family::of(column.data_type())? {
             Family::Null => ValueOrder::Numbers(vec![0; column.len()]),
             Family::Bytes => {
-                let keys = strict_cast(column, &DataType::LargeBinary)?.as_binary().clone();
+                let keys = strict_cast(column, &DataType::LargeBinary)?
+                    .as_binary()
+                    .clone();
                 let common = common_prefix(keys.iter().flatten());
                 ValueOrder::Bytes { keys, common }
             }
@@ -198,7 +239,12 @@ impl ValueOrder {
             Family::Boolean | Family::Integer | Family::Time | Family::ZonedTime => {
                 let integers = strict_cast(column, &DataType::Int64)?;
                 let integers = integers.as_primitive::<Int64Type>().values();
-                ValueOrder::Numbers(integers.iter().map(|integer| *integer as u64 ^ SIGN).collect())
+                ValueOrder::Numbers(
+                    integers
+                        .iter()
+                        .map(|integer| *integer as u64 ^ SIGN)
+                        .collect(),
+                )
             }
         })
     }
@@ -243,7 +289,11 @@ fn prefix(key: &[u8], from: usize) -> u64 {
 fn common_prefix<'a>(mut keys: impl Iterator<Item = &'a [u8]>) -> usize {
     let Some(first) = keys.next() else { return 0 };
     keys.try_fold(first.len(), |common, key| {
-        let equal = first[..common].iter().zip(key).take_while(|(a, b)| a == b).count();
+        let equal = first[..common]
+            .iter()
+            .zip(key)
+            .take_while(|(a, b)| a == b)
+            .count();
         // Nothing in common ends the search.
         if equal == 0 { Err(0) } else { Ok(equal) }
     })

@@ -30,7 +30,12 @@ pub struct EmbeddingRule {
 
 impl Default for EmbeddingRule {
     fn default() -> EmbeddingRule {
-        EmbeddingRule { factor: 1.6, exponent: 0.56, min: 16, max: 512 }
+        EmbeddingRule {
+            factor: 1.6,
+            exponent: 0.56,
+            min: 16,
+            max: 512,
+        }
     }
 }
 
@@ -43,6 +48,9 @@ impl EmbeddingRule {
     }
 
     pub(super) fn size(&self, cardinality: u64) -> EmbeddingSize {
-        EmbeddingSize { cardinality, dimension: self.dimension(cardinality) }
+        EmbeddingSize {
+            cardinality,
+            dimension: self.dimension(cardinality),
+        }
     }
 }

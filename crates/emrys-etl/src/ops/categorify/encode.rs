@@ -71,9 +71,9 @@ impl Vocabulary {
         }
         Ok(match id_type {
             // The greatest id was compared with the type when the vocabulary was fitted.
-            IdType::Int32 => {
-                Arc::new(Int32Array::from_iter_values(ids.into_iter().map(|id| id as i32)))
-            }
+            IdType::Int32 => Arc::new(Int32Array::from_iter_values(
+                ids.into_iter().map(|id| id as i32),
+            )),
             IdType::Int64 => Arc::new(Int64Array::from_iter_values(ids.into_iter().map(i64::from))),
         })
     }
@@ -85,8 +85,9 @@ impl Vocabulary {
             }
             return Ok(());
         }
-        let unseen: UInt32Array =
-            (0..ids.len() as u32).filter(|row| ids[*row as usize] == ABSENT).collect();
+        let unseen: UInt32Array = (0..ids.len() as u32)
+            .filter(|row| ids[*row as usize] == ABSENT)
+            .collect();
         if unseen.is_empty() {
             return Ok(());
         }
@@ -116,9 +117,9 @@ pub(super) fn function(
     id_type: IdType,
     shift: u32,
 ) -> Result<ScalarUDF> {
-    vocabulary
-        .check_types(types)
-        .map_err(|(position, error)| type_error(input, &columns[position], types[position], &error))?;
+    vocabulary.check_types(types).map_err(|(position, error)| {
+        type_error(input, &columns[position], types[position], &error)
+    })?;
     Ok(ScalarUDF::new_from_impl(Encode {
         operator: input.operator().to_owned(),
         vocabulary: Arc::clone(vocabulary),
@@ -147,7 +148,11 @@ impl ScalarUDFImpl for Encode {
         // Expressions of one name in a plan must be the same, so it tells the vocabulary.
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
         let (vocabulary, id_type) = (self.vocabulary.name(), self.id_type.arrow_type());
-        Ok(format!("categorify({}, {id_type} by {vocabulary} + {})", args.join(", "), self.shift))
+        Ok(format!(
+            "categorify({}, {id_type} by {vocabulary} + {})",
+            args.join(", "),
+            self.shift
+        ))
     }
 
     fn signature(&self) -> &Signature {

@@ -10,9 +10,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, UInt32Array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
@@ -23,15 +21,12 @@ use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 use serde_json::json;
 
-use super::vocabulary::{FIRST_UNSEEN_ID, Layout, Observed, Vocabulary};
+use super::vocabulary::{FIRST_UNSEEN_ID, IdRange, Layout, Observed, Vocabulary};
 use crate::lookup::{canonical, plain_type, strict_cast};
 use crate::{Error, Result};
 
 /// The key under which pandas describes its index.
 const PANDAS: &str = "pandas";
-
-/// Kind, offset, number of indices, number of observed values.
-type MetaRow = (&'static str, u64, u64, Option<u64>);
 
 impl Vocabulary {
     /// Writes the values with ids and counts, in NVTabular's form.
@@ -42,7 +37,11 @@ impl Vocabulary {
         let first = i64::from(self.first_id());
         let rows = self.len() as i64;
         let ids = Int64Array::from_iter_values(first..first + rows);
-        let mut fields = vec![Field::new(index_column(self.name()), DataType::Int64, false)];
+        let mut fields = vec![Field::new(
+            index_column(self.name()),
+            DataType::Int64,
+            false,
+        )];
         let mut arrays: Vec<ArrayRef> = vec![Arc::new(ids)];
         for (name, values) in self.columns().iter().zip(self.values()) {
             fields.push(Field::new(name, values.data_type().clone(), true));
@@ -52,7 +51,8 @@ impl Vocabulary {
             fields.push(Field::new(size_column(self.name()), DataType::Int64, false));
             arrays.push(Arc::new(observed.counts.clone()));
         }
-        let index = json!({"kind": "range", "name": null, "start": first, "stop": first + rows, "step": 1});
+        let index =
+            json!({"kind": "range", "name": null, "start": first, "stop": first + rows, "step": 1});
         write(path, fields, arrays, index)
     }
 
@@ -62,21 +62,32 @@ impl Vocabulary {
     /// [`Error::Io`] or [`Error::Parquet`] if the file cannot be written.
     pub fn write_meta(&self, path: &Path) -> Result<()> {
         let meta = self.meta();
-        let kinds = StringArray::from_iter_values(meta.iter().map(|(kind, ..)| kind));
-        let numbers = |number: fn(&MetaRow) -> u64| -> ArrayRef {
-            Arc::new(Int64Array::from_iter_values(meta.iter().map(|row| number(row) as i64)))
+        let kinds = StringArray::from_iter_values(meta.iter().map(|range| range.kind));
+        let numbers = |number: fn(&IdRange) -> u64| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(
+                meta.iter().map(|range| number(range) as i64),
+            ))
         };
         let mut fields = vec![
             Field::new("kind", DataType::Utf8, false),
             Field::new("offset", DataType::Int64, false),
             Field::new("num_indices", DataType::Int64, false),
         ];
-        let mut arrays = vec![Arc::new(kinds) as ArrayRef, numbers(|row| row.1), numbers(|row| row.2)];
+        let mut arrays = vec![
+            Arc::new(kinds) as ArrayRef,
+            numbers(|range| range.first),
+            numbers(|range| range.ids),
+        ];
         if self.observed().is_some() {
             fields.push(Field::new("num_observed", DataType::Int64, false));
-            arrays.push(numbers(|row| row.3.unwrap_or_default()));
+            arrays.push(numbers(|range| range.observed.unwrap_or_default()));
         }
-        write(path, fields, arrays, json!({"kind": "range", "name": null, "start": 0, "stop": 4, "step": 1}))
+        write(
+            path,
+            fields,
+            arrays,
+            json!({"kind": "range", "name": null, "start": 0, "stop": 4, "step": 1}),
+        )
     }
 
     /// Reads a vocabulary that [`write_unique`](Self::write_unique) or NVTabular wrote: a file, or
@@ -111,7 +122,9 @@ impl Vocabulary {
             Some(ids) if !ids.is_empty() => Some(first_of_range(unique, &index_column(name), ids)?),
             _ => pandas_start,
         };
-        let meta = meta.map(|path| Meta::read(path).map(|meta| (path, meta))).transpose()?;
+        let meta = meta
+            .map(|path| Meta::read(path).map(|meta| (path, meta)))
+            .transpose()?;
         if let Some((path, meta)) = &meta {
             meta.check(path, unique, first_id, table.num_rows())?;
         }
@@ -119,7 +132,11 @@ impl Vocabulary {
         let observed = match (counts, meta.as_ref().and_then(|(_, meta)| meta.observed)) {
             (Some(counts), Some((nulls, left_out))) => {
                 let counts = integers(unique, &size_column(name), counts)?;
-                Some(Observed { counts, nulls, left_out })
+                Some(Observed {
+                    counts,
+                    nulls,
+                    left_out,
+                })
             }
             _ => None,
         };
@@ -127,7 +144,11 @@ impl Vocabulary {
         let first_id = first_id.or(meta.map(|(_, meta)| meta.first_id));
         let buckets = first_id.and_then(|id| u32::try_from(id).ok()?.checked_sub(FIRST_UNSEEN_ID));
         let num_buckets = num_buckets.or(buckets).unwrap_or(1).max(1);
-        let layout = Layout { name: name.to_owned(), columns: columns.to_vec(), num_buckets };
+        let layout = Layout {
+            name: name.to_owned(),
+            columns: columns.to_vec(),
+            num_buckets,
+        };
         Vocabulary::new(layout, values, observed).map_err(|e| wrong(unique, e.to_string()))
     }
 }
@@ -141,7 +162,11 @@ fn size_column(name: &str) -> String {
 }
 
 fn wrong(path: &Path, problem: impl Into<String>) -> Error {
-    Error::File { action: "read", path: path.to_owned(), problem: problem.into() }
+    Error::File {
+        action: "read",
+        path: path.to_owned(),
+        problem: problem.into(),
+    }
 }
 
 fn write(
@@ -150,7 +175,11 @@ fn write(
     arrays: Vec<ArrayRef>,
     index: serde_json::Value,
 ) -> Result<()> {
-    let failed = |source| Error::Parquet { action: "write", path: path.to_owned(), source };
+    let failed = |source| Error::Parquet {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    };
     let pandas = json!({
         "index_columns": [index],
         "column_indexes": [],
@@ -168,15 +197,23 @@ fn write(
     // Values are distinct, so a dictionary of them would be written in vain.
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
-        .set_key_value_metadata(Some(vec![KeyValue::new(PANDAS.to_owned(), pandas.to_string())]));
-    for field in schema.fields().iter().filter(|field| !field.name().ends_with("_size")) {
+        .set_key_value_metadata(Some(vec![KeyValue::new(
+            PANDAS.to_owned(),
+            pandas.to_string(),
+        )]));
+    for field in schema
+        .fields()
+        .iter()
+        .filter(|field| !field.name().ends_with("_size"))
+    {
         let column = ColumnPath::from(field.name().as_str());
         properties = properties.set_column_dictionary_enabled(column, false);
     }
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)
         .map_err(|e| Error::Internal(format!("vocabulary columns: {e}")))?;
     let file = File::create(path).map_err(Error::io("write", path))?;
-    let mut writer = ArrowWriter::try_new(file, schema, Some(properties.build())).map_err(failed)?;
+    let mut writer =
+        ArrowWriter::try_new(file, schema, Some(properties.build())).map_err(failed)?;
     writer.write(&batch).map_err(failed)?;
     writer.close().map_err(failed)?;
     Ok(())
@@ -190,15 +227,22 @@ fn read_unique(path: &Path) -> Result<(RecordBatch, Option<i64>)> {
     let mut parts: Vec<(u64, PathBuf)> = Vec::new();
     for entry in std::fs::read_dir(path).map_err(Error::io("read", path))? {
         let file = entry.map_err(Error::io("read", path))?.path();
-        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let number = name.strip_prefix("part.").and_then(|name| name.strip_suffix(".parquet"));
+        let name = file
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        let number = name
+            .strip_prefix("part.")
+            .and_then(|name| name.strip_suffix(".parquet"));
         if let Some(number) = number.and_then(|number| number.parse().ok()) {
             parts.push((number, file));
         }
     }
     parts.sort();
-    let tables =
-        parts.iter().map(|(_, part)| read(part)).collect::<Result<Vec<(RecordBatch, Option<i64>)>>>()?;
+    let tables = parts
+        .iter()
+        .map(|(_, part)| read(part))
+        .collect::<Result<Vec<(RecordBatch, Option<i64>)>>>()?;
     let Some((first, start)) = tables.first() else {
         return Err(wrong(path, "the folder has no `part.N.parquet`"));
     };
@@ -208,20 +252,33 @@ fn read_unique(path: &Path) -> Result<(RecordBatch, Option<i64>)> {
 }
 
 fn read(path: &Path) -> Result<(RecordBatch, Option<i64>)> {
-    let failed = |source| Error::Parquet { action: "read", path: path.to_owned(), source };
+    let failed = |source| Error::Parquet {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    };
     let file = File::open(path).map_err(Error::io("read", path))?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?;
     let metadata = reader.metadata().file_metadata();
     let rows = usize::try_from(metadata.num_rows()).unwrap_or_default();
     let pandas_start = metadata.key_value_metadata().and_then(|entries| {
-        let text = entries.iter().find(|entry| entry.key == PANDAS)?.value.as_ref()?;
+        let text = entries
+            .iter()
+            .find(|entry| entry.key == PANDAS)?
+            .value
+            .as_ref()?;
         let pandas: serde_json::Value = serde_json::from_str(text).ok()?;
         let index = pandas.get("index_columns")?.get(0)?;
-        (index.get("kind")? == "range").then(|| index.get("start")?.as_i64()).flatten()
+        (index.get("kind")? == "range")
+            .then(|| index.get("start")?.as_i64())
+            .flatten()
     });
     let schema = Arc::clone(reader.schema());
     // One batch, so that nothing is copied together afterwards.
-    let batches = reader.with_batch_size(rows.max(1)).build().map_err(failed)?;
+    let batches = reader
+        .with_batch_size(rows.max(1))
+        .build()
+        .map_err(failed)?;
     let batches = batches
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| wrong(path, format!("the file is damaged: {e}")))?;
@@ -235,14 +292,25 @@ fn read(path: &Path) -> Result<(RecordBatch, Option<i64>)> {
 fn column_of<'a>(path: &Path, table: &'a RecordBatch, column: &str) -> Result<&'a ArrayRef> {
     table.column_by_name(column).ok_or_else(|| {
         let schema = table.schema_ref();
-        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        wrong(path, format!("column `{column}` is missing (columns: {})", names.join(", ")))
+        let names: Vec<&str> = schema
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect();
+        wrong(
+            path,
+            format!(
+                "column `{column}` is missing (columns: {})",
+                names.join(", ")
+            ),
+        )
     })
 }
 
 fn integers(path: &Path, column: &str, values: &ArrayRef) -> Result<Int64Array> {
     let problem = |what: String| wrong(path, format!("column `{column}` {what}"));
-    let values = strict_cast(values, &DataType::Int64).map_err(|e| problem(format!("is not int64: {e}")))?;
+    let values =
+        strict_cast(values, &DataType::Int64).map_err(|e| problem(format!("is not int64: {e}")))?;
     let values = values.as_primitive::<Int64Type>();
     if values.null_count() > 0 || values.values().iter().any(|value| *value < 0) {
         return Err(problem("has nulls or negative numbers".to_owned()));
@@ -254,12 +322,23 @@ fn integers(path: &Path, column: &str, values: &ArrayRef) -> Result<Int64Array> 
 fn first_of_range(path: &Path, column: &str, ids: &ArrayRef) -> Result<i64> {
     let ids = integers(path, column, ids)?;
     let first = ids.value(0);
-    match ids.values().iter().zip(first..).position(|(id, expected)| *id != expected) {
+    match ids
+        .values()
+        .iter()
+        .zip(first..)
+        .position(|(id, expected)| *id != expected)
+    {
         None if first > i64::from(FIRST_UNSEEN_ID) => Ok(first),
-        None => Err(wrong(path, format!("column `{column}` starts at {first}; ids below 3 are reserved"))),
+        None => Err(wrong(
+            path,
+            format!("column `{column}` starts at {first}; ids below 3 are reserved"),
+        )),
         Some(row) => Err(wrong(
             path,
-            format!("column `{column}` is {} in row {row}, but ids must rise by one", ids.value(row)),
+            format!(
+                "column `{column}` is {} in row {row}, but ids must rise by one",
+                ids.value(row)
+            ),
         )),
     }
 }
@@ -271,18 +350,30 @@ fn without_nulls(
 ) -> Result<(Vec<ArrayRef>, Option<Observed>)> {
     let rows = values.first().map_or(0, |values| values.len());
     let masks: Vec<_> = values.iter().map(|values| values.logical_nulls()).collect();
-    let is_null = |row| masks.iter().all(|mask| mask.as_ref().is_some_and(|mask| mask.is_null(row)));
+    let is_null = |row| {
+        masks
+            .iter()
+            .all(|mask| mask.as_ref().is_some_and(|mask| mask.is_null(row)))
+    };
     if !(0..rows).any(is_null) {
         return Ok((values, observed));
     }
     let failed = |e: arrow::error::ArrowError| Error::Internal(format!("selecting values: {e}"));
-    let kept: UInt32Array = (0..rows).filter(|row| !is_null(*row)).map(|row| row as u32).collect();
-    let kept_values = values.iter().map(|values| take(values, &kept, None).map_err(failed));
+    let kept: UInt32Array = (0..rows)
+        .filter(|row| !is_null(*row))
+        .map(|row| row as u32)
+        .collect();
+    let kept_values = values
+        .iter()
+        .map(|values| take(values, &kept, None).map_err(failed));
     let kept_values = kept_values.collect::<Result<_>>()?;
     let observed = observed
         .map(|observed| {
             let counts = take(&observed.counts, &kept, None).map_err(failed)?;
-            Ok::<_, Error>(Observed { counts: counts.as_primitive().clone(), ..observed })
+            Ok::<_, Error>(Observed {
+                counts: counts.as_primitive().clone(),
+                ..observed
+            })
         })
         .transpose()?;
     Ok((kept_values, observed))
@@ -304,7 +395,8 @@ impl Meta {
         let kinds = kinds.as_string::<i32>();
         let cell = |column: &str, kind: &str| -> Result<i64> {
             let row = (0..kinds.len()).find(|row| kinds.value(*row) == kind);
-            let row = row.ok_or_else(|| wrong(path, format!("the row of kind `{kind}` is missing")))?;
+            let row =
+                row.ok_or_else(|| wrong(path, format!("the row of kind `{kind}` is missing")))?;
             Ok(integers(path, column, column_of(path, &table, column)?)?.value(row))
         };
         let observed = |kind| cell("num_observed", kind).map(i64::unsigned_abs);
@@ -321,7 +413,10 @@ impl Meta {
     /// Compares with the file of the values.
     fn check(&self, path: &Path, unique: &Path, first_id: Option<i64>, rows: usize) -> Result<()> {
         let differs = |what: &str, here: i64, there: i64| {
-            wrong(path, format!("{what} {here} here, but {there} in `{}`", unique.display()))
+            wrong(
+                path,
+                format!("{what} {here} here, but {there} in `{}`", unique.display()),
+            )
         };
         if self.values != rows as i64 {
             return Err(differs("the number of values is", self.values, rows as i64));

@@ -51,18 +51,27 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn new(config: &Categorify, input: &InputSchema) -> Result<Plan> {
-        let mut plan = Plan { vocabularies: Vec::new(), outputs: Vec::new() };
+        let mut plan = Plan {
+            vocabularies: Vec::new(),
+            outputs: Vec::new(),
+        };
         for selected in input.selected() {
             plan.add(config, input, selected)?;
         }
         plan.check_names(config, input)?;
         if config.single_table {
-            let most = plan.vocabularies.iter().map(|vocabulary| vocabulary.layout.num_buckets).max();
+            let most = plan
+                .vocabularies
+                .iter()
+                .map(|vocabulary| vocabulary.layout.num_buckets)
+                .max();
             for vocabulary in &mut plan.vocabularies {
                 vocabulary.layout.num_buckets = most.unwrap_or(1);
             }
         }
-        plan.vocabularies.iter().try_for_each(|vocabulary| check_room(input, vocabulary))?;
+        plan.vocabularies
+            .iter()
+            .try_for_each(|vocabulary| check_room(input, vocabulary))?;
         Ok(plan)
     }
 
@@ -73,13 +82,21 @@ impl Plan {
         let vocabulary = self.vocabularies.len();
         let (columns, sources) = if is_tuple {
             check_tuple(config, input, members, &name)?;
-            self.outputs.push(Output { name: name.clone(), inputs: members.to_vec(), vocabulary });
+            self.outputs.push(Output {
+                name: name.clone(),
+                inputs: members.to_vec(),
+                vocabulary,
+            });
             (members.to_vec(), vec![members.to_vec()])
         } else {
             check_shared_type(input, members)?;
             let sources: Vec<_> = members.iter().map(|member| vec![member.clone()]).collect();
             for inputs in sources.clone() {
-                self.outputs.push(Output { name: inputs[0].clone(), inputs, vocabulary });
+                self.outputs.push(Output {
+                    name: inputs[0].clone(),
+                    inputs,
+                    vocabulary,
+                });
             }
             (vec![name.clone()], sources)
         };
@@ -87,10 +104,20 @@ impl Plan {
             Some(option) => option_of(input, "num_buckets", option, &name, members)?,
             None => None,
         };
-        let freq_threshold = option_of(input, "freq_threshold", &config.freq_threshold, &name, members)?;
+        let freq_threshold = option_of(
+            input,
+            "freq_threshold",
+            &config.freq_threshold,
+            &name,
+            members,
+        )?;
         let max_size = option_of(input, "max_size", &config.max_size, &name, members)?;
         self.vocabularies.push(VocabularyPlan {
-            layout: Layout { name, columns, num_buckets: num_buckets.unwrap_or(1) },
+            layout: Layout {
+                name,
+                columns,
+                num_buckets: num_buckets.unwrap_or(1),
+            },
             sources,
             freq_threshold: freq_threshold.unwrap_or(0),
             max_size: max_size.unwrap_or(0),
@@ -102,17 +129,27 @@ impl Plan {
     /// Outputs differ in name, and options name columns that there are.
     fn check_names(&self, config: &Categorify, input: &InputSchema) -> Result<()> {
         for (at, output) in self.outputs.iter().enumerate() {
-            if self.outputs[..at].iter().any(|other| other.name == output.name) {
+            if self.outputs[..at]
+                .iter()
+                .any(|other| other.name == output.name)
+            {
                 return Err(Error::DuplicateColumn {
                     operator: input.operator().to_owned(),
                     column: output.name.clone(),
                 });
             }
         }
-        let vocabularies: Vec<&str> =
-            self.vocabularies.iter().map(|vocabulary| vocabulary.layout.name.as_str()).collect();
+        let vocabularies: Vec<&str> = self
+            .vocabularies
+            .iter()
+            .map(|vocabulary| vocabulary.layout.name.as_str())
+            .collect();
         let mut known = input.schema().names();
-        known.extend(vocabularies.iter().filter(|name| input.schema().get(name).is_none()));
+        known.extend(
+            vocabularies
+                .iter()
+                .filter(|name| input.schema().get(name).is_none()),
+        );
         // A vocabulary is given for a whole group; other options may be given for a member.
         let unknown = config
             .vocabs
@@ -121,7 +158,9 @@ impl Plan {
             .map(|name| (name.as_str(), &vocabularies))
             .or_else(|| {
                 let mut named = config.named_columns().into_iter();
-                named.find(|name| !known.contains(name)).map(|name| (name, &known))
+                named
+                    .find(|name| !known.contains(name))
+                    .map(|name| (name, &known))
             });
         match unknown {
             Some((name, available)) => Err(Error::UnknownColumn {
@@ -165,7 +204,8 @@ fn check_tuple(
                 operator: input.operator().to_owned(),
                 column: member.clone(),
                 found: format!("{}{}", column.dtype(), column.shape()),
-                expected: "encode_type combo needs a single value per row; use joint for lists".to_owned(),
+                expected: "encode_type combo needs a single value per row; use joint for lists"
+                    .to_owned(),
             });
         }
     }
@@ -193,7 +233,9 @@ fn check_shared_type(input: &InputSchema, members: &[String]) -> Result<()> {
     let mut first: Option<(&str, &str)> = None;
     for member in members {
         let column = input.column(member)?;
-        let Some(kind) = kind(column.dtype()) else { continue };
+        let Some(kind) = kind(column.dtype()) else {
+            continue;
+        };
         match first {
             None => first = Some((member, kind)),
             Some((_, known)) if known == kind => {}
@@ -223,8 +265,12 @@ fn option_of<T: Copy + PartialEq + std::fmt::Display>(
     if let Some(value) = values.get(name) {
         return Ok(Some(*value));
     }
-    let mut given = members.iter().filter_map(|member| Some((member, *values.get(member)?)));
-    let Some((first, value)) = given.next() else { return Ok(None) };
+    let mut given = members
+        .iter()
+        .filter_map(|member| Some((member, *values.get(member)?)));
+    let Some((first, value)) = given.next() else {
+        return Ok(None);
+    };
     match given.find(|(_, other)| *other != value) {
         None => Ok(Some(value)),
         Some((second, other)) => Err(Error::InvalidOption {

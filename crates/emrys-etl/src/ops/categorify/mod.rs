@@ -199,7 +199,8 @@ impl Categorify {
         values: impl IntoIterator<Item = impl Into<Value>>,
     ) -> Categorify {
         let values = values.into_iter().map(Into::into).collect();
-        self.vocabs.insert(column.into(), GivenVocabulary::Values(values));
+        self.vocabs
+            .insert(column.into(), GivenVocabulary::Values(values));
         self
     }
 
@@ -210,7 +211,8 @@ impl Categorify {
         column: impl Into<String>,
         path: impl Into<PathBuf>,
     ) -> Categorify {
-        self.vocabs.insert(column.into(), GivenVocabulary::File(path.into()));
+        self.vocabs
+            .insert(column.into(), GivenVocabulary::File(path.into()));
         self
     }
 
@@ -242,7 +244,10 @@ impl Categorify {
 
     /// The columns that limits and buckets are given for.
     fn named_columns(&self) -> BTreeSet<&str> {
-        let buckets = self.num_buckets.iter().flat_map(|option| option.iter().map(|(name, _)| name));
+        let buckets = self
+            .num_buckets
+            .iter()
+            .flat_map(|option| option.iter().map(|(name, _)| name));
         self.freq_threshold
             .iter()
             .map(|(name, _)| name)

@@ -42,8 +42,17 @@ impl Operator for Categorify {
                 "only one of them can limit a vocabulary; set the other to 0",
             ));
         }
-        if self.num_buckets.iter().flat_map(PerColumn::iter).any(|(_, buckets)| *buckets == 0) {
-            return Err(invalid("num_buckets", "0", "unseen values need an id; use 1 or leave it out"));
+        if self
+            .num_buckets
+            .iter()
+            .flat_map(PerColumn::iter)
+            .any(|(_, buckets)| *buckets == 0)
+        {
+            return Err(invalid(
+                "num_buckets",
+                "0",
+                "unseen values need an id; use 1 or leave it out",
+            ));
         }
         Ok(())
     }
@@ -52,24 +61,33 @@ impl Operator for Categorify {
         let plan = Plan::new(self, input)?;
         let columns = plan.outputs.iter().map(|output| {
             let column = output_column(self, &plan, output, input)?;
-            let Some(state) = state else { return Ok(column) };
+            let Some(state) = state else {
+                return Ok(column);
+            };
             let vocabulary = state.get(output.vocabulary)?;
             let (name, cardinality) = if self.single_table {
-                (state.joined_name(&self.name_sep), state.joined_cardinality())
+                (
+                    state.joined_name(&self.name_sep),
+                    state.joined_cardinality(),
+                )
             } else {
                 (vocabulary.name().to_owned(), vocabulary.cardinality())
             };
             // Ids have at most 32 bits.
             let domain = Domain::int(0, cardinality as i64 - 1).named(name);
-            Ok(column.with_domain(domain).with_embedding_size(self.embedding_rule.size(cardinality)))
+            Ok(column
+                .with_domain(domain)
+                .with_embedding_size(self.embedding_rule.size(cardinality)))
         });
         Ok(Schema::new(columns.collect::<Result<Vec<_>>>()?)?)
     }
 
     fn statistics(&self, input: &Relation) -> Result<Vec<Statistic>> {
         let plan = Plan::new(self, input)?;
-        let counted =
-            plan.vocabularies.iter().filter(|vocabulary| !self.vocabs.contains_key(&vocabulary.layout.name));
+        let counted = plan
+            .vocabularies
+            .iter()
+            .filter(|vocabulary| !self.vocabs.contains_key(&vocabulary.layout.name));
         counted
             .map(|vocabulary| {
                 let sources = vocabulary
@@ -80,7 +98,9 @@ impl Operator for Categorify {
                 Ok(Statistic::Grouped(GroupedStatistic {
                     name: vocabulary.layout.name.clone(),
                     sources,
-                    keys: (0..vocabulary.layout.columns.len()).map(member_name).collect(),
+                    keys: (0..vocabulary.layout.columns.len())
+                        .map(member_name)
+                        .collect(),
                     aggregates: vec![("count".to_owned(), count(lit(1)))],
                 }))
             })
@@ -104,7 +124,9 @@ impl Operator for Categorify {
                 match (counts, self.vocabs.get(name)) {
                     (Some(counts), _) => state::counted(input, vocabulary, &counts),
                     (None, Some(given)) => state::given(input, vocabulary, given),
-                    (None, None) => Err(Error::Internal(format!("vocabulary `{name}` was not counted"))),
+                    (None, None) => Err(Error::Internal(format!(
+                        "vocabulary `{name}` was not counted"
+                    ))),
                 }
             })
             .collect::<Result<Vec<_>>>()?;
@@ -112,7 +134,11 @@ impl Operator for Categorify {
         let greatest = if self.single_table {
             state.joined_cardinality() - 1
         } else {
-            state.iter().map(|vocabulary| vocabulary.cardinality() - 1).max().unwrap_or(0)
+            state
+                .iter()
+                .map(|vocabulary| vocabulary.cardinality() - 1)
+                .max()
+                .unwrap_or(0)
         };
         if greatest > self.ids().max_id() {
             return Err(Error::Data {
@@ -129,7 +155,11 @@ impl Operator for Categorify {
     fn lower(&self, state: &Vocabularies, input: &Relation) -> Result<Lowered> {
         let plan = Plan::new(self, input)?;
         let outputs = plan.outputs.iter().map(|output| {
-            let shift = if self.single_table { state.shift(output.vocabulary)? } else { 0 };
+            let shift = if self.single_table {
+                state.shift(output.vocabulary)?
+            } else {
+                0
+            };
             let function = |types: &[&DataType]| {
                 let vocabulary = state.get(output.vocabulary)?;
                 encode::function(input, vocabulary, &output.inputs, types, self.ids(), shift)
@@ -142,10 +172,14 @@ impl Operator for Categorify {
                     })?
                 }
                 members => {
-                    let types: Vec<_> =
-                        members.iter().map(|member| input.arrow_type(member)).collect::<Result<_>>()?;
-                    let members =
-                        members.iter().map(|member| input.expr(member)).collect::<Result<_>>()?;
+                    let types: Vec<_> = members
+                        .iter()
+                        .map(|member| input.arrow_type(member))
+                        .collect::<Result<_>>()?;
+                    let members = members
+                        .iter()
+                        .map(|member| input.expr(member))
+                        .collect::<Result<_>>()?;
                     function(&types.iter().collect::<Vec<_>>())?.call(members)
                 }
             };
@@ -248,5 +282,8 @@ fn source(input: &Relation, vocabulary: &VocabularyPlan, columns: &[String]) -> 
         }
         members.push((member_name(position), expr));
     }
-    Ok(Source { columns: members, flatten })
+    Ok(Source {
+        columns: members,
+        flatten,
+    })
 }

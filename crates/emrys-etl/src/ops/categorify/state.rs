@@ -26,7 +26,9 @@ pub struct Vocabularies {
 
 impl Vocabularies {
     pub(super) fn new(vocabularies: Vec<Vocabulary>) -> Vocabularies {
-        Vocabularies { vocabularies: vocabularies.into_iter().map(Arc::new).collect() }
+        Vocabularies {
+            vocabularies: vocabularies.into_iter().map(Arc::new).collect(),
+        }
     }
 
     /// The vocabularies in order of the selection.
@@ -42,19 +44,35 @@ impl Vocabularies {
 
     /// By how much the ids of a vocabulary are raised in a table of all vocabularies.
     pub(super) fn shift(&self, position: usize) -> Result<u32> {
-        let rows: usize = self.vocabularies[..position].iter().map(|before| before.len()).sum();
-        u32::try_from(rows).map_err(|_| Error::Internal(format!("{rows} values before vocabulary {position}")))
+        let rows: usize = self.vocabularies[..position]
+            .iter()
+            .map(|before| before.len())
+            .sum();
+        u32::try_from(rows)
+            .map_err(|_| Error::Internal(format!("{rows} values before vocabulary {position}")))
     }
 
     /// The number of ids in a table of all vocabularies, which share the ids below the first value.
     pub(super) fn joined_cardinality(&self) -> u64 {
-        let reserved = self.vocabularies.first().map_or(0, |first| u64::from(first.first_id()));
-        reserved + self.vocabularies.iter().map(|vocabulary| vocabulary.len() as u64).sum::<u64>()
+        let reserved = self
+            .vocabularies
+            .first()
+            .map_or(0, |first| u64::from(first.first_id()));
+        reserved
+            + self
+                .vocabularies
+                .iter()
+                .map(|vocabulary| vocabulary.len() as u64)
+                .sum::<u64>()
     }
 
     /// The name of the table of all vocabularies.
     pub(super) fn joined_name(&self, separator: &str) -> String {
-        let names: Vec<&str> = self.vocabularies.iter().map(|vocabulary| vocabulary.name()).collect();
+        let names: Vec<&str> = self
+            .vocabularies
+            .iter()
+            .map(|vocabulary| vocabulary.name())
+            .collect();
         names.join(separator)
     }
 }
@@ -90,12 +108,13 @@ impl State for Vocabularies {
     }
 
     fn load(saved: Value, artifacts: &ArtifactReader) -> Result<Vocabularies> {
-        let saved: Vec<Saved> =
-            serde_json::from_value(saved).map_err(|e| artifacts.wrong(format!("categorify: {e}")))?;
+        let saved: Vec<Saved> = serde_json::from_value(saved)
+            .map_err(|e| artifacts.wrong(format!("categorify: {e}")))?;
         let mut vocabularies = Vec::with_capacity(saved.len());
         for saved in saved {
             let (unique, meta) = (artifacts.path(&saved.unique)?, artifacts.path(&saved.meta)?);
-            let vocabulary = Vocabulary::read(&saved.name, &saved.columns, None, &unique, Some(&meta))?;
+            let vocabulary =
+                Vocabulary::read(&saved.name, &saved.columns, None, &unique, Some(&meta))?;
             if vocabulary.num_buckets() != saved.num_buckets {
                 return Err(artifacts.wrong(format!(
                     "vocabulary `{}` has {} ids for unseen values here, but {} in `{}`; save it again",
@@ -126,10 +145,21 @@ fn meta_file(name: &str) -> String {
 /// A vocabulary's name as part of a file's name: separators of folders are replaced and long names
 /// cut, with a hash that keeps the result unique.
 fn file_stem(name: &str) -> String {
-    let mut stem: String =
-        name.chars().map(|c| if matches!(c, '/' | '\\' | '\0') { '-' } else { c }).collect();
+    let mut stem: String = name
+        .chars()
+        .map(|c| {
+            if matches!(c, '/' | '\\' | '\0') {
+                '-'
+            } else {
+                c
+            }
+        })
+        .collect();
     if stem.len() > LONGEST_STEM {
-        let end = (0..=LONGEST_STEM).rev().find(|end| stem.is_char_boundary(*end)).unwrap_or(0);
+        let end = (0..=LONGEST_STEM)
+            .rev()
+            .find(|end| stem.is_char_boundary(*end))
+            .unwrap_or(0);
         stem.truncate(end);
     }
     if stem != name {
@@ -159,9 +189,13 @@ pub(super) fn given(
     let types = columns.map(|column| Ok((column.as_str(), known_type(input.column(column)?)?)));
     let types: Vec<(&str, Option<DataType>)> = types.collect::<Result<_>>()?;
     let vocabulary = match given {
-        GivenVocabulary::File(path) => {
-            Vocabulary::read(name, &plan.layout.columns, Some(plan.layout.num_buckets), path, None)?
-        }
+        GivenVocabulary::File(path) => Vocabulary::read(
+            name,
+            &plan.layout.columns,
+            Some(plan.layout.num_buckets),
+            path,
+            None,
+        )?,
         GivenVocabulary::Values(values) => {
             let mut values = array_of(values).ok_or_else(|| Error::InvalidOption {
                 operator: input.operator().to_owned(),
@@ -171,9 +205,10 @@ pub(super) fn given(
             })?;
             let failed = |error| data_error(input.operator(), name, &error);
             // JSON has no dates; they are written as strings.
-            if let Some((_, Some(time))) = types.first().filter(|(_, known)| {
-                known.as_ref().is_some_and(DataType::is_temporal)
-            }) {
+            if let Some((_, Some(time))) = types
+                .first()
+                .filter(|(_, known)| known.as_ref().is_some_and(DataType::is_temporal))
+            {
                 values = strict_cast(&values, time).map_err(failed)?;
             }
             Vocabulary::new(plan.layout.clone(), vec![canonical(&values)], None).map_err(failed)?
@@ -193,7 +228,12 @@ pub(super) fn given(
 fn known_type(column: &ColumnSchema) -> Result<Option<DataType>> {
     match column.dtype() {
         DType::Unknown => Ok(None),
-        dtype => Ok(Some(ColumnSchema::new("value", dtype).to_arrow()?.data_type().clone())),
+        dtype => Ok(Some(
+            ColumnSchema::new("value", dtype)
+                .to_arrow()?
+                .data_type()
+                .clone(),
+        )),
     }
 }
 
@@ -203,24 +243,39 @@ fn array_of(values: &[Value]) -> Option<ArrayRef> {
     let all = |is: fn(&Value) -> bool| values.iter().all(|value| is(value));
     Some(match values.as_slice() {
         [] => Arc::new(NullArray::new(0)),
-        _ if all(Value::is_string) => {
-            Arc::new(values.iter().map(|value| value.as_str()).collect::<StringArray>())
-        }
-        _ if all(Value::is_boolean) => {
-            Arc::new(values.iter().map(|value| value.as_bool()).collect::<BooleanArray>())
-        }
-        _ if all(Value::is_i64) => {
-            Arc::new(values.iter().map(|value| value.as_i64()).collect::<Int64Array>())
-        }
-        _ if all(Value::is_number) => {
-            Arc::new(values.iter().map(|value| value.as_f64()).collect::<Float64Array>())
-        }
+        _ if all(Value::is_string) => Arc::new(
+            values
+                .iter()
+                .map(|value| value.as_str())
+                .collect::<StringArray>(),
+        ),
+        _ if all(Value::is_boolean) => Arc::new(
+            values
+                .iter()
+                .map(|value| value.as_bool())
+                .collect::<BooleanArray>(),
+        ),
+        _ if all(Value::is_i64) => Arc::new(
+            values
+                .iter()
+                .map(|value| value.as_i64())
+                .collect::<Int64Array>(),
+        ),
+        _ if all(Value::is_number) => Arc::new(
+            values
+                .iter()
+                .map(|value| value.as_f64())
+                .collect::<Float64Array>(),
+        ),
         _ => return None,
     })
 }
 
 pub(super) fn data_error(operator: &str, name: &str, error: &LookupError) -> Error {
-    Error::Data { operator: operator.to_owned(), problem: format!("`{name}`: {error}") }
+    Error::Data {
+        operator: operator.to_owned(),
+        problem: format!("`{name}`: {error}"),
+    }
 }
 
 pub(super) fn type_error(

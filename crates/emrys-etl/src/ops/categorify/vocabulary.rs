@@ -59,6 +59,16 @@ pub(super) struct Layout {
     pub(super) num_buckets: u32,
 }
 
+/// Ids of one kind, as NVTabular's files call it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct IdRange {
+    pub(super) kind: &'static str,
+    pub(super) first: u64,
+    pub(super) ids: u64,
+    /// How many values of the kind were counted, if any were.
+    pub(super) observed: Option<u64>,
+}
+
 impl Vocabulary {
     /// Numbers distinct values in their order; no row may be null (for tuples: nothing but nulls).
     pub(super) fn new(
@@ -68,8 +78,19 @@ impl Vocabulary {
     ) -> Result<Vocabulary, LookupError> {
         let first_id = FIRST_UNSEEN_ID.saturating_add(layout.num_buckets);
         let index = ValueIndex::build(&values, first_id, NULL_ID)?;
-        let Layout { name, columns, num_buckets } = layout;
-        Ok(Vocabulary { name, columns, values, num_buckets, observed, index })
+        let Layout {
+            name,
+            columns,
+            num_buckets,
+        } = layout;
+        Ok(Vocabulary {
+            name,
+            columns,
+            values,
+            num_buckets,
+            observed,
+            index,
+        })
     }
 
     /// Numbers the given values in their order; nulls are left out.
@@ -99,7 +120,11 @@ impl Vocabulary {
                 expected: "unseen values need an id; use 1".to_owned(),
             });
         }
-        let layout = Layout { name: name.to_owned(), columns: vec![name.to_owned()], num_buckets };
+        let layout = Layout {
+            name: name.to_owned(),
+            columns: vec![name.to_owned()],
+            num_buckets,
+        };
         let number = || {
             let plain = strict_cast(values, &plain_type(values.data_type()))?;
             let plain = canonical(&plain);
@@ -117,7 +142,9 @@ impl Vocabulary {
     /// columns are not as many as those of the vocabulary and of one length.
     pub fn ids(&self, columns: &[ArrayRef], id_type: IdType) -> Result<ArrayRef> {
         if columns.len() != self.columns.len()
-            || columns.windows(2).any(|pair| pair[0].len() != pair[1].len())
+            || columns
+                .windows(2)
+                .any(|pair| pair[0].len() != pair[1].len())
         {
             return Err(Error::Data {
                 operator: OPERATOR.to_owned(),
@@ -129,7 +156,8 @@ impl Vocabulary {
                 ),
             });
         }
-        self.encode(columns, id_type, 0).map_err(|error| data_error(OPERATOR, &self.name, &error))
+        self.encode(columns, id_type, 0)
+            .map_err(|error| data_error(OPERATOR, &self.name, &error))
     }
 
     /// The name: the column's, or the joined names of several.
@@ -177,19 +205,34 @@ impl Vocabulary {
         u64::from(self.first_id()) + self.len() as u64
     }
 
-    /// The rows of the file that describes the layout: kind, first id, number of ids, number of
-    /// values observed (where it was counted).
-    pub(super) fn meta(&self) -> [(&'static str, u64, u64, Option<u64>); 4] {
+    /// How the ids are laid out.
+    pub(super) fn meta(&self) -> [IdRange; 4] {
         let observed = |count: fn(&Observed) -> u64| self.observed.as_ref().map(count);
         let in_vocabulary = |observed: &Observed| {
-            observed.counts.values().iter().map(|count| count.unsigned_abs()).sum()
+            observed
+                .counts
+                .values()
+                .iter()
+                .map(|count| count.unsigned_abs())
+                .sum()
+        };
+        let range = |kind, first, ids, observed| IdRange {
+            kind,
+            first,
+            ids,
+            observed,
         };
         let buckets = u64::from(self.num_buckets);
         [
-            ("pad", 0, 1, observed(|_| 0)),
-            ("null", 1, 1, observed(|observed| observed.nulls)),
-            ("oov", 2, buckets, observed(|observed| observed.left_out)),
-            ("unique", 2 + buckets, self.len() as u64, observed(in_vocabulary)),
+            range("pad", 0, 1, observed(|_| 0)),
+            range("null", 1, 1, observed(|observed| observed.nulls)),
+            range("oov", 2, buckets, observed(|observed| observed.left_out)),
+            range(
+                "unique",
+                2 + buckets,
+                self.len() as u64,
+                observed(in_vocabulary),
+            ),
         ]
     }
 

@@ -15,6 +15,8 @@ fn strings<'a>(values: impl IntoIterator<Item = impl Into<Option<&'a str>>>) -> 
 
 /// One string per character; `-` is null.
 fn letters(text: &str) -> ArrayRef {
-    let values = text.char_indices().map(|(at, c)| &text[at..at + c.len_utf8()]);
+    let values = text
+        .char_indices()
+        .map(|(at, c)| &text[at..at + c.len_utf8()]);
     strings(values.map(|value| (value != "-").then_some(value)))
 }

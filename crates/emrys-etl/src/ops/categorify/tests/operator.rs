@@ -14,7 +14,9 @@ use crate::{Dataset, FittedWorkflow, Node, Workflow, cols, group};
 
 fn table(columns: &[(&str, ArrayRef)]) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(
-        columns.iter().map(|(name, values)| (*name, std::sync::Arc::clone(values), true)),
+        columns
+            .iter()
+            .map(|(name, values)| (*name, std::sync::Arc::clone(values), true)),
     )
     .unwrap()
 }
@@ -29,7 +31,11 @@ fn fit(node: Node, columns: &[(&str, ArrayRef)]) -> FittedWorkflow {
 }
 
 fn transform(workflow: &FittedWorkflow, columns: &[(&str, ArrayRef)]) -> RecordBatch {
-    let batches = workflow.transform(&dataset(columns)).unwrap().collect().unwrap();
+    let batches = workflow
+        .transform(&dataset(columns))
+        .unwrap()
+        .collect()
+        .unwrap();
     concat_batches(&batches[0].schema(), &batches).unwrap()
 }
 
@@ -41,7 +47,9 @@ fn lists<'a>(rows: impl IntoIterator<Item = Option<&'a str>>) -> ArrayRef {
     let mut builder = ListBuilder::new(StringBuilder::new());
     for row in rows {
         for c in row.unwrap_or_default().chars() {
-            builder.values().append_option((c != '-').then(|| c.to_string()));
+            builder
+                .values()
+                .append_option((c != '-').then(|| c.to_string()));
         }
         builder.append(row.is_some());
     }
@@ -50,24 +58,39 @@ fn lists<'a>(rows: impl IntoIterator<Item = Option<&'a str>>) -> ArrayRef {
 
 fn id_lists(column: &ArrayRef) -> Vec<Option<Vec<i64>>> {
     let lists = column.as_list::<i32>();
-    lists.iter().map(|list| list.map(|list| list.as_primitive::<Int64Type>().values().to_vec())).collect()
+    lists
+        .iter()
+        .map(|list| list.map(|list| list.as_primitive::<Int64Type>().values().to_vec()))
+        .collect()
 }
 
 fn message(node: Node, schema: &[(&str, DType)]) -> String {
-    let columns = schema.iter().map(|(name, dtype)| ColumnSchema::new(*name, *dtype));
-    Workflow::new(node).output_schema(&Schema::new(columns).unwrap()).unwrap_err().to_string()
+    let columns = schema
+        .iter()
+        .map(|(name, dtype)| ColumnSchema::new(*name, *dtype));
+    Workflow::new(node)
+        .output_schema(&Schema::new(columns).unwrap())
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
 fn lists_are_encoded_by_element() {
     let columns = [("a", lists([Some("a"), Some("ae"), Some("bc"), Some("c")]))];
     let all = transform(&fit(cols(["a"]) >> Categorify::new(), &columns), &columns);
-    assert_eq!(id_lists(&all["a"]), [vec![3], vec![3, 6], vec![5, 4], vec![4]].map(Some));
+    assert_eq!(
+        id_lists(&all["a"]),
+        [vec![3], vec![3, 6], vec![5, 4], vec![4]].map(Some)
+    );
     let node = cols(["a"]) >> Categorify::new().freq_threshold(2).id_type(IdType::Int32);
     let frequent = transform(&fit(node, &columns), &columns);
-    let expected = [[3].as_slice(), &[3, 2], &[2, 4], &[4]].map(|row| Some(row.iter().copied().map(Some)));
+    let expected =
+        [[3].as_slice(), &[3, 2], &[2, 4], &[4]].map(|row| Some(row.iter().copied().map(Some)));
     let expected = ListArray::from_iter_primitive::<Int32Type, _, _>(expected);
-    assert_eq!(frequent["a"].as_list::<i32>().iter().collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+    assert_eq!(
+        frequent["a"].as_list::<i32>().iter().collect::<Vec<_>>(),
+        expected.iter().collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -81,7 +104,10 @@ fn nulls_in_lists_are_1_and_null_lists_stay_null() {
 #[test]
 fn lists_have_buckets() {
     let columns = [("a", lists([Some("xx"), Some("y")]))];
-    let workflow = fit(cols(["a"]) >> Categorify::new().freq_threshold(2).num_buckets(7), &columns);
+    let workflow = fit(
+        cols(["a"]) >> Categorify::new().freq_threshold(2).num_buckets(7),
+        &columns,
+    );
     let encoded = id_lists(&transform(&workflow, &[("a", lists([Some("xyqy")]))])["a"]);
     let row = encoded[0].clone().unwrap();
     assert_eq!(row[0], 9);
@@ -92,7 +118,10 @@ fn lists_have_buckets() {
 #[test]
 fn fixed_and_nested_lists_keep_their_shape() {
     let fixed = FixedSizeListArray::try_new(
-        std::sync::Arc::new(arrow::datatypes::Field::new_list_field(arrow::datatypes::DataType::Utf8, true)),
+        std::sync::Arc::new(arrow::datatypes::Field::new_list_field(
+            arrow::datatypes::DataType::Utf8,
+            true,
+        )),
         2,
         letters("xyx-"),
         None,
@@ -105,8 +134,18 @@ fn fixed_and_nested_lists_keep_their_shape() {
     nested.append(true);
     nested.append(true);
     let columns = [("f", array(fixed)), ("n", array(nested.finish()))];
-    let batch = transform(&fit(cols(["f", "n"]) >> Categorify::new(), &columns), &columns);
-    assert_eq!(batch["f"].as_fixed_size_list().values().as_primitive::<Int64Type>().values(), &[3, 4, 3, 1]);
+    let batch = transform(
+        &fit(cols(["f", "n"]) >> Categorify::new(), &columns),
+        &columns,
+    );
+    assert_eq!(
+        batch["f"]
+            .as_fixed_size_list()
+            .values()
+            .as_primitive::<Int64Type>()
+            .values(),
+        &[3, 4, 3, 1]
+    );
     let outer = batch["n"].as_list::<i32>();
     assert_eq!((outer.value_length(0), outer.value_length(1)), (2, 0));
     assert_eq!(id_lists(outer.values()), [Some(vec![3]), None]);
@@ -116,12 +155,18 @@ fn fixed_and_nested_lists_keep_their_shape() {
 fn lists_and_single_values_share_a_vocabulary() {
     let columns = [
         ("author", letters("AEBC")),
-        ("engaging", lists([Some("BC"), Some(""), Some("AD"), Some("A")])),
+        (
+            "engaging",
+            lists([Some("BC"), Some(""), Some("AD"), Some("A")]),
+        ),
     ];
     let workflow = fit(group(["author", "engaging"]) >> Categorify::new(), &columns);
     let batch = transform(&workflow, &columns);
     assert_eq!(ids(&batch, "author"), [3, 7, 4, 5]);
-    assert_eq!(id_lists(&batch["engaging"]), [vec![4, 5], vec![], vec![3, 6], vec![3]].map(Some));
+    assert_eq!(
+        id_lists(&batch["engaging"]),
+        [vec![4, 5], vec![], vec![3, 6], vec![3]].map(Some)
+    );
 }
 
 #[test]
@@ -138,7 +183,10 @@ fn a_joint_group_uses_its_buckets() {
 #[test]
 fn another_separator_does_not_disturb_the_counts() {
     let columns = [("a", letters("zzzabc")), ("b", letters("111111"))];
-    let options = Categorify::new().name_sep("|").encode_type(EncodeType::Combo).max_size(4);
+    let options = Categorify::new()
+        .name_sep("|")
+        .encode_type(EncodeType::Combo)
+        .max_size(4);
     let node = (cols(["a"]) + group(["a", "b"])) >> options;
     let batch = transform(&fit(node, &columns), &columns);
     assert_eq!(ids(&batch, "a"), [3, 3, 3, 2, 2, 2]);
@@ -147,21 +195,35 @@ fn another_separator_does_not_disturb_the_counts() {
 
 #[test]
 fn given_vocabularies_are_numbered_in_their_order() {
-    let columns = [("a", letters("xxx")), ("b", array(Int64Array::from(vec![10, 20, 30])))];
-    let options = Categorify::new().vocabulary("a", ["z", "y", "x"]).vocabulary("b", [20, 10]);
+    let columns = [
+        ("a", letters("xxx")),
+        ("b", array(Int64Array::from(vec![10, 20, 30]))),
+    ];
+    let options = Categorify::new()
+        .vocabulary("a", ["z", "y", "x"])
+        .vocabulary("b", [20, 10]);
     let workflow = fit(cols(["a", "b"]) >> options, &columns);
-    let asked = [("a", letters("xy-xk")), ("b", array(Int64Array::from(vec![10, 20, 30, 1, 2])))];
+    let asked = [
+        ("a", letters("xy-xk")),
+        ("b", array(Int64Array::from(vec![10, 20, 30, 1, 2]))),
+    ];
     let batch = transform(&workflow, &asked);
     assert_eq!(ids(&batch, "a"), [5, 4, 1, 5, 2]);
     assert_eq!(ids(&batch, "b"), [4, 3, 2, 2, 2]);
-    assert_eq!(workflow.output_schema().column("a").unwrap().cardinality(), Some(6));
+    assert_eq!(
+        workflow.output_schema().column("a").unwrap().cardinality(),
+        Some(6)
+    );
 
     let config = json!({"vocabs": {"a": ["y", null, "x"]}, "num_buckets": 4});
     let options: Categorify = serde_json::from_value(config).unwrap();
     let workflow = fit(cols(["a"]) >> options, &columns[..1]);
     let batch = transform(&workflow, &[("a", letters("yxq"))]);
     assert_eq!(ids(&batch, "a")[..2], [6, 7]);
-    assert_eq!(workflow.output_schema().column("a").unwrap().cardinality(), Some(8));
+    assert_eq!(
+        workflow.output_schema().column("a").unwrap().cardinality(),
+        Some(8)
+    );
 }
 
 #[test]
@@ -171,10 +233,17 @@ fn a_given_vocabulary_may_come_from_a_file() {
     let columns = [("a", letters("xyx"))];
     let first = fit(cols(["a"]) >> Categorify::new(), &columns);
     first.save(folder.path().join("workflow")).unwrap();
-    std::fs::copy(find(&folder.path().join("workflow"), "unique.a.parquet"), &path).unwrap();
+    std::fs::copy(
+        find(&folder.path().join("workflow"), "unique.a.parquet"),
+        &path,
+    )
+    .unwrap();
     let options = Categorify::new().vocabulary_file("a", &path).num_buckets(2);
     let second = fit(cols(["a"]) >> options, &[("a", letters("q"))]);
-    assert_eq!(ids(&transform(&second, &[("a", letters("xy-"))]), "a"), [4, 5, 1]);
+    assert_eq!(
+        ids(&transform(&second, &[("a", letters("xy-"))]), "a"),
+        [4, 5, 1]
+    );
 }
 
 /// The file of a name somewhere in a folder.
@@ -196,9 +265,11 @@ fn find(folder: &Path, name: &str) -> std::path::PathBuf {
 #[test]
 fn a_single_table_shares_its_reserved_ids() {
     let columns = [("a", letters("xyx-")), ("b", letters("qqrs"))];
-    let options = Categorify::new().single_table(true).num_buckets(PerColumn::ByColumn(
-        [("b".to_owned(), 2)].into_iter().collect(),
-    ));
+    let options = Categorify::new()
+        .single_table(true)
+        .num_buckets(PerColumn::ByColumn(
+            [("b".to_owned(), 2)].into_iter().collect(),
+        ));
     let workflow = fit(cols(["a", "b"]) >> options, &columns);
     let batch = transform(&workflow, &columns);
     assert_eq!(ids(&batch, "a"), [4, 5, 4, 1]);
@@ -214,7 +285,11 @@ fn a_single_table_shares_its_reserved_ids() {
 
 #[test]
 fn the_schema_tells_tags_domain_options_and_embedding_size() {
-    let columns = [("a", letters("xy-x-")), ("b", letters("yz-qx")), ("c", letters("abcde"))];
+    let columns = [
+        ("a", letters("xy-x-")),
+        ("b", letters("yz-qx")),
+        ("c", letters("abcde")),
+    ];
     let node = (group(["a", "b"]) + cols(["c"])) >> Categorify::new().freq_threshold(1);
     let workflow = fit(node, &columns);
     let schema = workflow.output_schema();
@@ -229,20 +304,31 @@ fn the_schema_tells_tags_domain_options_and_embedding_size() {
         assert_eq!(properties["freq_threshold"], json!(1));
         assert_eq!(properties["max_size"], json!(0));
         assert_eq!(properties["cat_path"], json!("unique.a_b.parquet"));
-        assert_eq!(properties["embedding_sizes"], json!({"cardinality": 7, "dimension": 16}));
+        assert_eq!(
+            properties["embedding_sizes"],
+            json!({"cardinality": 7, "dimension": 16})
+        );
     }
-    assert_eq!(schema.column("c").unwrap().domain(), Some(&Domain::int(0, 7).named("c")));
+    assert_eq!(
+        schema.column("c").unwrap().domain(),
+        Some(&Domain::int(0, 7).named("c"))
+    );
 }
 
 #[test]
 fn a_saved_workflow_gives_the_same_ids_wherever_it_is_moved() {
     let columns = [
         ("a", letters("xyx-")),
-        ("b", array(Int64Array::from(vec![Some(1), None, Some(7), Some(7)]))),
+        (
+            "b",
+            array(Int64Array::from(vec![Some(1), None, Some(7), Some(7)])),
+        ),
         ("l", lists([Some("pq"), None, Some(""), Some("p-")])),
         ("name/with\\separators", letters("mnno")),
     ];
-    let options = Categorify::new().num_buckets(3).encode_type(EncodeType::Combo);
+    let options = Categorify::new()
+        .num_buckets(3)
+        .encode_type(EncodeType::Combo);
     let node = (cols(["a", "b", "l", "name/with\\separators"]) + group(["a", "b"])) >> options;
     let workflow = fit(node, &columns);
     let folder = TempDir::new().unwrap();
@@ -253,18 +339,29 @@ fn a_saved_workflow_gives_the_same_ids_wherever_it_is_moved() {
     assert_eq!(loaded.output_schema(), workflow.output_schema());
 
     std::fs::remove_file(find(&folder.path().join("there"), "unique.a_b.parquet")).unwrap();
-    let error = FittedWorkflow::load(folder.path().join("there")).unwrap_err().to_string();
-    assert!(error.contains("unique.a_b.parquet") && error.contains("is missing"), "{error}");
+    let error = FittedWorkflow::load(folder.path().join("there"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("unique.a_b.parquet") && error.contains("is missing"),
+        "{error}"
+    );
 }
 
 #[test]
 fn columns_of_nothing_but_nulls_fit() {
-    let columns = [("a", letters("---")), ("l", lists([None, Some(""), Some("-")]))];
+    let columns = [
+        ("a", letters("---")),
+        ("l", lists([None, Some(""), Some("-")])),
+    ];
     let workflow = fit(cols(["a", "l"]) >> Categorify::new(), &columns);
     let batch = transform(&workflow, &columns);
     assert_eq!(ids(&batch, "a"), [1, 1, 1]);
     assert_eq!(id_lists(&batch["l"]), [None, Some(vec![]), Some(vec![1])]);
-    assert_eq!(workflow.output_schema().column("a").unwrap().cardinality(), Some(3));
+    assert_eq!(
+        workflow.output_schema().column("a").unwrap().cardinality(),
+        Some(3)
+    );
 }
 
 #[test]
@@ -275,7 +372,9 @@ fn configurations_read_nvtabulars_names() {
     });
     let options: Categorify = serde_json::from_value(config).unwrap();
     let expected = Categorify::new()
-        .freq_threshold(PerColumn::ByColumn([("a".to_owned(), 3)].into_iter().collect()))
+        .freq_threshold(PerColumn::ByColumn(
+            [("a".to_owned(), 3)].into_iter().collect(),
+        ))
         .num_buckets(4)
         .encode_type(EncodeType::Combo)
         .name_sep("-")
@@ -299,10 +398,17 @@ fn options_that_make_no_sense_are_refused_before_data_are_read() {
     insta::assert_snapshot!(message(group(["a", "b"]) >> Categorify::new(), &text), @"categorify: column `b` is int64, but it shares a vocabulary with `a`, which holds strings; cast one of them");
     let twice = (cols(["a"]) + group(["a", "c"])) >> Categorify::new();
     insta::assert_snapshot!(message(twice, &[("a", DType::String), ("c", DType::String)]), @"categorify: two columns are called `a`; rename one of them");
-    let disagreeing = PerColumn::ByColumn([("a".to_owned(), 2), ("c".to_owned(), 3)].into_iter().collect());
+    let disagreeing = PerColumn::ByColumn(
+        [("a".to_owned(), 2), ("c".to_owned(), 3)]
+            .into_iter()
+            .collect(),
+    );
     let joint = group(["a", "c"]) >> Categorify::new().max_size(disagreeing);
     insta::assert_snapshot!(message(joint, &[("a", DType::String), ("c", DType::String)]), @"categorify: `max_size` is 2 for `a` and 3 for `c`, but they share one vocabulary; give one value for `a_c`");
-    let given = group(["a", "b"]) >> Categorify::new().encode_type(EncodeType::Combo).vocabulary("a_b", ["x"]);
+    let given = group(["a", "b"])
+        >> Categorify::new()
+            .encode_type(EncodeType::Combo)
+            .vocabulary("a_b", ["x"]);
     insta::assert_snapshot!(message(given, &text), @"categorify: `vocabs` is given for `a_b`, but vocabularies of combinations cannot be given; leave it out");
 }
 
@@ -310,7 +416,10 @@ fn options_that_make_no_sense_are_refused_before_data_are_read() {
 fn given_values_of_another_type_are_refused() {
     let columns = [("a", letters("xy"))];
     let fails = |options: Categorify| {
-        Workflow::new(cols(["a"]) >> options).fit(&dataset(&columns)).unwrap_err().to_string()
+        Workflow::new(cols(["a"]) >> options)
+            .fit(&dataset(&columns))
+            .unwrap_err()
+            .to_string()
     };
     insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", [1, 2])), @"categorify (node 1): column `a` is Utf8, but its vocabulary holds integers; cast one of them");
     insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", [json!(1), json!("x")])), @"categorify (node 1): `vocabs` is a list of different things for `a`, but the values must be all strings, all numbers or all booleans");
@@ -319,19 +428,41 @@ fn given_values_of_another_type_are_refused() {
 
 #[test]
 fn given_dates_are_written_as_strings() {
-    let columns = [("a", array(Date32Array::from(vec![Some(0), Some(365), None])))];
+    let columns = [(
+        "a",
+        array(Date32Array::from(vec![Some(0), Some(365), None])),
+    )];
     let options = Categorify::new().vocabulary("a", ["1971-01-01", "1970-01-01"]);
-    assert_eq!(ids(&transform(&fit(cols(["a"]) >> options, &columns), &columns), "a"), [4, 3, 1]);
+    assert_eq!(
+        ids(
+            &transform(&fit(cols(["a"]) >> options, &columns), &columns),
+            "a"
+        ),
+        [4, 3, 1]
+    );
 }
 
 #[test]
 fn integers_of_other_widths_and_whole_floats_keep_their_ids() {
     let columns = [("a", array(Int64Array::from(vec![5, 6, 5])))];
     let workflow = fit(cols(["a"]) >> Categorify::new(), &columns);
-    let floats = [("a", array(Float64Array::from(vec![Some(6.0), None, Some(f64::NAN), Some(9.0)])))];
+    let floats = [(
+        "a",
+        array(Float64Array::from(vec![
+            Some(6.0),
+            None,
+            Some(f64::NAN),
+            Some(9.0),
+        ])),
+    )];
     assert_eq!(ids(&transform(&workflow, &floats), "a"), [4, 1, 1, 2]);
     let narrow = [("a", array(Int8Array::from(vec![5, 7])))];
     assert_eq!(ids(&transform(&workflow, &narrow), "a"), [3, 2]);
     let text = dataset(&[("a", strings(["5"]))]);
-    assert!(workflow.transform(&text).and_then(crate::Transformed::collect).is_err());
+    assert!(
+        workflow
+            .transform(&text)
+            .and_then(crate::Transformed::collect)
+            .is_err()
+    );
 }

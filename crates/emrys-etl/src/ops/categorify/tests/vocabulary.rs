@@ -25,12 +25,25 @@ fn counts(columns: &[ArrayRef]) -> RecordBatch {
 }
 
 fn layout(columns: usize, num_buckets: u32) -> Layout {
-    let columns = ["a", "b", "c"][..columns].iter().map(ToString::to_string).collect::<Vec<_>>();
-    Layout { name: columns.join("_"), columns, num_buckets }
+    let columns = ["a", "b", "c"][..columns]
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>();
+    Layout {
+        name: columns.join("_"),
+        columns,
+        num_buckets,
+    }
 }
 
 fn fit_limited(columns: &[ArrayRef], num_buckets: u32, limit: Limit) -> Vocabulary {
-    from_counts(layout(columns.len(), num_buckets), &[counts(columns)], limit, true).unwrap()
+    from_counts(
+        layout(columns.len(), num_buckets),
+        &[counts(columns)],
+        limit,
+        true,
+    )
+    .unwrap()
 }
 
 fn fit(columns: &[ArrayRef]) -> Vocabulary {
@@ -43,7 +56,7 @@ fn encode(vocabulary: &Vocabulary, columns: &[ArrayRef]) -> Vec<i64> {
 }
 
 fn observed(vocabulary: &Vocabulary) -> [u64; 4] {
-    vocabulary.meta().map(|(_, _, _, observed)| observed.unwrap())
+    vocabulary.meta().map(|range| range.observed.unwrap())
 }
 
 fn most_frequent(max_size: u64, num_buckets: u32) -> Limit {
@@ -77,15 +90,21 @@ fn the_vocabulary_starts_behind_the_buckets() {
 #[test]
 fn values_below_the_threshold_are_unseen() {
     let vocabulary = fit_limited(&[letters("xyxzxy-")], 1, Limit::MinCount(2));
-    assert_eq!(encode(&vocabulary, &[letters("xyxzxy-")]), [3, 4, 3, 2, 3, 4, 1]);
+    assert_eq!(
+        encode(&vocabulary, &[letters("xyxzxy-")]),
+        [3, 4, 3, 2, 3, 4, 1]
+    );
     assert_eq!(observed(&vocabulary), [0, 1, 1, 5]);
 }
 
 #[test]
 fn max_size_keeps_the_most_frequent() {
     let data = letters("aaaabbbccdef");
-    let vocabulary = fit_limited(&[data.clone()], 1, most_frequent(5, 1));
-    assert_eq!(encode(&vocabulary, &[letters("abcdef")]), [3, 4, 2, 2, 2, 2]);
+    let vocabulary = fit_limited(std::slice::from_ref(&data), 1, most_frequent(5, 1));
+    assert_eq!(
+        encode(&vocabulary, &[letters("abcdef")]),
+        [3, 4, 2, 2, 2, 2]
+    );
     assert_eq!(observed(&vocabulary), [0, 0, 5, 7]);
     assert_eq!(vocabulary.cardinality(), 5);
 }
@@ -93,7 +112,7 @@ fn max_size_keeps_the_most_frequent() {
 #[test]
 fn max_size_leaves_room_for_the_buckets() {
     let data = letters("aaaabbbccdef");
-    let vocabulary = fit_limited(&[data.clone()], 3, most_frequent(7, 3));
+    let vocabulary = fit_limited(std::slice::from_ref(&data), 3, most_frequent(7, 3));
     let ids = encode(&vocabulary, &[letters("abcdef")]);
     assert_eq!(ids[..2], [5, 6]);
     assert!(ids[2..].iter().all(|id| (2..5).contains(id)));
@@ -102,13 +121,20 @@ fn max_size_leaves_room_for_the_buckets() {
     let only_buckets = fit_limited(&[data], 3, most_frequent(5, 3));
     assert!(only_buckets.is_empty());
     assert_eq!(only_buckets.cardinality(), 5);
-    assert!(encode(&only_buckets, &[letters("abcdef")]).iter().all(|id| (2..5).contains(id)));
+    assert!(
+        encode(&only_buckets, &[letters("abcdef")])
+            .iter()
+            .all(|id| (2..5).contains(id))
+    );
 }
 
 #[test]
 fn columns_that_share_a_vocabulary_add_their_counts() {
     let (a, b) = (letters("xy-x-"), letters("yz-qx"));
-    let batches = [counts(&[a.clone()]), counts(&[b.clone()])];
+    let batches = [
+        counts(std::slice::from_ref(&a)),
+        counts(std::slice::from_ref(&b)),
+    ];
     let vocabulary = from_counts(layout(1, 1), &batches, Limit::MinCount(0), true).unwrap();
     assert_eq!(encode(&vocabulary, &[a]), [3, 4, 1, 3, 1]);
     assert_eq!(encode(&vocabulary, &[b]), [4, 6, 1, 5, 3]);
@@ -118,7 +144,16 @@ fn columns_that_share_a_vocabulary_add_their_counts() {
 
 #[test]
 fn tuples_are_categories_and_nulls_are_values_among_their_members() {
-    let columns = [letters("xy-x-"), array(Int64Array::from(vec![Some(1), Some(2), None, Some(1), Some(3)]))];
+    let columns = [
+        letters("xy-x-"),
+        array(Int64Array::from(vec![
+            Some(1),
+            Some(2),
+            None,
+            Some(1),
+            Some(3),
+        ])),
+    ];
     let vocabulary = fit(&columns);
     assert_eq!(encode(&vocabulary, &columns), [3, 5, 1, 3, 4]);
     assert_eq!(vocabulary.observed().unwrap().counts.values(), &[2, 1, 1]);
@@ -130,11 +165,26 @@ fn tuples_are_categories_and_nulls_are_values_among_their_members() {
 #[test]
 fn independent_joint_and_combined_encodings_differ() {
     let (author, engaging) = (letters("AEBC"), letters("BBAD"));
-    assert_eq!(encode(&fit(&[author.clone()]), &[author.clone()]), [3, 6, 4, 5]);
-    assert_eq!(encode(&fit(&[engaging.clone()]), &[engaging.clone()]), [3, 3, 4, 5]);
-    let pairs = [author.clone(), engaging.clone()];
+    assert_eq!(
+        encode(
+            &fit(std::slice::from_ref(&author)),
+            std::slice::from_ref(&author)
+        ),
+        [3, 6, 4, 5]
+    );
+    assert_eq!(
+        encode(
+            &fit(std::slice::from_ref(&engaging)),
+            std::slice::from_ref(&engaging)
+        ),
+        [3, 3, 4, 5]
+    );
+    let pairs = [Arc::clone(&author), Arc::clone(&engaging)];
     assert_eq!(encode(&fit(&pairs), &pairs), [3, 6, 4, 5]);
-    let batches = [counts(&[author.clone()]), counts(&[engaging.clone()])];
+    let batches = [
+        counts(std::slice::from_ref(&author)),
+        counts(std::slice::from_ref(&engaging)),
+    ];
     let joint = from_counts(layout(1, 1), &batches, Limit::MinCount(0), true).unwrap();
     assert_eq!(encode(&joint, &[author]), [4, 7, 3, 5]);
     assert_eq!(encode(&joint, &[engaging]), [3, 3, 4, 6]);
@@ -142,11 +192,23 @@ fn independent_joint_and_combined_encodings_differ() {
 
 #[test]
 fn the_vocabulary_holds_values_with_their_counts() {
-    let users = strings([Some("u1"), Some("u2"), Some("u1"), None, Some("u3"), Some("u2"), Some("u1"), Some("u4")]);
-    let vocabulary = fit(&[users.clone()]);
+    let users = strings([
+        Some("u1"),
+        Some("u2"),
+        Some("u1"),
+        None,
+        Some("u3"),
+        Some("u2"),
+        Some("u1"),
+        Some("u4"),
+    ]);
+    let vocabulary = fit(std::slice::from_ref(&users));
     assert_eq!(encode(&vocabulary, &[users]), [3, 4, 3, 1, 5, 4, 3, 6]);
     assert_eq!(&vocabulary.values()[0], &strings(["u1", "u2", "u3", "u4"]));
-    assert_eq!(vocabulary.observed().unwrap().counts.values(), &[3, 2, 1, 1]);
+    assert_eq!(
+        vocabulary.observed().unwrap().counts.values(),
+        &[3, 2, 1, 1]
+    );
 }
 
 #[test]
@@ -155,8 +217,20 @@ fn embedding_widths_follow_the_cardinality() {
     let alphabet: String = ('a'..='z').collect();
     assert_eq!(fit(&[letters(&alphabet)]).cardinality(), 29);
     let widths = [
-        (1, 16), (29, 16), (64, 16), (65, 17), (100, 21), (200, 31), (500, 52), (1_000, 77),
-        (5_000, 189), (10_000, 278), (20_000, 410), (29_697, 511), (29_698, 512), (1 << 40, 512),
+        (1, 16),
+        (29, 16),
+        (64, 16),
+        (65, 17),
+        (100, 21),
+        (200, 31),
+        (500, 52),
+        (1_000, 77),
+        (5_000, 189),
+        (10_000, 278),
+        (20_000, 410),
+        (29_697, 511),
+        (29_698, 512),
+        (1 << 40, 512),
     ];
     for (cardinality, width) in widths {
         assert_eq!(rule.dimension(cardinality), width, "{cardinality}");
@@ -166,32 +240,66 @@ fn embedding_widths_follow_the_cardinality() {
 #[test]
 fn booleans_floats_dates_and_timestamps_are_categories() {
     let booleans = array(BooleanArray::from(vec![true, false, true]));
-    assert_eq!(encode(&fit(&[booleans.clone()]), &[booleans]), [3, 4, 3]);
-    let floats = array(Float64Array::from(vec![0.5, -0.0, 0.0, f64::NAN, -2.0, f64::INFINITY]));
-    let vocabulary = fit(&[floats.clone()]);
+    assert_eq!(
+        encode(&fit(std::slice::from_ref(&booleans)), &[booleans]),
+        [3, 4, 3]
+    );
+    let floats = array(Float64Array::from(vec![
+        0.5,
+        -0.0,
+        0.0,
+        f64::NAN,
+        -2.0,
+        f64::INFINITY,
+    ]));
+    let vocabulary = fit(std::slice::from_ref(&floats));
     assert_eq!(encode(&vocabulary, &[floats]), [5, 3, 3, 1, 4, 6]);
     assert_eq!(observed(&vocabulary), [0, 1, 0, 5]);
     let days = array(Date32Array::from(vec![10, -10, 10]));
-    assert_eq!(encode(&fit(&[days.clone()]), &[days]), [3, 4, 3]);
+    assert_eq!(
+        encode(&fit(std::slice::from_ref(&days)), &[days]),
+        [3, 4, 3]
+    );
     let times = array(TimestampMicrosecondArray::from(vec![5, 6, -1]));
-    assert_eq!(encode(&fit(&[times.clone()]), &[times]), [4, 5, 3]);
+    assert_eq!(
+        encode(&fit(std::slice::from_ref(&times)), &[times]),
+        [4, 5, 3]
+    );
 }
 
 #[test]
 fn ties_are_ordered_by_value_however_many_there_are() {
-    let mut texts: Vec<String> = (0..70_000).map(|i| format!("user_{}", i * 7919 % 70_000)).collect();
+    let mut texts: Vec<String> = (0..70_000)
+        .map(|i| format!("user_{}", i * 7919 % 70_000))
+        .collect();
     let shuffled = array(StringArray::from_iter_values(&texts));
     texts.sort();
-    assert_eq!(&fit(&[shuffled]).values()[0], &array(StringArray::from_iter_values(&texts)));
+    assert_eq!(
+        &fit(&[shuffled]).values()[0],
+        &array(StringArray::from_iter_values(&texts))
+    );
     let numbers = array(Int32Array::from(vec![7, -3, 0, i32::MIN, i32::MAX, -1]));
     let sorted = array(Int32Array::from(vec![i32::MIN, -3, -1, 0, 7, i32::MAX]));
     assert_eq!(&fit(&[numbers]).values()[0], &sorted);
     let large = array(UInt64Array::from(vec![u64::MAX, 0, 1 << 63]));
-    assert_eq!(&fit(&[large]).values()[0], &array(UInt64Array::from(vec![0, 1 << 63, u64::MAX])));
+    assert_eq!(
+        &fit(&[large]).values()[0],
+        &array(UInt64Array::from(vec![0, 1 << 63, u64::MAX]))
+    );
     let texts = strings(["b", "", "a\0", "a", "abcdefghz", "abcdefgha", "\u{e9}"]);
     let sorted = strings(["", "a", "a\0", "abcdefgha", "abcdefghz", "b", "\u{e9}"]);
     assert_eq!(&fit(&[texts]).values()[0], &sorted);
-    let tuples = [letters("y-xy-x"), array(Int64Array::from(vec![Some(1), Some(5), None, None, Some(-5), Some(0)]))];
+    let tuples = [
+        letters("y-xy-x"),
+        array(Int64Array::from(vec![
+            Some(1),
+            Some(5),
+            None,
+            None,
+            Some(-5),
+            Some(0),
+        ])),
+    ];
     let vocabulary = fit(&tuples);
     assert_eq!(&vocabulary.values()[0], &letters("--xxyy"));
     let members = Int64Array::from(vec![Some(-5), Some(5), None, Some(0), None, Some(1)]);
@@ -200,8 +308,12 @@ fn ties_are_ordered_by_value_however_many_there_are() {
 
 #[test]
 fn a_column_of_nothing_but_nulls_has_cardinality_3() {
-    for nulls in [array(NullArray::new(3)), letters("---"), array(Int64Array::from(vec![None; 3]))] {
-        let vocabulary = fit(&[nulls.clone()]);
+    for nulls in [
+        array(NullArray::new(3)),
+        letters("---"),
+        array(Int64Array::from(vec![None; 3])),
+    ] {
+        let vocabulary = fit(std::slice::from_ref(&nulls));
         assert_eq!(vocabulary.cardinality(), 3);
         assert_eq!(encode(&vocabulary, &[nulls]), [1, 1, 1]);
         assert_eq!(observed(&vocabulary), [0, 3, 0, 0]);
@@ -221,7 +333,12 @@ fn a_batch_of_nothing_but_nulls_is_encoded_as_1() {
 #[test]
 fn integers_that_arrive_as_floats_with_nulls_keep_their_ids() {
     let vocabulary = fit(&[array(Int64Array::from(vec![10, 20, 10]))]);
-    let floats = array(Float64Array::from(vec![Some(20.0), None, Some(f64::NAN), Some(30.0)]));
+    let floats = array(Float64Array::from(vec![
+        Some(20.0),
+        None,
+        Some(f64::NAN),
+        Some(30.0),
+    ]));
     assert_eq!(encode(&vocabulary, &[floats]), [4, 1, 1, 2]);
     let fraction = array(Float64Array::from(vec![20.5]));
     assert!(vocabulary.encode(&[fraction], IdType::Int64, 0).is_err());
@@ -232,21 +349,41 @@ fn integers_that_arrive_as_floats_with_nulls_keep_their_ids() {
 fn buckets_depend_on_the_value_alone() {
     let vocabulary = fit_limited(&[letters("x")], 1_000, Limit::MinCount(0));
     let expected = encode(&vocabulary, &[letters("pqr")]);
-    assert_eq!(encode(&vocabulary, &[letters("rxqp")]), [expected[2], 1_002, expected[1], expected[0]]);
-    assert_eq!(expected[0], 2 + (crate::hash::hash_bytes(b"p") % 1_000) as i64);
-    for data_type in [DataType::LargeUtf8, DataType::Utf8View, DataType::new_dictionary()] {
+    assert_eq!(
+        encode(&vocabulary, &[letters("rxqp")]),
+        [expected[2], 1_002, expected[1], expected[0]]
+    );
+    assert_eq!(
+        expected[0],
+        2 + (crate::hash::hash_bytes(b"p") % 1_000) as i64
+    );
+    for data_type in [
+        DataType::LargeUtf8,
+        DataType::Utf8View,
+        DataType::new_dictionary(),
+    ] {
         let values = cast(&letters("pqr"), &data_type).unwrap();
         assert_eq!(encode(&vocabulary, &[values]), expected);
     }
     // Integers that arrive as floats fall into the same buckets.
-    let integers = fit_limited(&[array(Int64Array::from(vec![1]))], 1_000, Limit::MinCount(0));
+    let integers = fit_limited(
+        &[array(Int64Array::from(vec![1]))],
+        1_000,
+        Limit::MinCount(0),
+    );
     let narrow = encode(&integers, &[array(Int16Array::from(vec![7, -7]))]);
-    assert_eq!(encode(&integers, &[array(Float64Array::from(vec![7.0, -7.0]))]), narrow);
+    assert_eq!(
+        encode(&integers, &[array(Float64Array::from(vec![7.0, -7.0]))]),
+        narrow
+    );
     // A tuple's bucket comes from the exclusive or of its members' hashes.
     let tuples = [letters("x"), letters("y")];
     let vocabulary = fit_limited(&tuples, 1_000, Limit::MinCount(0));
     let hash = crate::hash::hash_bytes(b"p") ^ crate::hash::NULL_HASH;
-    assert_eq!(encode(&vocabulary, &[letters("p"), letters("-")]), [2 + (hash % 1_000) as i64]);
+    assert_eq!(
+        encode(&vocabulary, &[letters("p"), letters("-")]),
+        [2 + (hash % 1_000) as i64]
+    );
 }
 
 trait NewDictionary {
@@ -262,14 +399,16 @@ impl NewDictionary for DataType {
 #[test]
 fn ids_of_known_values_are_shifted_for_a_single_table() {
     let vocabulary = fit(&[letters("xyx-")]);
-    let ids = vocabulary.encode(&[letters("xyq-")], IdType::Int32, 10).unwrap();
+    let ids = vocabulary
+        .encode(&[letters("xyq-")], IdType::Int32, 10)
+        .unwrap();
     assert_eq!(&ids, &array(Int32Array::from(vec![13, 14, 2, 1])));
 }
 
 #[test]
 fn views_and_dictionaries_make_the_same_vocabulary() {
     let plain = strings(["a value of many bytes", "b", "a value of many bytes", "c"]);
-    let expected = fit(&[plain.clone()]);
+    let expected = fit(std::slice::from_ref(&plain));
     for data_type in [DataType::Utf8View, DataType::new_dictionary()] {
         assert_eq!(fit(&[cast(&plain, &data_type).unwrap()]), expected);
     }
@@ -286,8 +425,20 @@ fn read(vocabulary: &Vocabulary, unique: &Path, meta: Option<&Path>) -> Result<V
 #[test]
 fn a_vocabulary_survives_its_files() {
     let folder = TempDir::new().unwrap();
-    let (unique, meta) = (file(&folder, "unique.parquet"), file(&folder, "meta.parquet"));
-    let tuples = [letters("xy-x-"), array(Float32Array::from(vec![Some(1.5), None, None, None, Some(3.0)]))];
+    let (unique, meta) = (
+        file(&folder, "unique.parquet"),
+        file(&folder, "meta.parquet"),
+    );
+    let tuples = [
+        letters("xy-x-"),
+        array(Float32Array::from(vec![
+            Some(1.5),
+            None,
+            None,
+            None,
+            Some(3.0),
+        ])),
+    ];
     let all = [
         fit(&[letters("xyx-b")]),
         fit_limited(&[letters("xyxzxy-")], 5, Limit::MinCount(2)),
@@ -307,14 +458,20 @@ fn a_vocabulary_survives_its_files() {
         assert_eq!(read(&vocabulary, &unique, Some(&meta)).unwrap(), vocabulary);
         // Without the description the counts are of no use, the ids are the same.
         let read = read(&vocabulary, &unique, None).unwrap();
-        assert_eq!((read.values(), read.num_buckets()), (vocabulary.values(), vocabulary.num_buckets()));
+        assert_eq!(
+            (read.values(), read.num_buckets()),
+            (vocabulary.values(), vocabulary.num_buckets())
+        );
     }
 }
 
 #[test]
 fn damaged_files_are_named_with_what_is_wrong() {
     let folder = TempDir::new().unwrap();
-    let (unique, meta) = (file(&folder, "unique.parquet"), file(&folder, "meta.parquet"));
+    let (unique, meta) = (
+        file(&folder, "unique.parquet"),
+        file(&folder, "meta.parquet"),
+    );
     let vocabulary = fit(&[letters("xyx")]);
     let message = |vocabulary: &Vocabulary, meta| {
         let text = read(vocabulary, &unique, meta).unwrap_err().to_string();
@@ -326,7 +483,11 @@ fn damaged_files_are_named_with_what_is_wrong() {
 
     vocabulary.write_unique(&unique).unwrap();
     let other = Vocabulary::new(
-        Layout { name: "q".to_owned(), columns: vec!["q".to_owned()], num_buckets: 1 },
+        Layout {
+            name: "q".to_owned(),
+            columns: vec!["q".to_owned()],
+            num_buckets: 1,
+        },
         vec![letters("x")],
         None,
     )
@@ -340,7 +501,9 @@ fn damaged_files_are_named_with_what_is_wrong() {
         message(&vocabulary, Some(&meta)),
         "read `/meta.parquet`: the number of values is 3 here, but 2 in `/unique.parquet`"
     );
-    fit_limited(&[letters("xy")], 4, Limit::MinCount(0)).write_meta(&meta).unwrap();
+    fit_limited(&[letters("xy")], 4, Limit::MinCount(0))
+        .write_meta(&meta)
+        .unwrap();
     assert_eq!(
         message(&vocabulary, Some(&meta)),
         "read `/meta.parquet`: the first id is 6 here, but 3 in `/unique.parquet`"
@@ -371,20 +534,35 @@ fn files_of_nvtabular_are_read() {
         Some(Vocabulary::read(name, &columns, None, &unique, Some(&meta)).unwrap())
     };
     if let Some(vocabulary) = read("cat_freq_buckets", "a", &["a"]) {
-        assert_eq!((vocabulary.num_buckets(), vocabulary.cardinality()), (5, 13));
+        assert_eq!(
+            (vocabulary.num_buckets(), vocabulary.cardinality()),
+            (5, 13)
+        );
         assert_eq!(observed(&vocabulary), [0, 15, 8, 60]);
-        assert_eq!(encode(&vocabulary, &[strings([Some("u00"), Some("u05"), None])]), [7, 12, 1]);
+        assert_eq!(
+            encode(&vocabulary, &[strings([Some("u00"), Some("u05"), None])]),
+            [7, 12, 1]
+        );
     }
     if let Some(vocabulary) = read("cat_split_out", "a", &["a"]) {
-        assert_eq!(encode(&vocabulary, &[strings(["s0", "s3", "s9"])]), [3, 6, 12]);
+        assert_eq!(
+            encode(&vocabulary, &[strings(["s0", "s3", "s9"])]),
+            [3, 6, 12]
+        );
     }
     if let Some(vocabulary) = read("cat_combo", "a_b", &["a", "b"]) {
-        let asked = [letters("x--"), array(Int64Array::from(vec![Some(1), Some(2), None]))];
+        let asked = [
+            letters("x--"),
+            array(Int64Array::from(vec![Some(1), Some(2), None])),
+        ];
         assert_eq!(encode(&vocabulary, &asked), [3, 9, 1]);
     }
     if let Some(vocabulary) = read("cat_vocabs", "b", &["b"]) {
         assert!(vocabulary.observed().is_none());
-        assert_eq!(encode(&vocabulary, &[array(Int64Array::from(vec![10, 20]))]), [4, 3]);
+        assert_eq!(
+            encode(&vocabulary, &[array(Int64Array::from(vec![10, 20]))]),
+            [4, 3]
+        );
     }
 }
 
