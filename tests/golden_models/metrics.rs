@@ -2,7 +2,7 @@
 
 use emrys_models::metrics::{
     Auc, CatalogueMetrics, LogLoss, Metric, Predictions, RankingAt, Rmse, ScoredRows,
-    ranked_relevance,
+    ThresholdAuc, ranked_relevance,
 };
 
 use crate::case::{Case, Outcome, Stop};
@@ -38,6 +38,8 @@ fn auc(case: &Case) -> Outcome {
     let weighted = weights.as_deref();
     let value = measure(&mut Auc::new(), weighted);
     same(case, "outputs/auc_exact", &value, Tolerance::Metric)?;
+    let value = measure(&mut ThresholdAuc::keras(), weighted);
+    same(case, "outputs/auc_keras_200", &value, Tolerance::Forward)?;
     let value = measure(&mut LogLoss::new(), weighted);
     same(case, "outputs/log_loss", &value, Tolerance::Metric)?;
     let value = measure(&mut Rmse::new(), weighted);

@@ -3,6 +3,7 @@
 //! | Metric | of | range | better |
 //! |---|---|---|---|
 //! | [`Auc`] | scores of any scale | 0 to 1, 0.5 is chance | higher |
+//! | [`ThresholdAuc`] | probabilities, as Keras has it | 0 to 1 | higher |
 //! | [`LogLoss`] | logits or probabilities | 0 and up, nats | lower |
 //! | [`Rmse`] | values | 0 and up, unit of the label | lower |
 //! | [`RankingAt`]: recall, precision, MAP, NDCG, MRR at k | ranked lists | 0 to 1 | higher |
@@ -17,6 +18,7 @@ mod evaluation;
 mod log_loss;
 mod ranking;
 mod rmse;
+mod threshold_auc;
 
 pub use auc::Auc;
 pub use catalogue::CatalogueMetrics;
@@ -25,6 +27,7 @@ pub use log_loss::LogLoss;
 pub use ranking::{RankingAt, RankingMetric, RankingMetrics, ranked_relevance};
 pub(crate) use ranking::{pessimistic_order, ranking_score};
 pub use rmse::Rmse;
+pub use threshold_auc::ThresholdAuc;
 
 /// What a model says about a batch of rows, one number a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
