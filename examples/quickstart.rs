@@ -39,7 +39,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     let folder = match std::env::args_os().nth(1) {
         Some(folder) => PathBuf::from(folder),
-        None => tempfile::Builder::new().prefix("emrys-quickstart-").tempdir()?.keep(),
+        None => tempfile::Builder::new()
+            .prefix("emrys-quickstart-")
+            .tempdir()?
+            .keep(),
     };
     println!("writing to {}", folder.display());
 
@@ -71,8 +74,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let workflow = Workflow::new(categories + numbers + click_rates + click).fit(&train)?;
     workflow.save(folder.join("workflow"))?;
     let options = WriteOptions::new().with_overwrite(true);
-    workflow.transform(&train)?.write(folder.join("train"), &options)?;
-    workflow.transform(&valid)?.write(folder.join("valid"), &options)?;
+    workflow
+        .transform(&train)?
+        .write(folder.join("train"), &options)?;
+    workflow
+        .transform(&valid)?
+        .write(folder.join("valid"), &options)?;
     let schema = workflow.output_schema();
     println!("{schema}");
 
@@ -80,16 +87,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     let config = LoaderConfig::new(1024).with_shuffle(true);
     let train = Loader::open(folder.join("train"), config.clone())?;
     let valid = Loader::open(folder.join("valid"), config)?;
-    println!("   {} to train, {} held out", train.len_batches(), valid.len_batches());
+    println!(
+        "   {} to train, {} held out",
+        train.len_batches(),
+        valid.len_batches()
+    );
 
     println!("\n4. a DLRM");
-    let body =
-        Dlrm::new(Embeddings::new(16)).with_bottom(Mlp::new([32, 16])).with_top(Mlp::new([64, 32]));
-    let mut model = ModelSpec::new(body).with_task(BinaryClassification::new("click")).build(
-        schema,
-        &Device::default(),
-        42,
-    )?;
+    let body = Dlrm::new(Embeddings::new(16))
+        .with_bottom(Mlp::new([32, 16]))
+        .with_top(Mlp::new([64, 32]));
+    let mut model = ModelSpec::new(body)
+        .with_task(BinaryClassification::new("click"))
+        .build(schema, &Device::default(), 42)?;
 
     println!("\n5. training");
     let trainer = Trainer::new()
@@ -98,8 +108,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         .with_sparse(SparseOptimizer::lazy_adam());
     let history = trainer.fit(&mut model, &train, Some(&valid))?;
     print!("{history}");
-    let auc = history.last().and_then(|epoch| epoch.valid("auc")).ok_or("no AUC was measured")?;
-    println!("   AUC {auc:.4}; knowing everything but the dice, {:.4}", log.attainable_auc);
+    let auc = history
+        .last()
+        .and_then(|epoch| epoch.valid("auc"))
+        .ok_or("no AUC was measured")?;
+    println!(
+        "   AUC {auc:.4}; knowing everything but the dice, {:.4}",
+        log.attainable_auc
+    );
 
     println!("\n6. saved, loaded, predicted");
     model.save(folder.join("model"))?;
@@ -110,7 +126,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     if predict(&model)? != predict(&loaded)? {
         return Err("the loaded model predicts something else".into());
     }
-    println!("   the loaded model gives the same {} predictions", log.valid_rows);
+    println!(
+        "   the loaded model gives the same {} predictions",
+        log.valid_rows
+    );
 
     let seconds = started.elapsed().as_secs_f64();
     println!(

@@ -39,7 +39,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = Temperature::Logits)]
     temperature_on: Temperature,
     /// How often the two-tower sees the liked films.
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 5)]
     retrieval_epochs: u64,
 }
 

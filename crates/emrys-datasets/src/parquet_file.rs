@@ -45,7 +45,12 @@ impl ParquetFile {
         let file = File::create(&temporary).map_err(Error::io("create", &temporary))?;
         let writer =
             ArrowWriter::try_new(file, schema, Some(properties)).map_err(Error::parquet(path))?;
-        Ok(ParquetFile { path: path.to_owned(), temporary, writer: Some(writer), rows: 0 })
+        Ok(ParquetFile {
+            path: path.to_owned(),
+            temporary,
+            writer: Some(writer),
+            rows: 0,
+        })
     }
 
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -59,9 +64,12 @@ impl ParquetFile {
     /// Completes the file under its own name, replacing an older one, and returns its rows.
     pub(crate) fn finish(mut self) -> Result<u64> {
         if let Some(writer) = self.writer.take() {
-            let written = writer.close().map_err(Error::parquet(&self.path)).and_then(|_| {
-                fs::rename(&self.temporary, &self.path).map_err(Error::io("create", &self.path))
-            });
+            let written = writer
+                .close()
+                .map_err(Error::parquet(&self.path))
+                .and_then(|_| {
+                    fs::rename(&self.temporary, &self.path).map_err(Error::io("create", &self.path))
+                });
             if written.is_err() {
                 // The error says what happened; a file left behind could only add confusion.
                 let _ = fs::remove_file(&self.temporary);
@@ -85,7 +93,10 @@ pub(crate) fn open(path: &Path) -> Result<(u64, ParquetRecordBatchReader)> {
     let file = File::open(path).map_err(Error::io("open", path))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(Error::parquet(path))?;
     let rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
-    let reader = builder.with_batch_size(BATCH_ROWS).build().map_err(Error::parquet(path))?;
+    let reader = builder
+        .with_batch_size(BATCH_ROWS)
+        .build()
+        .map_err(Error::parquet(path))?;
     Ok((rows, reader))
 }
 

@@ -59,7 +59,10 @@ impl RandomSplit {
     /// [`Error::BadOption`] unless the fraction is above 0 and below 1.
     pub fn new(valid_fraction: f64, seed: u64) -> Result<RandomSplit> {
         if valid_fraction > 0.0 && valid_fraction < 1.0 {
-            Ok(RandomSplit { valid_fraction, seed })
+            Ok(RandomSplit {
+                valid_fraction,
+                seed,
+            })
         } else {
             Err(bad_fraction(valid_fraction))
         }
@@ -78,7 +81,9 @@ impl RandomSplit {
         let input = input.as_ref();
         let (rows, batches) = parquet_file::open(input)?;
         if rows == 0 {
-            return Err(Error::EmptyFile { path: input.to_owned() });
+            return Err(Error::EmptyFile {
+                path: input.to_owned(),
+            });
         }
         let schema = batches.schema();
         let mut train = ParquetFile::create(train.as_ref(), Arc::clone(&schema))?;
@@ -87,15 +92,21 @@ impl RandomSplit {
         let mut selection = Selection::new(rows, self.valid_fraction, self.seed);
         for batch in batches {
             let batch = batch.map_err(Error::arrow(input))?;
-            let held_out: BooleanArray =
-                (0..batch.num_rows()).map(|_| Some(selection.draw())).collect();
+            let held_out: BooleanArray = (0..batch.num_rows())
+                .map(|_| Some(selection.draw()))
+                .collect();
             let select = |mask: &BooleanArray| filter_record_batch(&batch, mask);
             train.write(
-                &not(&held_out).and_then(|mask| select(&mask)).map_err(Error::arrow(input))?,
+                &not(&held_out)
+                    .and_then(|mask| select(&mask))
+                    .map_err(Error::arrow(input))?,
             )?;
             valid.write(&select(&held_out).map_err(Error::arrow(input))?)?;
         }
-        Ok(SplitRows { train_rows: train.finish()?, valid_rows: valid.finish()? })
+        Ok(SplitRows {
+            train_rows: train.finish()?,
+            valid_rows: valid.finish()?,
+        })
     }
 }
 
@@ -122,7 +133,11 @@ impl Selection {
             reason = "a fraction of a count is a count"
         )]
         let needed = (fraction * rows as f64).floor() as u64;
-        Selection { remaining: rows, needed, rng: ChaCha8Rng::seed_from_u64(seed) }
+        Selection {
+            remaining: rows,
+            needed,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+        }
     }
 
     fn draw(&mut self) -> bool {
@@ -165,13 +180,19 @@ mod tests {
             }
         }
         // The standard deviation of each count is 46; the band is five of them.
-        assert!(counts.iter().all(|count| (2_770..3_230).contains(count)), "{counts:?}");
+        assert!(
+            counts.iter().all(|count| (2_770..3_230).contains(count)),
+            "{counts:?}"
+        );
     }
 
     #[test]
     fn fractions_outside_zero_and_one_are_refused() {
         for fraction in [0.0, 1.0, -0.5, f64::NAN] {
-            assert!(matches!(RandomSplit::new(fraction, 1), Err(Error::BadOption { .. })));
+            assert!(matches!(
+                RandomSplit::new(fraction, 1),
+                Err(Error::BadOption { .. })
+            ));
         }
         insta::assert_snapshot!(
             RandomSplit::new(1.5, 1).unwrap_err(),

@@ -21,7 +21,10 @@ fn data() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    println!("skipped: `{}` is not there; set EMRYS_MOVIELENS_1M", folder.display());
+    println!(
+        "skipped: `{}` is not there; set EMRYS_MOVIELENS_1M",
+        folder.display()
+    );
     None
 }
 
@@ -37,7 +40,11 @@ fn counts(path: &Path) -> Result<(usize, usize, usize, i64), Box<dyn Error>> {
         rows += batch.num_rows();
         positives += ratings.iter().filter(|rating| **rating > 3.0).count();
         timed += batch.num_rows() - batch["timestamp"].null_count();
-        pairs += users.iter().zip(movies).map(|(user, movie)| user * movie).sum::<i64>();
+        pairs += users
+            .iter()
+            .zip(movies)
+            .map(|(user, movie)| user * movie)
+            .sum::<i64>();
     }
     Ok((rows, positives, timed, pairs))
 }
@@ -61,11 +68,22 @@ fn a_split_keeps_every_rating_once() -> Result<(), Box<dyn Error>> {
     let Some(folder) = data() else { return Ok(()) };
     let out = tempfile::tempdir()?;
     let tables = MovieLens1m::open(folder)?.write_parquet(out.path())?;
-    let (train, valid) = (out.path().join("train.parquet"), out.path().join("valid.parquet"));
+    let (train, valid) = (
+        out.path().join("train.parquet"),
+        out.path().join("valid.parquet"),
+    );
     let rows = RandomSplit::new(0.2, 42)?.write(&tables.ratings, &train, &valid)?;
     assert_eq!((rows.train_rows, rows.valid_rows), (800_168, 200_041));
 
     let (all, train, valid) = (counts(&tables.ratings)?, counts(&train)?, counts(&valid)?);
-    assert_eq!(all, (train.0 + valid.0, train.1 + valid.1, train.2 + valid.2, train.3 + valid.3));
+    assert_eq!(
+        all,
+        (
+            train.0 + valid.0,
+            train.1 + valid.1,
+            train.2 + valid.2,
+            train.3 + valid.3
+        )
+    );
     Ok(())
 }

@@ -35,14 +35,30 @@ pub(super) fn write(args: &Args) -> Result<Features, Box<dyn Error>> {
     println!("1. features");
     let folder = args.out.join("tables");
     let tables = MovieLens1m::open(&args.data)?.write_parquet(&folder)?;
-    let MovieLensTables { rating_rows, user_rows, movie_rows, .. } = &tables;
-    wrote(&folder, format!("{rating_rows} ratings, {user_rows} users, {movie_rows} films"));
+    let MovieLensTables {
+        rating_rows,
+        user_rows,
+        movie_rows,
+        ..
+    } = &tables;
+    wrote(
+        &folder,
+        format!("{rating_rows} ratings, {user_rows} users, {movie_rows} films"),
+    );
 
-    let (train, valid) =
-        (folder.join("ratings_train.parquet"), folder.join("ratings_valid.parquet"));
+    let (train, valid) = (
+        folder.join("ratings_train.parquet"),
+        folder.join("ratings_valid.parquet"),
+    );
     let rows =
         RandomSplit::new(VALID_FRACTION, args.seed)?.write(&tables.ratings, &train, &valid)?;
-    wrote(&folder, format!("{} ratings to train, {} held out", rows.train_rows, rows.valid_rows));
+    wrote(
+        &folder,
+        format!(
+            "{} ratings to train, {} held out",
+            rows.train_rows, rows.valid_rows
+        ),
+    );
 
     let (train, valid) = (Dataset::open(train)?, Dataset::open(valid)?);
     let workflow = Workflow::new(graph(&tables, args.seed)).fit(&train)?;
@@ -64,7 +80,12 @@ pub(super) fn write(args: &Args) -> Result<Features, Box<dyn Error>> {
     let train = Dataset::open(&features.train)?;
     let liked = Workflow::new(all_columns() >> Filter::new("rating_binary = 1")).fit(&train)?;
     transform(&liked, &train, &features.train_liked, &options)?;
-    transform(&liked, &Dataset::open(&features.valid)?, &features.valid_liked, &options)?;
+    transform(
+        &liked,
+        &Dataset::open(&features.valid)?,
+        &features.valid_liked,
+        &options,
+    )?;
     Ok(features)
 }
 
@@ -86,8 +107,16 @@ fn graph(tables: &MovieLensTables, seed: u64) -> Node {
         >> JoinExternal::parquet(&tables.movies, ["movieId"])
         >> JoinExternal::parquet(&tables.users, ["userId"]);
 
-    let categories =
-        ["userId", "movieId", "title", "genres", "gender", "age", "occupation", "zipcode"];
+    let categories = [
+        "userId",
+        "movieId",
+        "title",
+        "genres",
+        "gender",
+        "age",
+        "occupation",
+        "zipcode",
+    ];
     let ids = joined.clone().subset(categories) >> Categorify::new().id_type(IdType::Int32);
     let ids = (ids.clone().subset("userId") >> TagAs::USER_ID)
         + (ids.clone().subset("movieId") >> TagAs::ITEM_ID)
@@ -99,8 +128,10 @@ fn graph(tables: &MovieLensTables, seed: u64) -> Node {
     let rating = joined.clone().subset("rating");
     let of_users = ["age", "gender", "occupation", "zipcode", "userId"];
     let of_films = ["movieId"];
-    let encoding =
-        TargetEncoding::new("rating").with_kfold(5).with_p_smooth(20.0).with_fold_seed(seed);
+    let encoding = TargetEncoding::new("rating")
+        .with_kfold(5)
+        .with_p_smooth(20.0)
+        .with_fold_seed(seed);
     let encoded = |columns: Node, tag: TagAs| {
         (columns >> encoding.clone()).depends_on(rating.clone()) >> Normalize::default() >> tag
     };

@@ -31,7 +31,9 @@ const ALL_PARTS: usize = 1 << 16;
 /// Trains for one epoch.
 pub(super) fn train(args: &Args, features: &Features) -> Result<Ranking, Box<dyn Error>> {
     println!("2. ranking: a DLRM from parts");
-    let config = LoaderConfig::new(BATCH_SIZE).with_parts_per_chunk(ALL_PARTS).with_seed(args.seed);
+    let config = LoaderConfig::new(BATCH_SIZE)
+        .with_parts_per_chunk(ALL_PARTS)
+        .with_seed(args.seed);
     let train = Loader::open(&features.train, config.clone().with_shuffle(true))?;
     let valid = Loader::open(&features.valid, config)?;
 
@@ -57,23 +59,38 @@ pub(super) fn train(args: &Args, features: &Features) -> Result<Ranking, Box<dyn
     wrote(&path, "its history");
 
     let epoch = history.last().ok_or("no epoch was trained")?;
-    let metric = |name| epoch.valid(name).ok_or_else(|| format!("`{name}` was not measured"));
-    Ok(Ranking { auc: metric("auc")?, log_loss: metric("log_loss")? })
+    let metric = |name| {
+        epoch
+            .valid(name)
+            .ok_or_else(|| format!("`{name}` was not measured"))
+    };
+    Ok(Ranking {
+        auc: metric("auc")?,
+        log_loss: metric("log_loss")?,
+    })
 }
 
 /// The DLRM that Merlin's tutorial composes: all pairs of one vector made of the continuous columns
 /// and four embeddings interact, and that vector goes beside their products into the top layers.
 fn dlrm() -> Spec {
-    let continuous = ContinuousFeatures::new()
-        .of(["TE_movieId_rating", "TE_zipcode_rating"])
+    let continuous = ContinuousFeatures::of(["TE_movieId_rating", "TE_zipcode_rating"])
         .connect(Concat::new())
         .connect(Mlp::new([DIM]));
     let embeddings = Embeddings::new(DIM)
         .of(["gender", "movieId", "title", "userId"])
-        .with_initializer(Initializer::TruncatedNormal { mean: 0.0, std: 0.05 });
-    Parallel::new([("deep_continuous", Spec::from(continuous)), ("embeddings", embeddings.into())])
-        .connect_with_shortcut(DotProductInteraction::new(), Filter::names(["deep_continuous"]))
-        .connect(Concat::new())
-        .connect(Mlp::new([64, 128, 512]))
-        .into()
+        .with_initializer(Initializer::TruncatedNormal {
+            mean: 0.0,
+            std: 0.05,
+        });
+    Parallel::new([
+        ("deep_continuous", Spec::from(continuous)),
+        ("embeddings", embeddings.into()),
+    ])
+    .connect_with_shortcut(
+        DotProductInteraction::new(),
+        Filter::names(["deep_continuous"]),
+    )
+    .connect(Concat::new())
+    .connect(Mlp::new([64, 128, 512]))
+    .into()
 }

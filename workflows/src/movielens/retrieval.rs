@@ -28,14 +28,23 @@ const ALL_PARTS: usize = 1 << 16;
 
 /// Ids and side features. Encodings of the ratings are left out: a film's differs from row to row in
 /// the training data, and a catalogue needs one vector a film.
-const COLUMNS: [&str; 7] =
-    ["userId", "gender", "age", "occupation", "zipcode", "movieId", "genres"];
+const COLUMNS: [&str; 7] = [
+    "userId",
+    "gender",
+    "age",
+    "occupation",
+    "zipcode",
+    "movieId",
+    "genres",
+];
 
 /// Trains a two-tower on the films that were liked, and compares it with recommending the films that
 /// most users like to everybody.
 pub(super) fn train(args: &Args, features: &Features) -> Result<Retrieval, Box<dyn Error>> {
     println!("3. retrieval: a two-tower over all films");
-    let config = LoaderConfig::new(BATCH_SIZE).with_parts_per_chunk(ALL_PARTS).with_seed(args.seed);
+    let config = LoaderConfig::new(BATCH_SIZE)
+        .with_parts_per_chunk(ALL_PARTS)
+        .with_seed(args.seed);
     let rated = Loader::open(&features.train, config.clone())?;
     let valid = Loader::open(&features.valid_liked, config.clone())?;
     let train = Loader::open(&features.train_liked, config.with_shuffle(true))?;

@@ -39,7 +39,9 @@ impl DatFile {
             .map_err(Error::io("read", &self.path))?;
         if read == 0 {
             return if self.line == 0 {
-                Err(Error::EmptyFile { path: self.path.clone() })
+                Err(Error::EmptyFile {
+                    path: self.path.clone(),
+                })
             } else {
                 Ok(false)
             };
@@ -66,7 +68,8 @@ impl DatFile {
 
     /// The integer in a field.
     pub(super) fn integer(&self, field: &'static str, text: &str) -> Result<i64> {
-        text.parse().map_err(|_| self.bad_field(field, text, "an integer"))
+        text.parse()
+            .map_err(|_| self.bad_field(field, text, "an integer"))
     }
 
     /// The error for a field of this line.

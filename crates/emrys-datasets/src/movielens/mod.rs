@@ -82,7 +82,10 @@ impl MovieLens1m {
     pub fn open(folder: impl AsRef<Path>) -> Result<MovieLens1m> {
         let folder = folder.as_ref();
         let find = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
-        let missing = |expected| Error::MissingFile { folder: folder.to_owned(), expected };
+        let missing = |expected| Error::MissingFile {
+            folder: folder.to_owned(),
+            expected,
+        };
 
         let ratings = find("ratings.dat")
             .map(RatingsSource::Dat)
@@ -90,7 +93,11 @@ impl MovieLens1m {
             .ok_or_else(|| missing("`ratings.dat` or `ratings.parquet`"))?;
         let users = find("users.dat").ok_or_else(|| missing("`users.dat`"))?;
         let movies = find("movies.dat").ok_or_else(|| missing("`movies.dat`"))?;
-        Ok(MovieLens1m { ratings, users, movies })
+        Ok(MovieLens1m {
+            ratings,
+            users,
+            movies,
+        })
     }
 
     /// Writes the set as three parquet files into a folder, which is created if needed.
@@ -115,6 +122,13 @@ impl MovieLens1m {
         };
         let user_rows = users::convert(&self.users, &users)?;
         let movie_rows = movies::convert(&self.movies, &movies)?;
-        Ok(MovieLensTables { ratings, users, movies, rating_rows, user_rows, movie_rows })
+        Ok(MovieLensTables {
+            ratings,
+            users,
+            movies,
+            rating_rows,
+            user_rows,
+            movie_rows,
+        })
     }
 }

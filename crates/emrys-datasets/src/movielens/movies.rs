@@ -52,7 +52,11 @@ pub(super) fn convert(from: &Path, to: &Path) -> Result<u64> {
         }
         let batch = RecordBatch::try_new(
             Arc::clone(&schema),
-            vec![Arc::new(movie.finish()), Arc::new(title.finish()), Arc::new(genres.finish())],
+            vec![
+                Arc::new(movie.finish()),
+                Arc::new(title.finish()),
+                Arc::new(genres.finish()),
+            ],
         );
         file.write(&batch.map_err(Error::arrow(from))?)?;
     }

@@ -29,8 +29,11 @@ pub(super) fn convert_dat(from: &Path, to: &Path) -> Result<u64> {
     let mut lines = DatFile::open(from, &["UserID", "MovieID", "Rating", "Timestamp"])?;
     let mut file = ParquetFile::create(to, Arc::clone(&schema))?;
 
-    let (mut user, mut movie, mut timestamp) =
-        (Int64Builder::new(), Int64Builder::new(), Int64Builder::new());
+    let (mut user, mut movie, mut timestamp) = (
+        Int64Builder::new(),
+        Int64Builder::new(),
+        Int64Builder::new(),
+    );
     let mut rating = Float32Builder::new();
     let mut more = true;
     while more {
@@ -67,14 +70,20 @@ pub(super) fn convert_dat(from: &Path, to: &Path) -> Result<u64> {
 pub(super) fn convert_parquet(from: &Path, to: &Path) -> Result<u64> {
     let (rows, batches) = parquet_file::open(from)?;
     if rows == 0 {
-        return Err(Error::EmptyFile { path: from.to_owned() });
+        return Err(Error::EmptyFile {
+            path: from.to_owned(),
+        });
     }
     let schema = schema();
     let mut file = ParquetFile::create(to, Arc::clone(&schema))?;
     let mut rows_before = 0;
     for batch in batches {
         let batch = batch.map_err(Error::arrow(from))?;
-        let source = ParquetRows { path: from, batch: &batch, rows_before };
+        let source = ParquetRows {
+            path: from,
+            batch: &batch,
+            rows_before,
+        };
         let columns = vec![
             source.required("user_id", &DataType::Int64)?,
             source.required("movie_id", &DataType::Int64)?,
@@ -103,17 +112,20 @@ struct ParquetRows<'a> {
 impl ParquetRows<'_> {
     /// A numeric column as the given type, which may have nulls.
     fn column(&self, name: &'static str, dtype: &DataType) -> Result<ArrayRef> {
-        let column = self.batch.column_by_name(name).ok_or_else(|| Error::MissingColumn {
-            path: self.path.to_owned(),
-            column: name,
-            available: self
-                .batch
-                .schema()
-                .fields()
-                .iter()
-                .map(|field| field.name().clone())
-                .collect(),
-        })?;
+        let column = self
+            .batch
+            .column_by_name(name)
+            .ok_or_else(|| Error::MissingColumn {
+                path: self.path.to_owned(),
+                column: name,
+                available: self
+                    .batch
+                    .schema()
+                    .fields()
+                    .iter()
+                    .map(|field| field.name().clone())
+                    .collect(),
+            })?;
         let (readable, expected) = match dtype {
             DataType::Int64 => (column.data_type().is_integer(), "an integer"),
             _ => (column.data_type().is_numeric(), "a number"),
@@ -142,14 +154,21 @@ impl ParquetRows<'_> {
     fn stars(&self, name: &'static str) -> Result<ArrayRef> {
         let column = self.required(name, &DataType::Float32)?;
         let ratings: &Float32Array = column.as_primitive::<Float32Type>();
-        match ratings.values().iter().position(|rating| !is_stars(*rating)) {
+        match ratings
+            .values()
+            .iter()
+            .position(|rating| !is_stars(*rating))
+        {
             Some(row) => Err(self.bad_value(name, row, STARS)),
             None => Ok(column),
         }
     }
 
     fn bad_value(&self, column: &'static str, row: usize, expected: &'static str) -> Error {
-        let value = self.batch.column_by_name(column).filter(|values| values.is_valid(row));
+        let value = self
+            .batch
+            .column_by_name(column)
+            .filter(|values| values.is_valid(row));
         Error::BadValue {
             path: self.path.to_owned(),
             row: self.rows_before + row as u64 + 1,

@@ -64,23 +64,41 @@ fn read(path: &Path) -> RecordBatch {
 fn published_files_become_tables() -> Result<(), Box<dyn std::error::Error>> {
     let folder = folder(USERS, MOVIES, RATINGS);
     let tables = convert(&folder)?;
-    assert_eq!((tables.rating_rows, tables.user_rows, tables.movie_rows), (2, 2, 2));
+    assert_eq!(
+        (tables.rating_rows, tables.user_rows, tables.movie_rows),
+        (2, 2, 2)
+    );
 
     let ratings = read(&tables.ratings);
-    assert_eq!(ratings["userId"].as_primitive::<Int64Type>().values(), &[1, 5]);
-    assert_eq!(ratings["movieId"].as_primitive::<Int64Type>().values(), &[73, 1]);
-    assert_eq!(ratings["rating"].as_primitive::<Float32Type>().values(), &[5.0, 3.0]);
+    assert_eq!(
+        ratings["userId"].as_primitive::<Int64Type>().values(),
+        &[1, 5]
+    );
+    assert_eq!(
+        ratings["movieId"].as_primitive::<Int64Type>().values(),
+        &[73, 1]
+    );
+    assert_eq!(
+        ratings["rating"].as_primitive::<Float32Type>().values(),
+        &[5.0, 3.0]
+    );
     assert_eq!(
         ratings["timestamp"].as_primitive::<Int64Type>().values(),
         &[978_300_760, 978_302_109]
     );
 
     let users = read(&tables.users);
-    assert_eq!(users["gender"].as_string::<i32>(), &StringArray::from(vec!["F", "M"]));
+    assert_eq!(
+        users["gender"].as_string::<i32>(),
+        &StringArray::from(vec!["F", "M"])
+    );
     assert_eq!(users["zipcode"].as_string::<i32>().value(1), "55455-1234");
 
     let movies = read(&tables.movies);
-    assert_eq!(movies["title"].as_string::<i32>().value(1), "Misérables, Les (1995)");
+    assert_eq!(
+        movies["title"].as_string::<i32>().value(1),
+        "Misérables, Les (1995)"
+    );
     let genres = movies["genres"].as_list::<i32>().value(0);
     assert_eq!(
         genres.as_string::<i32>(),
@@ -95,13 +113,25 @@ fn parquet_ratings_give_the_same_columns_and_keep_null_times()
     let folder = parquet_folder(vec![
         ("movie_id", Arc::new(Int32Array::from(vec![73, 1]))),
         ("user_id", Arc::new(Int32Array::from(vec![1, 5]))),
-        ("timestamp", Arc::new(Int64Array::from(vec![None, Some(978_302_109)]))),
+        (
+            "timestamp",
+            Arc::new(Int64Array::from(vec![None, Some(978_302_109)])),
+        ),
         ("rating", Arc::new(Int32Array::from(vec![5, 3]))),
     ]);
     let ratings = read(&convert(&folder)?.ratings);
-    assert_eq!(ratings["userId"].as_primitive::<Int64Type>().values(), &[1, 5]);
-    assert_eq!(ratings["movieId"].as_primitive::<Int64Type>().values(), &[73, 1]);
-    assert_eq!(ratings["rating"].as_primitive::<Float32Type>().values(), &[5.0, 3.0]);
+    assert_eq!(
+        ratings["userId"].as_primitive::<Int64Type>().values(),
+        &[1, 5]
+    );
+    assert_eq!(
+        ratings["movieId"].as_primitive::<Int64Type>().values(),
+        &[73, 1]
+    );
+    assert_eq!(
+        ratings["rating"].as_primitive::<Float32Type>().values(),
+        &[5.0, 3.0]
+    );
     assert!(ratings["timestamp"].is_null(0) && ratings["timestamp"].is_valid(1));
     Ok(())
 }
@@ -150,7 +180,12 @@ fn bad_lines_are_named_with_what_is_wrong() {
 fn bad_parquet_ratings_are_named_with_what_is_wrong() {
     let ids = || -> ArrayRef { Arc::new(Int64Array::from(vec![1, 5])) };
     let ratings = |rating: ArrayRef| {
-        vec![("user_id", ids()), ("movie_id", ids()), ("rating", rating), ("timestamp", ids())]
+        vec![
+            ("user_id", ids()),
+            ("movie_id", ids()),
+            ("rating", rating),
+            ("timestamp", ids()),
+        ]
     };
     insta::assert_snapshot!(
         refusal(&parquet_folder(ratings(Arc::new(Float64Array::from(vec![Some(3.0), None]))))),

@@ -23,8 +23,11 @@ pub(super) fn convert(from: &Path, to: &Path) -> Result<u64> {
     let mut file = ParquetFile::create(to, Arc::clone(&schema))?;
     let mut ids = UniqueIds::default();
 
-    let (mut user, mut age, mut occupation) =
-        (Int64Builder::new(), Int64Builder::new(), Int64Builder::new());
+    let (mut user, mut age, mut occupation) = (
+        Int64Builder::new(),
+        Int64Builder::new(),
+        Int64Builder::new(),
+    );
     let (mut gender, mut zipcode) = (StringBuilder::new(), StringBuilder::new());
     let mut more = true;
     while more {

@@ -23,11 +23,13 @@ impl Attainable {
             .probabilities
             .iter()
             .zip(&self.clicks)
-            .map(
-                |(probability, clicked)| {
-                    if *clicked { -probability.ln() } else { -(-probability).ln_1p() }
-                },
-            )
+            .map(|(probability, clicked)| {
+                if *clicked {
+                    -probability.ln()
+                } else {
+                    -(-probability).ln_1p()
+                }
+            })
             .sum();
         loss / self.clicks.len() as f64
     }
@@ -39,9 +41,11 @@ impl Attainable {
         order.sort_unstable_by(|a, b| self.probabilities[*a].total_cmp(&self.probabilities[*b]));
 
         let (mut negatives_below, mut ordered_pairs) = (0u64, 0.0);
-        for ties in
-            order.chunk_by(|a, b| self.probabilities[*a].total_cmp(&self.probabilities[*b]).is_eq())
-        {
+        for ties in order.chunk_by(|a, b| {
+            self.probabilities[*a]
+                .total_cmp(&self.probabilities[*b])
+                .is_eq()
+        }) {
             let positives = ties.iter().filter(|row| self.clicks[**row]).count() as u64;
             let negatives = ties.len() as u64 - positives;
             ordered_pairs += positives as f64 * (negatives_below as f64 + negatives as f64 / 2.0);
@@ -61,7 +65,8 @@ mod tests {
 
     fn attainable(rows: &[(f64, bool)]) -> Attainable {
         let mut attainable = Attainable::default();
-        rows.iter().for_each(|(probability, clicked)| attainable.push(*probability, *clicked));
+        rows.iter()
+            .for_each(|(probability, clicked)| attainable.push(*probability, *clicked));
         attainable
     }
 

@@ -160,9 +160,15 @@ impl ClickLog {
         let world = World::draw(self.users, self.items, &mut rng);
         self.write_parts(&train, self.train_rows, &world, &mut rng, |_, _| {})?;
         let mut attainable = Attainable::default();
-        self.write_parts(&valid, self.valid_rows, &world, &mut rng, |probability, clicked| {
-            attainable.push(probability, clicked);
-        })?;
+        self.write_parts(
+            &valid,
+            self.valid_rows,
+            &world,
+            &mut rng,
+            |probability, clicked| {
+                attainable.push(probability, clicked);
+            },
+        )?;
         Ok(ClickLogSummary {
             train,
             valid,
@@ -177,7 +183,11 @@ impl ClickLog {
     fn check(&self) -> Result<()> {
         const SIZES: std::ops::RangeInclusive<u32> = 1..=10_000_000;
         let bad = |option, value: u64, expected| {
-            Err(Error::BadOption { option, value: value.to_string(), expected })
+            Err(Error::BadOption {
+                option,
+                value: value.to_string(),
+                expected,
+            })
         };
         for (option, value) in [("users", self.users), ("items", self.items)] {
             if !SIZES.contains(&value) {
@@ -200,7 +210,9 @@ impl ClickLog {
             return Ok(());
         }
         if !self.overwrite {
-            return Err(Error::OutputExists { path: output.to_owned() });
+            return Err(Error::OutputExists {
+                path: output.to_owned(),
+            });
         }
         fs::remove_dir_all(output).map_err(Error::io("remove", output))
     }
@@ -298,14 +310,17 @@ impl Columns {
         self.user_id.append_value(&user.id);
         self.city.append_value(format!("city_{:02}", user.city));
         self.device.append_value(world::DEVICES[impression.device]);
-        self.session_seconds.append_option(impression.session_seconds);
+        self.session_seconds
+            .append_option(impression.session_seconds);
         self.item_id.append_value(item.id);
-        self.category.append_value(format!("category_{:02}", item.category));
+        self.category
+            .append_value(format!("category_{:02}", item.category));
         for tag in &item.tags {
             self.tags.values().append_value(format!("tag_{tag:02}"));
         }
         self.tags.append(true);
-        self.price.append_option(impression.price_shown.then_some(item.price));
+        self.price
+            .append_option(impression.price_shown.then_some(item.price));
         self.click.append_value(i32::from(clicked));
     }
 

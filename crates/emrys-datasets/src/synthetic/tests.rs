@@ -10,8 +10,10 @@ use super::*;
 
 /// All rows of a folder of part files.
 fn read(folder: &Path) -> RecordBatch {
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     paths.sort();
     let batches: Vec<RecordBatch> = paths
         .iter()
@@ -27,14 +29,19 @@ fn read(folder: &Path) -> RecordBatch {
 }
 
 fn small() -> ClickLog {
-    ClickLog::new(20_000, 10_000).with_users(300).with_items(100).with_seed(5)
+    ClickLog::new(20_000, 10_000)
+        .with_users(300)
+        .with_items(100)
+        .with_seed(5)
 }
 
 #[test]
 fn the_seed_alone_decides_the_rows() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let one = small().write(folder.path().join("one"))?;
-    let in_parts = small().with_rows_per_part(3_000).write(folder.path().join("parts"))?;
+    let in_parts = small()
+        .with_rows_per_part(3_000)
+        .write(folder.path().join("parts"))?;
     let other = small().with_seed(6).write(folder.path().join("other"))?;
 
     assert_eq!(read(&one.train), read(&in_parts.train));
@@ -51,14 +58,20 @@ fn the_attainable_figures_are_those_of_the_written_labels() -> Result<(), Box<dy
     let folder = tempfile::tempdir()?;
     let log = small().write(folder.path())?;
     let rows = read(&log.valid);
-    let clicks = rows.column_by_name("click").unwrap().as_primitive::<Int32Type>();
+    let clicks = rows
+        .column_by_name("click")
+        .unwrap()
+        .as_primitive::<Int32Type>();
     let rate = f64::from(clicks.values().iter().sum::<i32>()) / clicks.len() as f64;
     assert_eq!(rate, log.click_rate);
     assert!((0.2..0.4).contains(&rate), "{rate}");
     assert!((0.80..0.90).contains(&log.attainable_auc), "{log:?}");
     // Knowing everything beats knowing the rate alone.
     let entropy = -rate * rate.ln() - (1.0 - rate) * (1.0 - rate).ln();
-    assert!(log.attainable_log_loss < 0.9 * entropy, "{log:?}, entropy {entropy}");
+    assert!(
+        log.attainable_log_loss < 0.9 * entropy,
+        "{log:?}, entropy {entropy}"
+    );
     Ok(())
 }
 
@@ -67,14 +80,20 @@ fn continuous_columns_have_nulls_and_heavy_tails() -> Result<(), Box<dyn std::er
     let folder = tempfile::tempdir()?;
     let rows = read(&small().write(folder.path())?.train);
     for (name, null_share) in [("session_seconds", 0.10), ("price", 0.05)] {
-        let column = rows.column_by_name(name).unwrap().as_primitive::<Float64Type>();
+        let column = rows
+            .column_by_name(name)
+            .unwrap()
+            .as_primitive::<Float64Type>();
         let nulls = column.null_count() as f64 / column.len() as f64;
         assert!((nulls - null_share).abs() < 0.01, "{name}: {nulls}");
         let mut values: Vec<f64> = column.iter().flatten().collect();
         values.sort_by(f64::total_cmp);
         let median = values[values.len() / 2];
         let high = values[values.len() * 99 / 100];
-        assert!(values[0] > 0.0 && high > 5.0 * median, "{name}: median {median}, 99% {high}");
+        assert!(
+            values[0] > 0.0 && high > 5.0 * median,
+            "{name}: median {median}, 99% {high}"
+        );
     }
     Ok(())
 }
@@ -94,7 +113,11 @@ fn lists_are_ragged_and_some_are_empty() -> Result<(), Box<dyn std::error::Error
 fn side_features_belong_to_their_user_or_item() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let rows = read(&small().write(folder.path())?.train);
-    for (id, feature) in [("user_id", "city"), ("item_id", "category"), ("item_id", "tags")] {
+    for (id, feature) in [
+        ("user_id", "city"),
+        ("item_id", "category"),
+        ("item_id", "tags"),
+    ] {
         let text = |name: &str, row| {
             array_value_to_string(rows.column_by_name(name).unwrap(), row).unwrap()
         };
@@ -116,7 +139,10 @@ fn an_older_log_is_kept_unless_overwriting_is_allowed() -> Result<(), Box<dyn st
     let error = log.write(folder.path()).unwrap_err();
     assert!(matches!(&error, Error::OutputExists { path } if *path == folder.path().join("train")));
 
-    let log = log.with_rows_per_part(50).with_overwrite(true).write(folder.path())?;
+    let log = log
+        .with_rows_per_part(50)
+        .with_overwrite(true)
+        .write(folder.path())?;
     assert_eq!(fs::read_dir(log.train)?.count(), 2);
     Ok(())
 }

@@ -100,7 +100,9 @@ impl World {
     pub(super) fn probability(&self, impression: &Impression) -> f64 {
         let user = &self.users[impression.user];
         let item = &self.items[impression.item];
-        let session = impression.session_seconds.map_or(0.0, |seconds| (seconds.ln() - 4.0) / 1.2);
+        let session = impression
+            .session_seconds
+            .map_or(0.0, |seconds| (seconds.ln() - 4.0) / 1.2);
         let log_odds = BIAS
             + AFFINITY * dot(&user.taste, &item.traits)
             + user.effect
@@ -196,7 +198,9 @@ impl Popularity {
             sum += weight;
             sum
         });
-        Popularity { cumulated: cumulated.collect() }
+        Popularity {
+            cumulated: cumulated.collect(),
+        }
     }
 
     /// Weights that fall as a power of the rank. The shift by two keeps the first ranks from taking
@@ -208,7 +212,9 @@ impl Popularity {
     fn draw(&self, rng: &mut impl Rng) -> usize {
         let last = self.cumulated.len() - 1;
         let point = rng.random::<f64>() * self.cumulated[last];
-        self.cumulated.partition_point(|sum| *sum <= point).min(last)
+        self.cumulated
+            .partition_point(|sum| *sum <= point)
+            .min(last)
     }
 }
 
