@@ -12,7 +12,11 @@
 //! cargo bench --bench embedding_scaling
 //! ```
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program tells what it does")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program tells what it does"
+)]
 
 use std::time::Instant;
 
@@ -122,7 +126,11 @@ impl Contestant {
 
     fn step(&mut self, continuous: &Tensor<2>, label: &Tensor<2>) -> Result<(), Error> {
         let device = continuous.device();
-        let ids = self.draw_ids().into_iter().map(|id| id as i64).collect::<Vec<_>>();
+        let ids = self
+            .draw_ids()
+            .into_iter()
+            .map(|id| id as i64)
+            .collect::<Vec<_>>();
         // The loader's workers do this beside the training.
         let batch = Batch::new([("item_id", Column::from(ids))])?
             .with_lookups(&self.tables.lookup_specs())?;
@@ -131,13 +139,21 @@ impl Contestant {
         let start = Instant::now();
         let lookup = self.tables.gather(batch.plans(), &device)?;
         let gathered = Instant::now();
-        let item = lookup.get("item_id").ok_or("the feature was not looked up")?.clone();
+        let item = lookup
+            .get("item_id")
+            .ok_or("the feature was not looked up")?
+            .clone();
         let loss = self.network.loss(continuous.clone(), item, label.clone());
         let mut gradients = loss.backward();
         let dense = GradientsParams::from_module(&mut gradients, &self.network);
         self.network = self.optimizer.step(1e-3, self.network.clone(), dense);
         let trained = Instant::now();
-        self.tables.apply(batch.plans(), &lookup, &mut gradients, &SparseOptimizer::adagrad())?;
+        self.tables.apply(
+            batch.plans(),
+            &lookup,
+            &mut gradients,
+            &SparseOptimizer::adagrad(),
+        )?;
         let end = Instant::now();
 
         self.timings.push(Timing {
@@ -160,8 +176,10 @@ fn main() -> Result<(), Error> {
     let device = Device::default().autodiff();
     let continuous = Tensor::random([BATCH, CONTINUOUS], Distribution::Default, &device);
     let label = Tensor::<2>::random([BATCH, 1], Distribution::Bernoulli(0.3), &device);
-    let mut contestants =
-        ROWS.iter().map(|rows| Contestant::new(*rows, &device)).collect::<Result<Vec<_>, _>>()?;
+    let mut contestants = ROWS
+        .iter()
+        .map(|rows| Contestant::new(*rows, &device))
+        .collect::<Result<Vec<_>, _>>()?;
     for _ in 0..WARM_UP + STEPS {
         for contestant in &mut contestants {
             contestant.step(&continuous, &label)?;
@@ -169,7 +187,10 @@ fn main() -> Result<(), Error> {
     }
 
     println!("one table, width {DIM}, batch of {BATCH} distinct ids, median of {STEPS} steps\n");
-    println!("{:>10} {:>9} {:>9} {:>11} {:>11} {:>11}", "rows", "table", "step", "gather", "(floor)", "update");
+    println!(
+        "{:>10} {:>9} {:>9} {:>11} {:>11} {:>11}",
+        "rows", "table", "step", "gather", "(floor)", "update"
+    );
     for contestant in &contestants {
         println!(
             "{:>10} {:>6.0} MB {:>6.2} ms {:>8.0} us {:>8.0} us {:>8.0} us",
@@ -181,8 +202,10 @@ fn main() -> Result<(), Error> {
             contestant.median(|timing| timing.update) * 1e6,
         );
     }
-    let steps: Vec<f64> =
-        contestants.iter().map(|contestant| contestant.median(|timing| timing.step)).collect();
+    let steps: Vec<f64> = contestants
+        .iter()
+        .map(|contestant| contestant.median(|timing| timing.step))
+        .collect();
     let slowest = steps.iter().copied().fold(f64::MIN, f64::max);
     let fastest = steps.iter().copied().fold(f64::MAX, f64::min);
     let figures = serde_json::json!({

@@ -13,7 +13,11 @@
 //!
 //! Without a folder, everything is written to a temporary one, which is named and kept.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program tells what it does")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program tells what it does"
+)]
 
 use std::error::Error;
 use std::path::PathBuf;

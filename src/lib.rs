@@ -23,7 +23,7 @@ pub mod prelude {
         Normalize, Rename, TagAs, TargetEncoding,
     };
     pub use emrys_etl::{
-        Dataset, FittedWorkflow, WriteOptions, Workflow, all_columns, cols, group, tagged,
+        Dataset, FittedWorkflow, Workflow, WriteOptions, all_columns, cols, group, tagged,
     };
     pub use emrys_loader::{Loader, LoaderConfig};
     pub use emrys_schema::{ColumnSchema, DType, Schema, Tag};

@@ -2,7 +2,14 @@
 //!
 //! One table per area. All differences of a table are shown together.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests stop at the first surprise and tell what they skip")]
+#![allow(
+    unreachable_pub,
+    clippy::clone_on_ref_ptr,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests stop at the first surprise and tell what they skip"
+)]
 
 mod data;
 mod etl;

@@ -7,7 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{
+    ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+};
 use emrys::etl::{Dataset, FittedWorkflow, Node, Workflow};
 use parquet::arrow::ArrowWriter;
 
@@ -23,7 +25,11 @@ pub(crate) struct Case {
 
 /// A case of that name, run in an empty folder of its own, which its message calls `[dir]`.
 pub(crate) fn case(name: &'static str, run: fn(&Path) -> Outcome, expected: &'static str) -> Case {
-    Case { name, run, expected }
+    Case {
+        name,
+        run,
+        expected,
+    }
 }
 
 /// Runs all cases and shows every message that is not the expected one, written as in the tables.
@@ -40,10 +46,18 @@ pub(crate) fn check(cases: &[Case]) {
         let found = found.replace(&folder.path().display().to_string(), "[dir]");
         if found != case.expected {
             wrong += 1;
-            let _ = writeln!(differences, "\n{}\n  expected: {:?}\n  found:    {found:?}", case.name, case.expected);
+            let _ = writeln!(
+                differences,
+                "\n{}\n  expected: {:?}\n  found:    {found:?}",
+                case.name, case.expected
+            );
         }
     }
-    assert!(wrong == 0, "{wrong} of {} messages differ:\n{differences}", cases.len());
+    assert!(
+        wrong == 0,
+        "{wrong} of {} messages differ:\n{differences}",
+        cases.len()
+    );
 }
 
 /// The message and those of its causes: `a: b: c`. A cause that the message before already ends
@@ -82,7 +96,9 @@ pub(crate) fn texts<'a>(values: impl IntoIterator<Item = &'a str>) -> ArrayRef {
 }
 
 pub(crate) fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
-    let columns = columns.into_iter().map(|(name, values)| (name, values, true));
+    let columns = columns
+        .into_iter()
+        .map(|(name, values)| (name, values, true));
     RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length")
 }
 

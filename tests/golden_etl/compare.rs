@@ -15,10 +15,19 @@ pub(crate) fn difference(
     case: &Value,
 ) -> Result<Option<String>> {
     let names = |batch: &RecordBatch| -> Vec<String> {
-        batch.schema().fields().iter().map(|field| field.name().clone()).collect()
+        batch
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect()
     };
     let (expected_names, found_names) = (names(expected), names(found));
-    let grouped = case["nodes"].as_array().into_iter().flatten().any(|node| node["op"] == "Groupby");
+    let grouped = case["nodes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|node| node["op"] == "Groupby");
     let same_names = if grouped {
         let sorted = |mut names: Vec<String>| {
             names.sort();
@@ -29,7 +38,9 @@ pub(crate) fn difference(
         expected_names == found_names
     };
     if !same_names {
-        return Ok(Some(format!("columns {found_names:?}, expected {expected_names:?}")));
+        return Ok(Some(format!(
+            "columns {found_names:?}, expected {expected_names:?}"
+        )));
     }
     if expected.num_rows() != found.num_rows() {
         let (found, expected) = (found.num_rows(), expected.num_rows());
@@ -53,9 +64,10 @@ pub(crate) fn difference(
 fn type_difference(expected: &DataType, found: &DataType) -> Option<String> {
     use DataType::{FixedSizeList, Float64, LargeList, LargeUtf8, List, Timestamp, Utf8};
     match (expected, found) {
-        (List(l) | LargeList(l) | FixedSizeList(l, _), List(r) | LargeList(r) | FixedSizeList(r, _)) => {
-            type_difference(l.data_type(), r.data_type())
-        }
+        (
+            List(l) | LargeList(l) | FixedSizeList(l, _),
+            List(r) | LargeList(r) | FixedSizeList(r, _),
+        ) => type_difference(l.data_type(), r.data_type()),
         (Utf8 | LargeUtf8, Utf8 | LargeUtf8) | (Timestamp(..), Timestamp(..)) => None,
         // pandas has no nullable integers: they come out as doubles, with the same values.
         (Float64, found) if found.is_integer() => None,
@@ -71,7 +83,10 @@ fn value_difference(expected: &ArrayRef, found: &ArrayRef) -> Result<Option<Stri
     if expected.data_type().is_floating() {
         let left = cast(expected, &DataType::Float64)?;
         let right = cast(found, &DataType::Float64)?;
-        let (left, right) = (left.as_primitive::<Float64Type>(), right.as_primitive::<Float64Type>());
+        let (left, right) = (
+            left.as_primitive::<Float64Type>(),
+            right.as_primitive::<Float64Type>(),
+        );
         for row in 0..left.len() {
             // Null and NaN are the same to pandas.
             let value = |array: &arrow::array::Float64Array| {
@@ -119,7 +134,10 @@ fn list_difference(expected: &ArrayRef, found: &ArrayRef) -> Result<Option<Strin
 }
 
 fn is_list(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..))
+    matches!(
+        data_type,
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..)
+    )
 }
 
 fn lists(array: &ArrayRef) -> Result<Vec<Option<ArrayRef>>> {
@@ -128,11 +146,17 @@ fn lists(array: &ArrayRef) -> Result<Vec<Option<ArrayRef>>> {
         DataType::FixedSizeList(field, _) => cast(array, &DataType::LargeList(field.clone()))?,
         _ => array.clone(),
     };
-    Ok(array.as_list_opt::<i64>().ok_or("not a list")?.iter().collect())
+    Ok(array
+        .as_list_opt::<i64>()
+        .ok_or("not a list")?
+        .iter()
+        .collect())
 }
 
 fn describe(row: usize, expected: &ArrayRef, found: &ArrayRef) -> Result<Option<String>> {
-    let (left, right) =
-        (array_value_to_string(expected, row)?, array_value_to_string(found, row)?);
+    let (left, right) = (
+        array_value_to_string(expected, row)?,
+        array_value_to_string(found, row)?,
+    );
     Ok(Some(format!("row {row}: `{right}`, expected `{left}`")))
 }

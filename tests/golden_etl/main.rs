@@ -5,7 +5,14 @@
 //! it needs an operator that does not exist yet. `EMRYS_GOLDEN_CASE` runs the cases whose names
 //! contain it.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests stop at the first surprise and tell what they skip")]
+#![allow(
+    unreachable_pub,
+    clippy::clone_on_ref_ptr,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests stop at the first surprise and tell what they skip"
+)]
 
 mod compare;
 mod schema;
@@ -39,8 +46,11 @@ fn workflows_give_what_the_peer_gives() {
         return;
     };
     let wanted = std::env::var("EMRYS_GOLDEN_CASE").unwrap_or_default();
-    let mut cases: Vec<PathBuf> =
-        entries.flatten().map(|e| e.path()).filter(|p| p.join("case.json").is_file()).collect();
+    let mut cases: Vec<PathBuf> = entries
+        .flatten()
+        .map(|e| e.path())
+        .filter(|p| p.join("case.json").is_file())
+        .collect();
     cases.retain(|case| case.to_string_lossy().contains(&wanted));
     cases.sort();
     let (mut passed, mut skipped, mut failed) = (0, 0, 0);
@@ -74,16 +84,23 @@ fn with_causes(error: &dyn Error) -> String {
 }
 
 fn run(folder: &Path) -> Result<Outcome> {
-    let mut case: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("case.json"))?)?;
+    let mut case: Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.join("case.json"))?)?;
     let files = |key: &str| -> Vec<PathBuf> {
-        let names = case[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let names = case[key]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
         names.map(|name| folder.join(name)).collect()
     };
     let (train_files, valid_files) = (files("train"), files("valid"));
     let folds = folder.join("expected/folds_train.parquet");
     let train = if folds.is_file() {
         let folds = read(&folds)?;
-        let fold = folds.column_by_name("__fold__").ok_or("folds without `__fold__`")?;
+        let fold = folds
+            .column_by_name("__fold__")
+            .ok_or("folds without `__fold__`")?;
         use_given_folds(&mut case);
         with_column(&read_all(&train_files)?, "__fold__", fold)?
     } else {
@@ -91,7 +108,9 @@ fn run(folder: &Path) -> Result<Outcome> {
     };
     let workflow = match Workflow::from_json(&case.to_string(), train.schema(), folder) {
         Ok(workflow) => workflow,
-        Err(error) if is_missing_operator(&error) => return Ok(Outcome::Skipped(error.to_string())),
+        Err(error) if is_missing_operator(&error) => {
+            return Ok(Outcome::Skipped(error.to_string()));
+        }
         Err(error) => return Err(error.into()),
     };
     let fitted = workflow.fit(&train)?;
@@ -141,7 +160,9 @@ fn collect(fitted: &FittedWorkflow, dataset: &Dataset) -> Result<RecordBatch> {
     let batches = fitted.transform(dataset)?.collect()?;
     match batches.first() {
         Some(first) => Ok(concat_batches(&first.schema(), &batches)?),
-        None => Ok(RecordBatch::new_empty(Arc::new(fitted.output_schema().to_arrow()?))),
+        None => Ok(RecordBatch::new_empty(Arc::new(
+            fitted.output_schema().to_arrow()?,
+        ))),
     }
 }
 
@@ -179,12 +200,19 @@ fn read(path: &Path) -> Result<RecordBatch> {
 fn read_all(paths: &[PathBuf]) -> Result<RecordBatch> {
     let batches: Result<Vec<RecordBatch>> = paths.iter().map(|path| read(path)).collect();
     let batches = batches?;
-    Ok(concat_batches(&batches.first().ok_or("no files")?.schema(), &batches)?)
+    Ok(concat_batches(
+        &batches.first().ok_or("no files")?.schema(),
+        &batches,
+    )?)
 }
 
 fn with_column(batch: &RecordBatch, name: &str, column: &ArrayRef) -> Result<Dataset> {
     let fields = batch.schema();
-    let named = fields.fields().iter().map(|f| f.name().clone()).zip(batch.columns().to_vec());
+    let named = fields
+        .fields()
+        .iter()
+        .map(|f| f.name().clone())
+        .zip(batch.columns().to_vec());
     let all = named.chain([(name.to_owned(), Arc::clone(column))]);
     let batch = RecordBatch::try_from_iter_with_nullable(all.map(|(n, c)| (n, c, true)))?;
     Ok(Dataset::from_batches(batch.schema(), vec![batch])?)

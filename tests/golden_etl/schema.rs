@@ -20,27 +20,44 @@ pub(crate) fn expected(folder: &Path) -> Result<Option<Schema>> {
 pub(crate) fn difference(expected: &Schema, found: &Schema) -> Option<String> {
     for column in expected {
         let name = column.name();
-        let Some(other) = found.get(name) else { return Some(format!("{name} is missing")) };
+        let Some(other) = found.get(name) else {
+            return Some(format!("{name} is missing"));
+        };
         if let Some(problem) = column_difference(column, other) {
             return Some(format!("{name}: {problem}"));
         }
     }
-    let extra = found.names().into_iter().find(|name| expected.get(name).is_none())?;
+    let extra = found
+        .names()
+        .into_iter()
+        .find(|name| expected.get(name).is_none())?;
     Some(format!("{extra} is not expected"))
 }
 
 fn column_difference(expected: &ColumnSchema, found: &ColumnSchema) -> Option<String> {
     if expected.tags() != found.tags() {
-        return Some(format!("tags {:?}, expected {:?}", found.tags(), expected.tags()));
+        return Some(format!(
+            "tags {:?}, expected {:?}",
+            found.tags(),
+            expected.tags()
+        ));
     }
     // Emrys may know a domain where the peer has none.
     if expected.domain().is_some() && expected.domain() != found.domain() {
-        return Some(format!("domain {:?}, expected {:?}", found.domain(), expected.domain()));
+        return Some(format!(
+            "domain {:?}, expected {:?}",
+            found.domain(),
+            expected.domain()
+        ));
     }
     if expected.shape().is_list() != found.shape().is_list()
         || expected.shape().is_ragged() != found.shape().is_ragged()
     {
-        return Some(format!("shape {}, expected {}", found.shape(), expected.shape()));
+        return Some(format!(
+            "shape {}, expected {}",
+            found.shape(),
+            expected.shape()
+        ));
     }
     for (key, value) in expected.properties() {
         // The peer writes null for an option that was not given.

@@ -7,14 +7,11 @@ use emrys_models::blocks::{
     Activation, Concat, ContinuousFeatures, CosineSimilarity, DotProductInteraction,
     ElementwiseProduct, ElementwiseSum, Embeddings, Filter, L2Norm, Mlp, Parallel, Stack,
 };
-use emrys_models::{
-    AnyTensor, BoxedBlock, Compose, Pass, Signature, Spec, Value, build,
-    inspect,
-};
+use emrys_models::{AnyTensor, BoxedBlock, Compose, Pass, Signature, Spec, Value, build, inspect};
 
 use crate::case::{Case, Golden, Outcome, Stop, sizes};
 use crate::compare::{Tolerance, same_tensor};
-use crate::models::{batch_of, ModelCase};
+use crate::models::{ModelCase, batch_of};
 use crate::network::{Names, compare_parameters, mlp_names, on_device, set_weights};
 
 pub fn run(case: &Case) -> Option<Outcome> {
@@ -65,8 +62,10 @@ impl Inputs {
             3 => AnyTensor::from(on_device::<3>(golden, device).require_grad()),
             rank => panic!("an input of rank {rank}"),
         };
-        let leaves =
-            case.under("inputs/").map(|(name, golden)| (name.to_owned(), leaf(golden))).collect();
+        let leaves = case
+            .under("inputs/")
+            .map(|(name, golden)| (name.to_owned(), leaf(golden)))
+            .collect();
         Inputs { leaves }
     }
 
@@ -86,9 +85,11 @@ impl Inputs {
 fn signature(value: &Value) -> Signature {
     match value {
         Value::Tensor(tensor) => Signature::Tensor(tensor.row_shape()),
-        Value::Dict(entries) => {
-            Signature::dict(entries.iter().map(|(name, tensor)| (name, tensor.row_shape())))
-        }
+        Value::Dict(entries) => Signature::dict(
+            entries
+                .iter()
+                .map(|(name, tensor)| (name, tensor.row_shape())),
+        ),
         Value::Features(_) => panic!("blocks of these cases do not read batches"),
     }
 }
@@ -110,7 +111,11 @@ fn run_block(
     let block = build(spec, &signature(&input), device, 0)?.block;
     let block = set_weights(case, block, &names)?;
     let output = block.forward(input, &Pass::training(0))?;
-    Ok(Run { block, names, output })
+    Ok(Run {
+        block,
+        names,
+        output,
+    })
 }
 
 /// The sum over all outputs of the output times its probe.
@@ -130,7 +135,12 @@ fn probe_loss(case: &Case, outputs: &[(&str, Tensor<2>)]) -> Result<Tensor<1>, S
 /// Compares outputs, loss, and the gradients of inputs and parameters.
 fn compare(case: &Case, inputs: &Inputs, runs: &[&Run], outputs: &[(&str, Tensor<2>)]) -> Outcome {
     for (name, output) in outputs {
-        same_tensor(case, &format!("outputs/{name}"), output.clone(), Tolerance::Forward)?;
+        same_tensor(
+            case,
+            &format!("outputs/{name}"),
+            output.clone(),
+            Tolerance::Forward,
+        )?;
     }
     if !case.tensors.contains_key("loss") {
         return Ok(());
@@ -174,7 +184,12 @@ fn concat(case: &Case) -> Outcome {
     let device = Device::default().autodiff();
     let inputs = Inputs::read(case, &device);
     let run = run_block(case, Concat::new(), inputs.all(), Names::new(), &device)?;
-    compare(case, &inputs, &[], &[("y", run.output.into_rank2("golden")?)])
+    compare(
+        case,
+        &inputs,
+        &[],
+        &[("y", run.output.into_rank2("golden")?)],
+    )
 }
 
 fn aggregations(case: &Case) -> Outcome {
@@ -186,10 +201,14 @@ fn aggregations(case: &Case) -> Outcome {
     let expected = case.params["order"].as_array().into_iter().flatten();
     let expected: Vec<&str> = expected.filter_map(|name| name.as_str()).collect();
     if order != expected {
-        return Err(Stop::Fail(format!("the order is {order:?}, expected {expected:?}")));
+        return Err(Stop::Fail(format!(
+            "the order is {order:?}, expected {expected:?}"
+        )));
     }
     let concat = run(Concat::new().into())?.output.into_rank2("golden")?;
-    let sum = run(ElementwiseSum::new().into())?.output.into_rank2("golden")?;
+    let sum = run(ElementwiseSum::new().into())?
+        .output
+        .into_rank2("golden")?;
     let stack = run(Stack::new().into())?.output.into_rank3("golden")?;
     same_tensor(case, "outputs/concat", concat, Tolerance::Forward)?;
     same_tensor(case, "outputs/element_wise_sum", sum, Tolerance::Forward)?;
@@ -205,7 +224,11 @@ fn pair_aggregations(case: &Case) -> Outcome {
     let cosine = tensor(run(CosineSimilarity::new().into(), inputs.all())?)?;
     let norm = tensor(run(L2Norm::new().into(), inputs.one("left"))?)?;
     let product = tensor(run(ElementwiseProduct::new().into(), inputs.all())?)?;
-    let outputs = [("cosine", cosine), ("l2_norm_left", norm), ("multiply", product)];
+    let outputs = [
+        ("cosine", cosine),
+        ("l2_norm_left", norm),
+        ("multiply", product),
+    ];
     compare(case, &inputs, &[], &outputs)
 }
 
@@ -219,7 +242,11 @@ fn mlp(case: &Case) -> Outcome {
     match &case.params["activation"] {
         serde_json::Value::String(name) => spec = spec.with_activation(activation(name)),
         names => {
-            let names = names.as_array().into_iter().flatten().filter_map(|name| name.as_str());
+            let names = names
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|name| name.as_str());
             spec = spec.with_activations(names.map(activation).collect::<Vec<_>>());
         }
     }
@@ -256,13 +283,19 @@ fn connect_branch(case: &Case) -> Outcome {
         Some("element-wise-sum") => ElementwiseSum::new().into(),
         other => panic!("aggregation {other:?}"),
     };
-    let spec = Mlp::new(first).named("first").connect_branch(branches).connect(aggregation);
+    let spec = Mlp::new(first)
+        .named("first")
+        .connect_branch(branches)
+        .connect(aggregation);
     from_x_to_y(case, spec, in_blocks(names))
 }
 
 /// The parameters of a sequence stand under `blocks`.
 fn in_blocks(names: Names) -> Names {
-    names.into_iter().map(|(path, name)| (format!("blocks.{path}"), name)).collect()
+    names
+        .into_iter()
+        .map(|(path, name)| (format!("blocks.{path}"), name))
+        .collect()
 }
 
 fn connect_with_shortcut(case: &Case) -> Outcome {
@@ -284,7 +317,9 @@ fn connect_with_residual(case: &Case) -> Outcome {
     let mut names = mlp_names("first.", "first.", first.len());
     names.extend(mlp_names("1_residual.block.", "inner.", inner.len()));
     let inner_activation = activation(case.text("inner_activation").expect("an activation"));
-    let after = case.text("activation").map_or(Activation::Linear, activation);
+    let after = case
+        .text("activation")
+        .map_or(Activation::Linear, activation);
     let spec = Mlp::new(first)
         .named("first")
         .connect_with_residual(Mlp::new(inner).with_activation(inner_activation), after);
@@ -296,7 +331,10 @@ fn parallel_routing(case: &Case) -> Outcome {
     let inputs = Inputs::read(case, &device);
     let branches = ["left", "right"];
     let named = branches.map(|branch| {
-        (branch, Mlp::new(sizes(&case.params["dims"][branch]).expect("units")))
+        (
+            branch,
+            Mlp::new(sizes(&case.params["dims"][branch]).expect("units")),
+        )
     });
     // The case does not say how wide the branches of the second block are; its weights do.
     let broadcast = branches.map(|branch| {
@@ -307,15 +345,24 @@ fn parallel_routing(case: &Case) -> Outcome {
         branches
             .iter()
             .flat_map(|branch| {
-                mlp_names(&format!("branches.{branch}."), &format!("{which}.{branch}."), 1)
+                mlp_names(
+                    &format!("branches.{branch}."),
+                    &format!("{which}.{branch}."),
+                    1,
+                )
             })
             .collect()
     };
     let routed = inputs.only(&["left", "right"]);
     let named = run_block(case, Parallel::new(named), routed, names("named"), &device)?;
     let whole = inputs.one("x");
-    let broadcast =
-        run_block(case, Parallel::new(broadcast), whole, names("broadcast"), &device)?;
+    let broadcast = run_block(
+        case,
+        Parallel::new(broadcast),
+        whole,
+        names("broadcast"),
+        &device,
+    )?;
 
     let entry = |run: &Run, name: &str| -> Result<Tensor<2>, Stop> {
         let mut entries = run.output.clone().into_dict("golden")?;
@@ -346,7 +393,10 @@ fn seed_dlrm(case: &Case) -> Outcome {
         ("deep_continuous", Spec::from(deep_continuous)),
         ("embeddings", Embeddings::new(dim).into()),
     ])
-    .connect_with_shortcut(DotProductInteraction::new(), Filter::names(["deep_continuous"]))
+    .connect_with_shortcut(
+        DotProductInteraction::new(),
+        Filter::names(["deep_continuous"]),
+    )
     .connect(Concat::new());
 
     let mut model = ModelCase::build(case, spec, &[], names)?;
@@ -362,12 +412,21 @@ fn continuous_features(case: &Case) -> Outcome {
     let schema = case.schema().expect("a schema");
     let batch = batch_of(case)?;
     let columns = inspect(ContinuousFeatures::new(), &schema, &batch)?;
-    let side_by_side =
-        inspect(ContinuousFeatures::new().connect(Concat::new()), &schema, &batch)?;
+    let side_by_side = inspect(
+        ContinuousFeatures::new().connect(Concat::new()),
+        &schema,
+        &batch,
+    )?;
     let entries = columns.into_dict("golden")?;
-    let expected = case.under("outputs/").filter(|(name, _)| *name != "concat").count();
+    let expected = case
+        .under("outputs/")
+        .filter(|(name, _)| *name != "concat")
+        .count();
     if entries.len() != expected {
-        return Err(Stop::Fail(format!("{} columns, expected {expected}", entries.len())));
+        return Err(Stop::Fail(format!(
+            "{} columns, expected {expected}",
+            entries.len()
+        )));
     }
     for (name, tensor) in entries {
         let tensor = Value::Tensor(tensor).into_rank2("golden")?;

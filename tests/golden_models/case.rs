@@ -69,7 +69,14 @@ impl Case {
         let file = SafeTensors::deserialize(&bytes).expect("tensors.safetensors is readable");
         let tensors = file.tensors().into_iter().map(|(name, view)| {
             let (values, is_integer) = widen(view.dtype(), view.data());
-            (name, Golden { shape: view.shape().to_vec(), values, is_integer })
+            (
+                name,
+                Golden {
+                    shape: view.shape().to_vec(),
+                    values,
+                    is_integer,
+                },
+            )
         });
         Case {
             id: text("id"),
@@ -90,9 +97,9 @@ impl Case {
 
     /// The tensors whose names start with `prefix`, by the rest of their names.
     pub fn under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Golden)> {
-        self.tensors.iter().filter_map(move |(name, golden)| {
-            name.strip_prefix(prefix).map(|rest| (rest, golden))
-        })
+        self.tensors
+            .iter()
+            .filter_map(move |(name, golden)| name.strip_prefix(prefix).map(|rest| (rest, golden)))
     }
 
     /// A list of sizes among the parameters; none for null.
@@ -111,14 +118,22 @@ impl Case {
     /// The same case with another name for an input column.
     pub fn with_column_renamed(&self, old: &str, new: &str) -> Case {
         let mut json = self.json.clone();
-        for column in json["schema"]["columns"].as_array_mut().into_iter().flatten() {
+        for column in json["schema"]["columns"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+        {
             if column["name"] == old {
                 column["name"] = new.into();
             }
         }
         let input = format!("inputs/{old}");
         let tensors = self.tensors.iter().map(|(name, golden)| {
-            let name = if *name == input { format!("inputs/{new}") } else { name.clone() };
+            let name = if *name == input {
+                format!("inputs/{new}")
+            } else {
+                name.clone()
+            };
             (name, golden.clone())
         });
         Case {
@@ -140,7 +155,11 @@ impl Case {
 
 pub fn sizes(json: &Json) -> Option<Vec<usize>> {
     let list = json.as_array()?;
-    Some(list.iter().map(|size| size.as_u64().expect("a size") as usize).collect())
+    Some(
+        list.iter()
+            .map(|size| size.as_u64().expect("a size") as usize)
+            .collect(),
+    )
 }
 
 fn column(json: &Json) -> ColumnSchema {
@@ -151,10 +170,16 @@ fn column(json: &Json) -> ColumnSchema {
         Some("float32") => DType::Float32,
         other => panic!("dtype {other:?}"),
     };
-    let tags = json["tags"].as_array().into_iter().flatten().filter_map(Json::as_str);
+    let tags = json["tags"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str);
     let mut column = ColumnSchema::new(name, dtype).with_tags(tags.map(Tag::from));
-    if let (Some(min), Some(max)) = (json["domain"]["min"].as_i64(), json["domain"]["max"].as_i64())
-    {
+    if let (Some(min), Some(max)) = (
+        json["domain"]["min"].as_i64(),
+        json["domain"]["max"].as_i64(),
+    ) {
         let domain = Domain::int(min, max);
         column = column.with_domain(match json["domain"]["name"].as_str() {
             Some(name) => domain.named(name),

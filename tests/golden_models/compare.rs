@@ -23,8 +23,11 @@ pub enum Tolerance {
 
 impl Tolerance {
     fn bounds(self, case: &Case, expected: &[f64]) -> (f64, f64) {
-        let largest = expected.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
-        let given = |key: &str, default: f64| case.json["tolerance"][key].as_f64().unwrap_or(default);
+        let largest = expected
+            .iter()
+            .fold(0.0_f64, |largest, value| largest.max(value.abs()));
+        let given =
+            |key: &str, default: f64| case.json["tolerance"][key].as_f64().unwrap_or(default);
         match self {
             Tolerance::Forward => (given("rtol", 1e-5), given("atol", 1e-6)),
             Tolerance::ForwardWide => (given("rtol", 1e-5), given("atol", 1e-5)),
@@ -64,7 +67,9 @@ pub fn same_as(
         // Negated so that a NaN is wrong.
         !equal && !((expected - found).abs() <= atol + rtol * expected.abs())
     };
-    let Some(first) = pairs().position(wrong) else { return Ok(()) };
+    let Some(first) = pairs().position(wrong) else {
+        return Ok(());
+    };
     let count = pairs().filter(|pair| wrong(*pair)).count();
     Err(Stop::Fail(format!(
         "`{name}`: {count} of {} numbers differ, first at {first}: expected {}, found {} \

@@ -49,7 +49,8 @@ fn combiner(name: &str) -> Combiner {
 /// The case's tables, with its weights.
 fn tables_of(case: &Case, features: Vec<EmbeddingFeature>) -> Result<EmbeddingTables, Stop> {
     let weights = || case.under("weights/embeddings.");
-    let specs = weights().map(|(name, golden)| TableSpec::new(name, golden.shape[0], golden.shape[1]));
+    let specs =
+        weights().map(|(name, golden)| TableSpec::new(name, golden.shape[0], golden.shape[1]));
     let mut tables = EmbeddingTables::new(specs.collect(), features, 0)?;
     for (name, golden) in weights() {
         tables.set_weights(name, &golden.f32())?;
@@ -72,13 +73,22 @@ fn batch_of(case: &Case, tables: &EmbeddingTables) -> Result<Batch, Stop> {
 }
 
 fn vectors<'a>(lookup: &'a EmbeddingBatch, key: &str) -> Result<&'a Tensor<2>, Stop> {
-    lookup.get(key).ok_or_else(|| Stop::Fail(format!("`{key}` was not looked up")))
+    lookup
+        .get(key)
+        .ok_or_else(|| Stop::Fail(format!("`{key}` was not looked up")))
 }
 
 fn lookup_and_gradient(case: &Case) -> Outcome {
-    let schema = case.schema().ok_or_else(|| Stop::Fail("the case has no schema".to_owned()))?;
-    let name = case.text("combiner").or_else(|| case.text("sequence_combiner"));
-    let is_list = |column: &str| case.tensors.contains_key(&format!("inputs/{column}__values"));
+    let schema = case
+        .schema()
+        .ok_or_else(|| Stop::Fail("the case has no schema".to_owned()))?;
+    let name = case
+        .text("combiner")
+        .or_else(|| case.text("sequence_combiner"));
+    let is_list = |column: &str| {
+        case.tensors
+            .contains_key(&format!("inputs/{column}__values"))
+    };
     let features = schema.columns().iter().map(|column| {
         let table = column.domain().and_then(Domain::name);
         let feature = EmbeddingFeature::new(column.name(), table.unwrap_or(column.name()));
@@ -95,7 +105,12 @@ fn lookup_and_gradient(case: &Case) -> Outcome {
     let mut loss = Tensor::<1>::zeros([1], &device);
     for (output, probe) in case.under("probe/") {
         let vectors = vectors(&lookup, if output == "y" { "tags" } else { output })?;
-        same_tensor(case, &format!("outputs/{output}"), vectors.clone(), Tolerance::Forward)?;
+        same_tensor(
+            case,
+            &format!("outputs/{output}"),
+            vectors.clone(),
+            Tolerance::Forward,
+        )?;
         loss = loss + (vectors.clone() * on_device::<2>(probe, &device)).sum();
     }
     same_tensor(case, "loss", loss.clone(), Tolerance::Forward)?;
@@ -105,7 +120,9 @@ fn lookup_and_gradient(case: &Case) -> Outcome {
     tables.apply(batch.plans(), &lookup, &mut loss.backward(), &descent)?;
     for (table, start) in case.under("weights/embeddings.") {
         let moved = start.values.iter().zip(tables.weights(table)?);
-        let gradient: Vec<f64> = moved.map(|(start, after)| start - f64::from(*after)).collect();
+        let gradient: Vec<f64> = moved
+            .map(|(start, after)| start - f64::from(*after))
+            .collect();
         let name = format!("grads/weights/embeddings.{table}");
         same(case, &name, &gradient, Tolerance::Gradient)?;
     }

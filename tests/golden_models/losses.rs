@@ -41,8 +41,15 @@ pub fn same_gradient<const D: usize>(
 ) -> Outcome {
     let gradients = loss.backward();
     for (input, tensor) in inputs {
-        let gradient = tensor.grad(&gradients).ok_or_else(|| Stop::Fail(format!("no {name}")))?;
-        same(case, &format!("grads/{input}"), &numbers(gradient), Tolerance::Gradient)?;
+        let gradient = tensor
+            .grad(&gradients)
+            .ok_or_else(|| Stop::Fail(format!("no {name}")))?;
+        same(
+            case,
+            &format!("grads/{input}"),
+            &numbers(gradient),
+            Tolerance::Gradient,
+        )?;
     }
     Ok(())
 }
@@ -55,23 +62,40 @@ fn bce(case: &Case) -> Outcome {
     let weighted = Reduction::Mean.apply(rows()?, weights);
     same_tensor(case, "outputs/weighted", weighted, Tolerance::Forward)?;
     let probabilities = flat(case, "inputs/probabilities")?;
-    let loss = Reduction::Mean
-        .apply(binary_cross_entropy_of_probabilities(probabilities, labels()?), None);
+    let loss = Reduction::Mean.apply(
+        binary_cross_entropy_of_probabilities(probabilities, labels()?),
+        None,
+    );
     same_tensor(case, "outputs/from_probabilities", loss, Tolerance::Forward)?;
     let loss = Reduction::Mean.apply(rows()?, None);
-    same_tensor(case, "outputs/from_logits", loss.clone(), Tolerance::Forward)?;
+    same_tensor(
+        case,
+        "outputs/from_logits",
+        loss.clone(),
+        Tolerance::Forward,
+    )?;
     same_gradient(case, "logits", &loss, &[("inputs/logits", &logits)])
 }
 
 fn mse(case: &Case) -> Outcome {
     let predictions = flat(case, "inputs/predictions")?.require_grad();
-    let rows = || Ok::<_, Stop>(squared_error(predictions.clone(), flat(case, "inputs/labels")?));
+    let rows = || {
+        Ok::<_, Stop>(squared_error(
+            predictions.clone(),
+            flat(case, "inputs/labels")?,
+        ))
+    };
     let weights = Some(flat(case, "inputs/sample_weight")?);
     let weighted = Reduction::Mean.apply(rows()?, weights);
     same_tensor(case, "outputs/mse_weighted", weighted, Tolerance::Forward)?;
     let loss = Reduction::Mean.apply(rows()?, None);
     same_tensor(case, "outputs/mse", loss.clone(), Tolerance::Forward)?;
-    same_gradient(case, "predictions", &loss, &[("inputs/predictions", &predictions)])
+    same_gradient(
+        case,
+        "predictions",
+        &loss,
+        &[("inputs/predictions", &predictions)],
+    )
 }
 
 fn cross_entropy(case: &Case) -> Outcome {
@@ -83,8 +107,18 @@ fn cross_entropy(case: &Case) -> Outcome {
         Ok::<_, Stop>(softmax_cross_entropy(logits.clone(), classes, smoothing))
     };
     let mean = |rows, weights| Reduction::Mean.apply(rows, weights);
-    same_tensor(case, "outputs/per_row", rows(smoothing)?, Tolerance::Forward)?;
-    same_tensor(case, "outputs/sparse", mean(rows(0.0)?, None), Tolerance::Forward)?;
+    same_tensor(
+        case,
+        "outputs/per_row",
+        rows(smoothing)?,
+        Tolerance::Forward,
+    )?;
+    same_tensor(
+        case,
+        "outputs/sparse",
+        mean(rows(0.0)?, None),
+        Tolerance::Forward,
+    )?;
     let weights = Some(flat(case, "inputs/sample_weight")?);
     let weighted = mean(rows(smoothing)?, weights);
     same_tensor(case, "outputs/weighted", weighted, Tolerance::Forward)?;

@@ -11,7 +11,14 @@
 //! One file here per kind of case. Each offers `run`, which returns `None` for cases that are not
 //! its own.
 
-#![allow(unreachable_pub, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests stop at the first surprise and tell what they skip")]
+#![allow(
+    unreachable_pub,
+    clippy::clone_on_ref_ptr,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests stop at the first surprise and tell what they skip"
+)]
 
 mod blocks;
 mod case;
@@ -43,13 +50,23 @@ const RUNNERS: [fn(&Case) -> Option<Outcome>; 7] = [
 
 fn main() -> ExitCode {
     let folder = std::env::var_os("EMRYS_GOLDEN_MODELS").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/golden/models")),
+        || {
+            PathBuf::from(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/../shared/golden/models"
+            ))
+        },
         PathBuf::from,
     );
-    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let filter = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'));
     let filter = filter.unwrap_or_default();
     let Ok(entries) = std::fs::read_dir(&folder) else {
-        println!("golden_models: no folder `{}`, nothing to compare with", folder.display());
+        println!(
+            "golden_models: no folder `{}`, nothing to compare with",
+            folder.display()
+        );
         return ExitCode::SUCCESS;
     };
     let mut folders: Vec<PathBuf> = entries
@@ -75,16 +92,23 @@ fn main() -> ExitCode {
         }
     }
     println!("golden_models: {passed} passed, {skipped} skipped, {failed} failed");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn run(case: &Case) -> Outcome {
-    let outcome = catch_unwind(AssertUnwindSafe(|| RUNNERS.iter().find_map(|run| run(case))));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        RUNNERS.iter().find_map(|run| run(case))
+    }));
     match outcome {
         Ok(Some(outcome)) => outcome,
-        Ok(None) => {
-            Err(Stop::Skip(format!("there is no {} `{}` in Emrys yet", case.kind, case.name)))
-        }
+        Ok(None) => Err(Stop::Skip(format!(
+            "there is no {} `{}` in Emrys yet",
+            case.kind, case.name
+        ))),
         Err(_) => Err(Stop::Fail("it panicked, see above".to_owned())),
     }
 }

@@ -1,8 +1,8 @@
 //! Cases of metrics.
 
 use emrys_models::metrics::{
-    Auc, CatalogueMetrics, LogLoss, Metric, Predictions, RankingAt, Rmse, ScoredRows,
-    ThresholdAuc, ranked_relevance,
+    Auc, CatalogueMetrics, LogLoss, Metric, Predictions, RankingAt, Rmse, ScoredRows, ThresholdAuc,
+    ranked_relevance,
 };
 
 use crate::case::{Case, Outcome, Stop};
@@ -20,7 +20,10 @@ pub fn run(case: &Case) -> Option<Outcome> {
 fn auc(case: &Case) -> Outcome {
     let probabilities = case.tensor("inputs/probabilities")?.f32();
     let labels = case.tensor("inputs/labels")?.f32();
-    let weights = case.tensors.get("inputs/sample_weight").map(|weights| weights.f32());
+    let weights = case
+        .tensors
+        .get("inputs/sample_weight")
+        .map(|weights| weights.f32());
     let measure = |metric: &mut dyn Metric, weights: Option<&[f32]>| {
         let predictions = Predictions::Probabilities(&probabilities);
         // In two batches, which must not matter.
@@ -31,7 +34,11 @@ fn auc(case: &Case) -> Outcome {
                 other => other,
             };
             let weights = weights.map(|weights| &weights[rows.clone()]);
-            metric.update(ScoredRows { predictions, labels: &labels[rows], weights });
+            metric.update(ScoredRows {
+                predictions,
+                labels: &labels[rows],
+                weights,
+            });
         }
         [metric.value()]
     };
@@ -51,12 +58,18 @@ fn ranking(case: &Case) -> Outcome {
     let scores = case.tensor("inputs/scores")?;
     let columns = scores.shape[1];
     let scores = scores.f32();
-    let labels: Vec<bool> =
-        case.tensor("inputs/labels")?.values.iter().map(|label| *label > 0.0).collect();
+    let labels: Vec<bool> = case
+        .tensor("inputs/labels")?
+        .values
+        .iter()
+        .map(|label| *label > 0.0)
+        .collect();
     let mut compared = 0;
     for rule in ["any", "pessimistic"] {
         for (name, _) in case.under(&format!("outputs/{rule}/")) {
-            let Some(metric) = name.strip_suffix("/per_row") else { continue };
+            let Some(metric) = name.strip_suffix("/per_row") else {
+                continue;
+            };
             let metric: RankingAt = metric.parse()?;
             let rows: Vec<f64> = std::iter::zip(scores.chunks(columns), labels.chunks(columns))
                 .map(|(scores, labels)| {
@@ -65,7 +78,12 @@ fn ranking(case: &Case) -> Outcome {
                 })
                 .collect();
             let mean = rows.iter().sum::<f64>() / rows.len() as f64;
-            same(case, &format!("outputs/{rule}/{name}"), &rows, Tolerance::Metric)?;
+            same(
+                case,
+                &format!("outputs/{rule}/{name}"),
+                &rows,
+                Tolerance::Metric,
+            )?;
             let name = format!("outputs/{rule}/{metric}/mean");
             same(case, &name, &[mean], Tolerance::Metric)?;
             compared += 1;
@@ -78,8 +96,12 @@ fn ranking(case: &Case) -> Outcome {
 }
 
 fn catalogue(case: &Case) -> Outcome {
-    let frequencies: Vec<u64> =
-        case.tensor("inputs/item_frequency")?.i64().into_iter().map(i64::unsigned_abs).collect();
+    let frequencies: Vec<u64> = case
+        .tensor("inputs/item_frequency")?
+        .i64()
+        .into_iter()
+        .map(i64::unsigned_abs)
+        .collect();
     let lists = case.tensor("inputs/top_ids")?;
     for k in case.sizes("ks").unwrap_or_default() {
         let mut metrics = CatalogueMetrics::new(&frequencies, k);
@@ -91,7 +113,12 @@ fn catalogue(case: &Case) -> Outcome {
             ("popularity_bias", metrics.popularity_bias()),
             ("item_coverage", metrics.item_coverage()),
         ] {
-            same(case, &format!("outputs/{name}_at_{k}"), &[value], Tolerance::Metric)?;
+            same(
+                case,
+                &format!("outputs/{name}_at_{k}"),
+                &[value],
+                Tolerance::Metric,
+            )?;
         }
     }
     Ok(())

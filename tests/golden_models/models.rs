@@ -7,12 +7,12 @@ use emrys_loader::{Batch, Column};
 use emrys_models::blocks::{Concat, Embeddings, Mlp};
 use emrys_models::embeddings::EmbeddingBatch;
 use emrys_models::losses::{FalseNegatives, Reduction};
+use emrys_models::metrics::Predictions;
 use emrys_models::models::{Dlrm, MlpModel, TwoTower};
 use emrys_models::optimizers::{DenseOptimizer, SparseOptimizer};
 use emrys_models::tasks::{
     BinaryClassification, ItemRetrieval, Regression, TaskSpec, TemperatureOn,
 };
-use emrys_models::metrics::Predictions;
 use emrys_models::{
     Model, ModelSpec, Network, Outputs, Pass, RowShape, Signature, Spec, Value, build,
 };
@@ -82,19 +82,29 @@ impl ModelCase {
         tasks: &[TaskSpec],
         names: Names,
     ) -> Result<ModelCase, Stop> {
-        let schema = case.schema().ok_or_else(|| Stop::Fail("no schema".to_owned()))?;
+        let schema = case
+            .schema()
+            .ok_or_else(|| Stop::Fail("no schema".to_owned()))?;
         let spec = ModelSpec::new(body);
         let spec = tasks.iter().cloned().fold(spec, ModelSpec::with_task);
         let mut model = spec.build(&schema, &Device::default(), 0)?;
         let network = set_weights(case, model.network().clone(), &names)?;
         model.update_network(|_| network);
-        let tables: Vec<String> = model.tables().specs().map(|spec| spec.name.clone()).collect();
+        let tables: Vec<String> = model
+            .tables()
+            .specs()
+            .map(|spec| spec.name.clone())
+            .collect();
         for table in tables {
             let weights = case.tensor(&format!("weights/embeddings.{table}"))?;
             model.tables_mut().set_weights(&table, &weights.f32())?;
         }
         let batch = batch_of(case)?.with_lookups(&model.lookup_specs())?;
-        Ok(ModelCase { model, names, batch })
+        Ok(ModelCase {
+            model,
+            names,
+            batch,
+        })
     }
 
     pub fn forward(&self) -> Result<Step, Stop> {
@@ -102,7 +112,10 @@ impl ModelCase {
         let embeddings = self.model.gather(&self.batch, &pass)?;
         let features = self.model.features(&self.batch, &embeddings, &pass)?;
         let outputs = self.model.network().forward(&features, &pass)?;
-        Ok(Step { outputs, embeddings })
+        Ok(Step {
+            outputs,
+            embeddings,
+        })
     }
 
     /// The sum of the tasks' losses.
@@ -123,15 +136,21 @@ impl ModelCase {
         let network = self.model.network();
         compare_parameters(case, network, &self.names, "grads/", Some(&gradients))?;
 
-        let tables: Vec<String> =
-            self.model.tables().specs().map(|spec| spec.name.clone()).collect();
+        let tables: Vec<String> = self
+            .model
+            .tables()
+            .specs()
+            .map(|spec| spec.name.clone())
+            .collect();
         let before: Vec<Vec<f32>> = tables
             .iter()
             .map(|table| self.model.tables().weights(table).map(<[f32]>::to_vec))
             .collect::<Result<_, _>>()?;
         let descent = SparseOptimizer::sgd().with_learning_rate(1.0);
         let plans = self.batch.plans();
-        self.model.tables_mut().apply(plans, &step.embeddings, &mut gradients, &descent)?;
+        self.model
+            .tables_mut()
+            .apply(plans, &step.embeddings, &mut gradients, &descent)?;
         for (table, before) in tables.iter().zip(&before) {
             let after = self.model.tables().weights(table)?;
             let gradient: Vec<f64> = before
@@ -154,13 +173,19 @@ impl ModelCase {
             let step = self.forward()?;
             let mut gradients = self.loss(&step)?.backward();
             let plans = self.batch.plans();
-            self.model.tables_mut().apply(plans, &step.embeddings, &mut gradients, &sparse)?;
+            self.model
+                .tables_mut()
+                .apply(plans, &step.embeddings, &mut gradients, &sparse)?;
             let gradients = GradientsParams::from_grads(gradients, self.model.network());
             self.model.update_network(|network: Network| {
                 optimizer.step(dense.learning_rate(), network, gradients)
             });
             let prefix = format!("after/{t}/");
-            if !case.tensors.keys().any(|name| name.starts_with(&format!("{prefix}weights/"))) {
+            if !case
+                .tensors
+                .keys()
+                .any(|name| name.starts_with(&format!("{prefix}weights/")))
+            {
                 continue;
             }
             compare_parameters(case, self.model.network(), &self.names, &prefix, None)?;
@@ -198,7 +223,11 @@ impl ModelCase {
 
 /// The optimizers of network and tables.
 fn optimizers(json: &Json) -> Result<(DenseOptimizer, SparseOptimizer), Stop> {
-    let number = |key: &str| json[key].as_f64().unwrap_or_else(|| panic!("optimizer {key}"));
+    let number = |key: &str| {
+        json[key]
+            .as_f64()
+            .unwrap_or_else(|| panic!("optimizer {key}"))
+    };
     match json["name"].as_str() {
         Some("adagrad") => {
             let settings = serde_json::json!({
@@ -210,7 +239,9 @@ fn optimizers(json: &Json) -> Result<(DenseOptimizer, SparseOptimizer), Stop> {
             let dense = serde_json::from_value(settings.clone())?;
             Ok((dense, serde_json::from_value(settings)?))
         }
-        other => Err(Stop::Skip(format!("there is no optimizer {other:?} for models yet"))),
+        other => Err(Stop::Skip(format!(
+            "there is no optimizer {other:?} for models yet"
+        ))),
     }
 }
 
@@ -218,7 +249,10 @@ fn optimizers(json: &Json) -> Result<(DenseOptimizer, SparseOptimizer), Stop> {
 fn head_names(target: &str) -> Names {
     [("weight", "kernel"), ("bias", "bias")]
         .map(|(our, their)| {
-            (format!("heads.{target}.layers.0.{our}"), format!("heads.{target}.{their}"))
+            (
+                format!("heads.{target}.layers.0.{our}"),
+                format!("heads.{target}.{their}"),
+            )
         })
         .into()
 }
@@ -239,9 +273,24 @@ fn dlrm(case: &Case) -> Outcome {
     let task = BinaryClassification::new(target).into();
     let mut model = ModelCase::build(case, body, &[task], names)?;
 
-    let logits = model.forward()?.outputs.get(target).clone().into_rank2("golden")?;
-    same_tensor(case, &format!("outputs/logits/{target}"), logits.clone(), Tolerance::Forward)?;
-    same_tensor(case, &format!("outputs/{target}"), sigmoid(logits), Tolerance::Forward)?;
+    let logits = model
+        .forward()?
+        .outputs
+        .get(target)
+        .clone()
+        .into_rank2("golden")?;
+    same_tensor(
+        case,
+        &format!("outputs/logits/{target}"),
+        logits.clone(),
+        Tolerance::Forward,
+    )?;
+    same_tensor(
+        case,
+        &format!("outputs/{target}"),
+        sigmoid(logits),
+        Tolerance::Forward,
+    )?;
     model.compare_training(case)
 }
 
@@ -254,14 +303,20 @@ fn multi_task(case: &Case) -> Outcome {
         BinaryClassification::new("click").into(),
         Regression::new("rating").into(),
     ];
-    tasks.iter().for_each(|task| names.extend(head_names(task.name())));
+    tasks
+        .iter()
+        .for_each(|task| names.extend(head_names(task.name())));
     let body = MlpModel::new(Embeddings::new(dim), Mlp::new(units));
     let mut model = ModelCase::build(case, body, &tasks, names)?;
 
     let step = model.forward()?;
     for task in ["buy", "click", "rating"] {
         let output = step.outputs.get(task).clone().into_rank2("golden")?;
-        let output = if task == "rating" { output } else { sigmoid(output) };
+        let output = if task == "rating" {
+            output
+        } else {
+            sigmoid(output)
+        };
         same_tensor(case, &format!("outputs/{task}"), output, Tolerance::Forward)?;
     }
     model.compare_training(case)
@@ -273,13 +328,19 @@ fn tower(case: &Case, part: &str, key: &str, theirs: &str, names: &mut Names) ->
     let ours = format!("body.{part}.blocks.network.");
     names.extend(mlp_names(&ours, theirs, units.len()));
     let mlp = Mlp::new(units);
-    if case.text("last_layer") == Some("linear") { mlp.with_last_linear() } else { mlp }
+    if case.text("last_layer") == Some("linear") {
+        mlp.with_last_linear()
+    } else {
+        mlp
+    }
 }
 
 fn vectors(step: &Step) -> Result<(Tensor<2>, Tensor<2>), Stop> {
     let mut entries = step.outputs.body().clone().into_dict("golden")?;
     let mut take = |name: &str| -> Result<Tensor<2>, Stop> {
-        let tensor = entries.remove(name).ok_or_else(|| Stop::Fail(format!("no `{name}`")))?;
+        let tensor = entries
+            .remove(name)
+            .ok_or_else(|| Stop::Fail(format!("no `{name}`")))?;
         Ok(Value::Tensor(tensor).into_rank2("golden")?)
     };
     Ok((take("query")?, take("candidate")?))
@@ -299,7 +360,12 @@ fn two_tower(case: &Case) -> Outcome {
 
     let (query, candidate) = vectors(&model.forward()?)?;
     same_tensor(case, "outputs/query_embedding", query, Tolerance::Forward)?;
-    same_tensor(case, "outputs/item_embedding", candidate, Tolerance::Forward)?;
+    same_tensor(
+        case,
+        "outputs/item_embedding",
+        candidate,
+        Tolerance::Forward,
+    )?;
     model.compare_training(case)
 }
 
@@ -313,7 +379,12 @@ fn matrix_factorization(case: &Case) -> Outcome {
 
     let (query, candidate) = vectors(&model.forward()?)?;
     same_tensor(case, "outputs/query_embedding", query, Tolerance::Forward)?;
-    same_tensor(case, "outputs/item_embedding", candidate, Tolerance::Forward)?;
+    same_tensor(
+        case,
+        "outputs/item_embedding",
+        candidate,
+        Tolerance::Forward,
+    )?;
     model.compare_training(case)
 }
 
@@ -343,7 +414,11 @@ fn binary_temperature(case: &Case) -> Outcome {
     let task = BinaryClassification::new("click").with_temperature(temperature);
     let on_probability = task.clone().with_temperature_on(TemperatureOn::Probability);
     let modes: [(TaskSpec, &str, &str); 2] = [
-        (task.into(), "outputs/logit_mode/click", "outputs/logit_mode/loss"),
+        (
+            task.into(),
+            "outputs/logit_mode/click",
+            "outputs/logit_mode/loss",
+        ),
         (on_probability.into(), "outputs/click", "loss"),
     ];
     let names: Names = [("weight", "kernel"), ("bias", "bias")]
@@ -351,7 +426,9 @@ fn binary_temperature(case: &Case) -> Outcome {
         .into();
     let batch = batch_of(case)?;
     for (task, scores, loss) in modes {
-        let head = task.head().ok_or_else(|| Stop::Fail("the task has no head".to_owned()))?;
+        let head = task
+            .head()
+            .ok_or_else(|| Stop::Fail("the task has no head".to_owned()))?;
         let x = on_device::<2>(case.tensor("inputs/x")?, &device);
         let input = Signature::Tensor(RowShape::Vector(x.dims()[1]));
         let head = set_weights(case, build(head, &input, &device, 0)?.block, &names)?;

@@ -16,7 +16,10 @@ pub fn mlp_names(ours: &str, theirs: &str, layers: usize) -> Names {
     (0..layers)
         .flat_map(|layer| {
             [("weight", "kernel"), ("bias", "bias")].map(|(our, their)| {
-                (format!("{ours}layers.{layer}.{our}"), format!("{theirs}{layer}.{their}"))
+                (
+                    format!("{ours}layers.{layer}.{our}"),
+                    format!("{theirs}{layer}.{their}"),
+                )
             })
         })
         .collect()
@@ -24,11 +27,18 @@ pub fn mlp_names(ours: &str, theirs: &str, layers: usize) -> Names {
 
 /// Puts the case's weights into a module; every parameter must have one.
 pub fn set_weights<M: Module>(case: &Case, module: M, names: &Names) -> Result<M, Stop> {
-    let mut setter = Setter { case, names, path: Vec::new(), missing: Vec::new() };
+    let mut setter = Setter {
+        case,
+        names,
+        path: Vec::new(),
+        missing: Vec::new(),
+    };
     let module = module.map(&mut setter);
     match setter.missing.first() {
         None => Ok(module),
-        Some(path) => Err(Stop::Fail(format!("parameter `{path}` has no weight in the case"))),
+        Some(path) => Err(Stop::Fail(format!(
+            "parameter `{path}` has no weight in the case"
+        ))),
     }
 }
 
@@ -50,9 +60,10 @@ impl ModuleMapper for Setter<'_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let path = self.path.join(".");
-        let golden = self.names.get(&path).and_then(|name| {
-            self.case.tensors.get(&format!("weights/{name}"))
-        });
+        let golden = self
+            .names
+            .get(&path)
+            .and_then(|name| self.case.tensors.get(&format!("weights/{name}")));
         let Some(golden) = golden else {
             self.missing.push(path);
             return param;
@@ -73,12 +84,19 @@ pub fn compare_parameters<M: Module>(
     prefix: &str,
     gradients: Option<&Gradients>,
 ) -> Outcome {
-    let mut reader = Reader { gradients, path: Vec::new(), found: Vec::new() };
+    let mut reader = Reader {
+        gradients,
+        path: Vec::new(),
+        found: Vec::new(),
+    };
     module.visit(&mut reader);
     for (path, numbers) in reader.found {
         let name = format!("{prefix}weights/{}", names[&path]);
-        let tolerance =
-            if gradients.is_some() { Tolerance::Gradient } else { Tolerance::Step };
+        let tolerance = if gradients.is_some() {
+            Tolerance::Gradient
+        } else {
+            Tolerance::Step
+        };
         same(case, &name, &numbers, tolerance)?;
     }
     Ok(())

@@ -38,7 +38,8 @@ pub fn run(case: &Case) -> Option<Outcome> {
 }
 
 fn setting(case: &Case, key: &str) -> f64 {
-    case.float(key).unwrap_or_else(|| panic!("the case has no `{key}`"))
+    case.float(key)
+        .unwrap_or_else(|| panic!("the case has no `{key}`"))
 }
 
 fn sparse_optimizer(case: &Case) -> Option<SparseOptimizer> {
@@ -72,7 +73,11 @@ fn dense_optimizer(case: &Case) -> Option<DenseOptimizer> {
     let learning_rate = setting(case, "lr");
     let value = |key| setting(case, key);
     Some(match case.name.as_str() {
-        "sgd" => DenseOptimizer::Sgd { learning_rate, momentum: 0.0, nesterov: false },
+        "sgd" => DenseOptimizer::Sgd {
+            learning_rate,
+            momentum: 0.0,
+            nesterov: false,
+        },
         "sgd_momentum" => DenseOptimizer::Sgd {
             learning_rate,
             momentum: value("momentum"),
@@ -127,8 +132,10 @@ fn step(
     optimizer: &SparseOptimizer,
 ) -> Outcome {
     let device = Device::default().autodiff();
-    let gradients: BTreeMap<&str, &Golden> =
-        columns.iter().map(|(name, _, gradient)| (*name, *gradient)).collect();
+    let gradients: BTreeMap<&str, &Golden> = columns
+        .iter()
+        .map(|(name, _, gradient)| (*name, *gradient))
+        .collect();
     let columns = columns.into_iter().map(|(name, column, _)| (name, column));
     let batch = Batch::new(columns)?.with_lookups(&tables.lookup_specs())?;
     let lookup = tables.gather(batch.plans(), &device)?;
@@ -157,8 +164,17 @@ fn compare_table(
     step: usize,
     optimizer: &SparseOptimizer,
 ) -> Outcome {
-    let found: Vec<f64> = tables.weights("table")?.iter().map(|w| f64::from(*w)).collect();
-    same(case, &format!("after/{step}/weights/table"), &found, Tolerance::Step)?;
+    let found: Vec<f64> = tables
+        .weights("table")?
+        .iter()
+        .map(|w| f64::from(*w))
+        .collect();
+    same(
+        case,
+        &format!("after/{step}/weights/table"),
+        &found,
+        Tolerance::Step,
+    )?;
 
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("state.safetensors");
@@ -169,18 +185,28 @@ fn compare_table(
     for (name, _) in case.under(&prefix) {
         // Accumulators are kept without what they start from.
         let (slot, start) = match (name, optimizer) {
-            ("accumulator", SparseOptimizer::Adagrad { initial_accumulator, .. }) => {
-                ("sum_of_squares", *initial_accumulator)
-            }
-            ("accumulator", SparseOptimizer::RowWiseAdagrad { initial_accumulator, .. }) => {
-                ("sum_of_mean_squares", *initial_accumulator)
-            }
+            (
+                "accumulator",
+                SparseOptimizer::Adagrad {
+                    initial_accumulator,
+                    ..
+                },
+            ) => ("sum_of_squares", *initial_accumulator),
+            (
+                "accumulator",
+                SparseOptimizer::RowWiseAdagrad {
+                    initial_accumulator,
+                    ..
+                },
+            ) => ("sum_of_mean_squares", *initial_accumulator),
             (moment, _) => (moment, 0.0),
         };
         let tensor = file.tensor(&format!("table.{slot}"))?;
         let (numbers, _) = tensor.data().as_chunks::<4>();
-        let found: Vec<f64> =
-            numbers.iter().map(|bytes| start + f64::from(f32::from_le_bytes(*bytes))).collect();
+        let found: Vec<f64> = numbers
+            .iter()
+            .map(|bytes| start + f64::from(f32::from_le_bytes(*bytes)))
+            .collect();
         same(case, &format!("{prefix}{name}"), &found, Tolerance::Step)?;
     }
     Ok(())
@@ -208,11 +234,18 @@ fn two_bags(case: &Case) -> Outcome {
 
     // Gradient descent with rate 1 subtracts the summed gradient itself.
     let mut tables = table_of(case, features())?;
-    step(&mut tables, columns()?, &SparseOptimizer::sgd().with_learning_rate(1.0))?;
+    step(
+        &mut tables,
+        columns()?,
+        &SparseOptimizer::sgd().with_learning_rate(1.0),
+    )?;
     let start = &case.tensor("weights/table")?.values;
     let after = tables.weights("table")?;
-    let gradient: Vec<f64> =
-        start.iter().zip(after).map(|(start, after)| start - f64::from(*after)).collect();
+    let gradient: Vec<f64> = start
+        .iter()
+        .zip(after)
+        .map(|(start, after)| start - f64::from(*after))
+        .collect();
     same(case, "outputs/row_grad", &gradient, Tolerance::Gradient)?;
 
     let mut tables = table_of(case, features())?;

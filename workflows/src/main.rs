@@ -7,7 +7,11 @@
 //! Every workflow prints what it does and what it writes, and ends with one line of JSON that holds
 //! its figures.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program tells what it does")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program tells what it does"
+)]
 
 mod movielens;
 

@@ -1,7 +1,14 @@
 //! The published MovieLens 1M, read from the folder in `EMRYS_MOVIELENS_1M` (default: the folder
 //! `shared/data/ml-1m` beside the repository).
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests stop at the first surprise and tell what they skip")]
+#![allow(
+    unreachable_pub,
+    clippy::clone_on_ref_ptr,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests stop at the first surprise and tell what they skip"
+)]
 
 use std::error::Error;
 use std::fs::File;

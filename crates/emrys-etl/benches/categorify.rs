@@ -4,7 +4,11 @@
 //! runs, and closes with one line of JSON. Rows come in batches of 8192, as the engine gives them;
 //! the map is looked up in the same rows.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program tells what it does")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program tells what it does"
+)]
 
 use std::fmt::Write as _;
 use std::hint::black_box;

@@ -3,7 +3,11 @@
 //! 40 columns in the manner of display advertising (a label, 13 measured values with gaps, 26 ids
 //! of long-tailed popularity). `EMRYS_BENCH_ROWS` sets the number of rows, 500000 by default.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program tells what it does")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program tells what it does"
+)]
 
 use std::fs::File;
 use std::path::Path;
@@ -45,12 +49,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?;
     let dataset = Dataset::open(&input)?;
     let table = |row_id| {
-        let options = ReadOptions { row_id, ..ReadOptions::default() };
-        session.context().read_table(dataset.table(options)?).map_err(Error::query("planning"))
+        let options = ReadOptions {
+            row_id,
+            ..ReadOptions::default()
+        };
+        session
+            .context()
+            .read_table(dataset.table(options)?)
+            .map_err(Error::query("planning"))
     };
 
-    println!("{rows} rows, 40 columns, {:.1} MB in memory, {threads} threads", megabytes(memory_bytes as u64));
-    println!("{:<44} {:>9} {:>12} {:>9} {:>10}", "", "seconds", "rows/s", "MB/s", "file MB");
+    println!(
+        "{rows} rows, 40 columns, {:.1} MB in memory, {threads} threads",
+        megabytes(memory_bytes as u64)
+    );
+    println!(
+        "{:<44} {:>9} {:>12} {:>9} {:>10}",
+        "", "seconds", "rows/s", "MB/s", "file MB"
+    );
     let report = |what: &str, seconds: f64, file_bytes: Option<u64>| {
         let size = file_bytes.map_or(String::new(), |bytes| format!("{:.1}", megabytes(bytes)));
         println!(
@@ -65,7 +81,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     report("parquet library: decode", raw_decode, None);
     let engine_scan = best(|| {
         let path = input.join("part_00000.parquet");
-        scan(&session, session.block_on(session.context().read_parquet(path.to_string_lossy().as_ref(), ParquetReadOptions::default()))?)
+        scan(
+            &session,
+            session.block_on(session.context().read_parquet(
+                path.to_string_lossy().as_ref(),
+                ParquetReadOptions::default(),
+            ))?,
+        )
     });
     report("engine's own listing: scan", engine_scan, None);
     let our_scan = best(|| scan(&session, table(false)?));
@@ -76,19 +98,34 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let floor = report("parquet library: decode + encode (floor)", raw, None);
 
     let mut ours = f64::NAN;
-    for compression in [Compression::None, Compression::Snappy, Compression::Lz4, Compression::Zstd(1)] {
-        let options = WriteOptions::new().with_compression(compression).with_overwrite(true);
+    for compression in [
+        Compression::None,
+        Compression::Snappy,
+        Compression::Lz4,
+        Compression::Zstd(1),
+    ] {
+        let options = WriteOptions::new()
+            .with_compression(compression)
+            .with_overwrite(true);
         let out = folder.path().join("out");
         let mut bytes = 0;
         let seconds = best(|| {
             let frame = table(false)?;
             bytes = session.block_on(async {
                 let streams = frame.execute_stream_partitioned().await?;
-                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(write_partitions(streams, &schema, &out, &options).await?.bytes())
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(
+                    write_partitions(streams, &schema, &out, &options)
+                        .await?
+                        .bytes(),
+                )
             })?;
             Ok(())
         });
-        report(&format!("data set: scan + write, {compression:?}"), seconds, Some(bytes));
+        report(
+            &format!("data set: scan + write, {compression:?}"),
+            seconds,
+            Some(bytes),
+        );
         if compression == Compression::default() {
             ours = seconds;
         }
@@ -150,25 +187,51 @@ fn raw_copy(dataset: &Dataset, threads: usize, out: Option<&Path>) -> AnyResult<
         let tasks: Vec<_> = groups
             .chunks(share)
             .enumerate()
-            .map(|(number, groups)| scope.spawn(move || raw_copy_groups(&file.path, groups, out.map(|out| out.join(format!("raw_{number}"))))))
+            .map(|(number, groups)| {
+                scope.spawn(move || {
+                    raw_copy_groups(
+                        &file.path,
+                        groups,
+                        out.map(|out| out.join(format!("raw_{number}"))),
+                    )
+                })
+            })
             .collect();
-        tasks.into_iter().try_for_each(|task| task.join().expect("the thread runs"))
+        tasks
+            .into_iter()
+            .try_for_each(|task| task.join().expect("the thread runs"))
     })
 }
 
-fn raw_copy_groups(path: &Path, groups: &[usize], out: Option<std::path::PathBuf>) -> AnyResult<()> {
+fn raw_copy_groups(
+    path: &Path,
+    groups: &[usize],
+    out: Option<std::path::PathBuf>,
+) -> AnyResult<()> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
     let schema = Arc::clone(reader.schema());
-    let reader = reader.with_row_groups(groups.to_vec()).with_batch_size(BATCH).build()?;
+    let reader = reader
+        .with_row_groups(groups.to_vec())
+        .with_batch_size(BATCH)
+        .build()?;
     let mut properties = WriterProperties::builder()
         .set_compression(parquet::basic::Compression::SNAPPY)
         .set_max_row_group_row_count(Some(131_072))
         .set_statistics_enabled(EnabledStatistics::Chunk);
-    for field in schema.fields().iter().filter(|field| field.data_type().is_floating()) {
-        properties = properties.set_column_dictionary_enabled(vec![field.name().clone()].into(), false);
+    for field in schema
+        .fields()
+        .iter()
+        .filter(|field| field.data_type().is_floating())
+    {
+        properties =
+            properties.set_column_dictionary_enabled(vec![field.name().clone()].into(), false);
     }
     let mut writer = match out {
-        Some(out) => Some(ArrowWriter::try_new(File::create(out)?, schema, Some(properties.build()))?),
+        Some(out) => Some(ArrowWriter::try_new(
+            File::create(out)?,
+            schema,
+            Some(properties.build()),
+        )?),
         None => None,
     };
     for batch in reader {
@@ -186,21 +249,33 @@ fn raw_copy_groups(path: &Path, groups: &[usize], out: Option<std::path::PathBuf
 
 fn generate(rows: usize) -> Vec<RecordBatch> {
     let mut random = StdRng::seed_from_u64(7);
-    (0..rows.div_ceil(BATCH)).map(|i| generate_batch(BATCH.min(rows - i * BATCH), &mut random)).collect()
+    (0..rows.div_ceil(BATCH))
+        .map(|i| generate_batch(BATCH.min(rows - i * BATCH), &mut random))
+        .collect()
 }
 
 fn generate_batch(rows: usize, random: &mut StdRng) -> RecordBatch {
     let mut columns: Vec<(String, ArrayRef)> = Vec::new();
     let label = (0..rows).map(|_| i32::from(random.random_bool(0.25)));
-    columns.push(("label".into(), Arc::new(Int32Array::from_iter_values(label))));
+    columns.push((
+        "label".into(),
+        Arc::new(Int32Array::from_iter_values(label)),
+    ));
     for i in 0..13 {
-        let values = (0..rows).map(|_| random.random_bool(0.9).then(|| random.random::<f32>().ln()));
-        columns.push((format!("dense_{i}"), Arc::new(values.collect::<Float32Array>())));
+        let values =
+            (0..rows).map(|_| random.random_bool(0.9).then(|| random.random::<f32>().ln()));
+        columns.push((
+            format!("dense_{i}"),
+            Arc::new(values.collect::<Float32Array>()),
+        ));
     }
     for i in 0..26 {
         let cardinality = 10f64.powf(1.0 + f64::from(i) / 5.0);
         let ids = (0..rows).map(|_| cardinality.powf(random.random::<f64>()) as i32 + 2);
-        columns.push((format!("id_{i}"), Arc::new(Int32Array::from_iter_values(ids))));
+        columns.push((
+            format!("id_{i}"),
+            Arc::new(Int32Array::from_iter_values(ids)),
+        ));
     }
     RecordBatch::try_from_iter(columns).expect("the columns are of one length")
 }

@@ -65,7 +65,13 @@ struct NodeText {
 
 /// Options of NVTabular's operators that do not change results.
 const IGNORED: [&str; 8] = [
-    "split_out", "split_every", "tree_width", "on_host", "cat_cache", "out_path", "search_sorted",
+    "split_out",
+    "split_every",
+    "tree_width",
+    "on_host",
+    "cat_cache",
+    "out_path",
+    "search_sorted",
     "cache",
 ];
 
@@ -77,21 +83,34 @@ impl Workflow {
     /// # Errors
     /// [`Error::Declaration`], naming the node.
     pub fn from_json(text: &str, schema: &Schema, folder: impl AsRef<Path>) -> Result<Workflow> {
-        let document: Document = serde_json::from_str(text).map_err(|error| {
-            Error::Declaration { place: "workflow".to_owned(), problem: error.to_string() }
-        })?;
-        let mut reader = Reader { schema, folder: folder.as_ref(), nodes: HashMap::new() };
+        let document: Document =
+            serde_json::from_str(text).map_err(|error| Error::Declaration {
+                place: "workflow".to_owned(),
+                problem: error.to_string(),
+            })?;
+        let mut reader = Reader {
+            schema,
+            folder: folder.as_ref(),
+            nodes: HashMap::new(),
+        };
         for node in document.nodes {
             let place = format!("node `{}`", node.id);
             let id = node.id.clone();
             let built = reader.node(node).map_err(|error| match error {
-                Error::Declaration { place: inner, problem } => {
-                    Error::Declaration { place: format!("{place}, {inner}"), problem }
-                }
+                Error::Declaration {
+                    place: inner,
+                    problem,
+                } => Error::Declaration {
+                    place: format!("{place}, {inner}"),
+                    problem,
+                },
                 error => error.at(place.clone()),
             })?;
             if reader.nodes.insert(id, built).is_some() {
-                return Err(Error::Declaration { place, problem: "this id is taken twice".into() });
+                return Err(Error::Declaration {
+                    place,
+                    problem: "this id is taken twice".into(),
+                });
             }
         }
         if document.outputs.is_empty() {
@@ -113,7 +132,12 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn node(&self, text: NodeText) -> Result<Node> {
-        let NodeText { inputs, op, mut params, .. } = text;
+        let NodeText {
+            inputs,
+            op,
+            mut params,
+            ..
+        } = text;
         params.retain(|key, _| !IGNORED.contains(&key.as_str()));
         let input = self.sum(&inputs)?;
         let tags = |tags: &[&str]| json!({ "tags": tags });
@@ -156,7 +180,10 @@ impl Reader<'_> {
 
     /// A target may be a node: then its columns are the targets.
     fn target_encoding(&self, input: Node, mut params: Map<String, Value>) -> Result<Node> {
-        let target = params.get("target").and_then(Value::as_str).and_then(|t| t.strip_prefix('@'));
+        let target = params
+            .get("target")
+            .and_then(Value::as_str)
+            .and_then(|t| t.strip_prefix('@'));
         let Some(id) = target else {
             return Ok(input.apply(ops::build("TargetEncoding", Value::Object(params))?));
         };
@@ -168,18 +195,27 @@ impl Reader<'_> {
     }
 
     fn named(&self, id: &str) -> Result<Node> {
-        self.nodes.get(id).cloned().ok_or_else(|| Error::Declaration {
-            place: format!("`@{id}`"),
-            problem: match emrys_schema::closest_name(id, self.nodes.keys().map(String::as_str)) {
-                Some(closest) => format!("there is no such node before it; did you mean `@{closest}`?"),
-                None => "there is no such node before it".to_owned(),
-            },
-        })
+        self.nodes
+            .get(id)
+            .cloned()
+            .ok_or_else(|| Error::Declaration {
+                place: format!("`@{id}`"),
+                problem: match emrys_schema::closest_name(id, self.nodes.keys().map(String::as_str))
+                {
+                    Some(closest) => {
+                        format!("there is no such node before it; did you mean `@{closest}`?")
+                    }
+                    None => "there is no such node before it".to_owned(),
+                },
+            })
     }
 
     /// The sum of inputs: nodes in order, then plain columns and groups.
     fn sum(&self, inputs: &[Value]) -> Result<Node> {
-        let wrong = |problem: String| Error::Declaration { place: "inputs".to_owned(), problem };
+        let wrong = |problem: String| Error::Declaration {
+            place: "inputs".to_owned(),
+            problem,
+        };
         let mut nodes = Vec::new();
         let mut columns = Vec::new();
         for input in inputs {
@@ -190,12 +226,16 @@ impl Reader<'_> {
                 },
                 Value::Array(members) => columns.push(self.group(members)?),
                 other => {
-                    return Err(wrong(format!("{other} is no column, node or group of columns")));
+                    return Err(wrong(format!(
+                        "{other} is no column, node or group of columns"
+                    )));
                 }
             }
         }
         let mut parts = nodes.into_iter().chain(columns);
-        let first = parts.next().ok_or_else(|| wrong("there are none; name at least one node or column".to_owned()))?;
+        let first = parts
+            .next()
+            .ok_or_else(|| wrong("there are none; name at least one node or column".to_owned()))?;
         Ok(parts.fold(first, |sum, part| sum + part))
     }
 
@@ -209,17 +249,26 @@ impl Reader<'_> {
 }
 
 fn text_of(params: &Map<String, Value>, key: &str) -> Result<String> {
-    params.get(key).and_then(Value::as_str).map(str::to_owned).ok_or_else(|| Error::Declaration {
-        place: "params".to_owned(),
-        problem: format!("`{key}` must be a text"),
-    })
+    params
+        .get(key)
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+        .ok_or_else(|| Error::Declaration {
+            place: "params".to_owned(),
+            problem: format!("`{key}` must be a text"),
+        })
 }
 
 fn names(params: &Map<String, Value>, key: &str) -> Result<Vec<String>> {
     params
         .get(key)
         .and_then(Value::as_array)
-        .and_then(|names| names.iter().map(|name| name.as_str().map(str::to_owned)).collect())
+        .and_then(|names| {
+            names
+                .iter()
+                .map(|name| name.as_str().map(str::to_owned))
+                .collect()
+        })
         .ok_or_else(|| Error::Declaration {
             place: "params".to_owned(),
             problem: format!("`{key}` must be a list of names"),

@@ -229,14 +229,21 @@ pub enum Error {
 
 impl Error {
     /// Wraps an error of the operating system.
-    pub fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Error {
+    pub fn io(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Error {
         move |source| {
             let path = path.into();
             match source.kind() {
                 std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
                     Error::DiskFull { action, path }
                 }
-                _ => Error::Io { action, path, source },
+                _ => Error::Io {
+                    action,
+                    path,
+                    source,
+                },
             }
         }
     }
@@ -259,7 +266,11 @@ impl Error {
                         },
                     }
                 }
-                source => Error::Parquet { action, path, source },
+                source => Error::Parquet {
+                    action,
+                    path,
+                    source,
+                },
             }
         }
     }
@@ -270,7 +281,10 @@ impl Error {
     }
 
     /// Describes a panic, which is the content of an error of `join`.
-    pub(crate) fn panicked(activity: impl Into<String>, panic: &(dyn std::any::Any + Send)) -> Error {
+    pub(crate) fn panicked(
+        activity: impl Into<String>,
+        panic: &(dyn std::any::Any + Send),
+    ) -> Error {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
         Error::Panicked {
@@ -283,7 +297,10 @@ impl Error {
         match error {
             DataFusionError::External(inner) => match inner.downcast::<Error>() {
                 Ok(ours) => *ours,
-                Err(inner) => Error::Query { activity, source: DataFusionError::External(inner) },
+                Err(inner) => Error::Query {
+                    activity,
+                    source: DataFusionError::External(inner),
+                },
             },
             DataFusionError::Context(_, inner) if carries_our_error(&inner) => {
                 Error::from_engine(activity, *inner)
@@ -293,17 +310,22 @@ impl Error {
                     Ok(ours) => *ours,
                     Err(inner) => match inner.downcast::<DataFusionError>() {
                         Ok(inner) => Error::from_engine(activity, *inner),
-                        Err(inner) => {
-                            Error::Query { activity, source: DataFusionError::External(inner) }
-                        }
+                        Err(inner) => Error::Query {
+                            activity,
+                            source: DataFusionError::External(inner),
+                        },
                     },
                 },
-                inner => {
-                    Error::of_query(activity, DataFusionError::ArrowError(Box::new(inner), backtrace))
-                }
+                inner => Error::of_query(
+                    activity,
+                    DataFusionError::ArrowError(Box::new(inner), backtrace),
+                ),
             },
             error if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) => {
-                Error::OutOfMemory { activity, source: error }
+                Error::OutOfMemory {
+                    activity,
+                    source: error,
+                }
             }
             error => Error::of_query(activity, error),
         }
@@ -311,8 +333,14 @@ impl Error {
 
     fn of_query(activity: String, error: DataFusionError) -> Error {
         match problem_of_values(&error) {
-            Some(problem) => Error::Data { operator: activity, problem },
-            None => Error::Query { activity, source: error },
+            Some(problem) => Error::Data {
+                operator: activity,
+                problem,
+            },
+            None => Error::Query {
+                activity,
+                source: error,
+            },
         }
     }
 
@@ -329,7 +357,10 @@ impl Error {
                 *operator = node.into();
                 self
             }
-            _ => Error::At { node: node.into(), source: Box::new(self) },
+            _ => Error::At {
+                node: node.into(),
+                source: Box::new(self),
+            },
         }
     }
 
@@ -355,14 +386,16 @@ impl Error {
 /// What is wrong with a value that an expression met, and what to do.
 fn problem_of_values(error: &DataFusionError) -> Option<String> {
     use arrow::error::ArrowError;
-    let DataFusionError::ArrowError(error, _) = error.find_root() else { return None };
+    let DataFusionError::ArrowError(error, _) = error.find_root() else {
+        return None;
+    };
     match &**error {
-        ArrowError::CastError(problem) => {
-            Some(format!("{problem}; use `try_cast` in the expression, which gives null"))
-        }
-        ArrowError::DivideByZero => {
-            Some("an expression divides by zero; divide by `nullif(x, 0)`, which gives null".to_owned())
-        }
+        ArrowError::CastError(problem) => Some(format!(
+            "{problem}; use `try_cast` in the expression, which gives null"
+        )),
+        ArrowError::DivideByZero => Some(
+            "an expression divides by zero; divide by `nullif(x, 0)`, which gives null".to_owned(),
+        ),
         ArrowError::ArithmeticOverflow(problem) => {
             Some(format!("{problem}; cast to a wider type in the expression"))
         }
@@ -393,7 +426,12 @@ fn describe_candidates(name: &str, available: &[String]) -> String {
     if let Some(closest) = closest_name(name, available.iter().map(String::as_str)) {
         text += &format!("; did you mean `{closest}`?");
     }
-    let shown = available.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let shown = available
+        .iter()
+        .take(10)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
     let more = match available.len() {
         0..=10 => String::new(),
         n => format!(" and {} more", n - 10),

@@ -65,7 +65,9 @@ fn of_one_row(expr: Expr) -> Result<Expr, String> {
 /// # Errors
 /// [`Error::InvalidOption`].
 pub(crate) fn check(operator: &str, sql: &str) -> Result<()> {
-    syntax(sql).map(|_| ()).map_err(|problem| invalid(operator, "expr", sql, &problem))
+    syntax(sql)
+        .map(|_| ())
+        .map_err(|problem| invalid(operator, "expr", sql, &problem))
 }
 
 /// The names of the columns that an expression uses, sorted; none if it is no expression.
@@ -95,7 +97,13 @@ pub(crate) fn output_type(
 ) -> Result<Option<FieldRef>> {
     let mut fields: Vec<Field> = Vec::new();
     if let Some((alias, column)) = operand {
-        fields.push(input.column(column)?.clone().with_name(alias).to_arrow_if_known()?);
+        fields.push(
+            input
+                .column(column)?
+                .clone()
+                .with_name(alias)
+                .to_arrow_if_known()?,
+        );
     }
     for column in input.columns().chain(input.dependencies()) {
         if operand.is_none_or(|(alias, _)| alias != column.name()) {
@@ -104,12 +112,16 @@ pub(crate) fn output_type(
     }
     let used = column_names(sql);
     let unknown = |field: &&Field| field.data_type() == &DataType::Null;
-    if fields.iter().filter(unknown).any(|field| used.contains(field.name())) {
+    if fields
+        .iter()
+        .filter(unknown)
+        .any(|field| used.contains(field.name()))
+    {
         return Ok(None);
     }
     let expr = parse(operator, "expr", sql, fields.clone())?;
-    let (_, field) = compile(expr, fields)
-        .map_err(|error| invalid(operator, "expr", sql, &brief(&error)))?;
+    let (_, field) =
+        compile(expr, fields).map_err(|error| invalid(operator, "expr", sql, &brief(&error)))?;
     Ok(Some(field))
 }
 
@@ -153,8 +165,8 @@ pub(crate) fn evaluate_text(sql: &str, name: &str, value: &str) -> Result<String
         let array = compiled.evaluate(&batch)?.into_array(1)?;
         EngineResult::Ok(arrow::compute::cast(&array, &DataType::Utf8)?)
     };
-    let array = evaluate()
-        .map_err(|error| format!("that is no valid expression: {}", brief(&error)))?;
+    let array =
+        evaluate().map_err(|error| format!("that is no valid expression: {}", brief(&error)))?;
     let texts = array.as_string::<i32>();
     match texts.iter().next().flatten() {
         Some(text) if !text.is_empty() => Ok(text.to_owned()),
@@ -167,9 +179,16 @@ pub(crate) fn evaluate_text(sql: &str, name: &str, value: &str) -> Result<String
 /// # Errors
 /// [`Error::InvalidOption`].
 pub(crate) fn stored(operator: &str, expr: &Expr) -> Result<String> {
-    expr_to_sql(expr).map(|sql| sql.to_string()).map_err(|error| {
-        invalid(operator, "expr", &expr.to_string(), &format!("it has no SQL: {}", brief(&error)))
-    })
+    expr_to_sql(expr)
+        .map(|sql| sql.to_string())
+        .map_err(|error| {
+            invalid(
+                operator,
+                "expr",
+                &expr.to_string(),
+                &format!("it has no SQL: {}", brief(&error)),
+            )
+        })
 }
 
 /// The expression as pandas would understand it: `a <> b` also holds where one side is null, and
@@ -181,7 +200,11 @@ pub(crate) fn from_pandas(operator: &str, sql: &str) -> Result<String> {
     let mut expr = syntax(sql).map_err(|problem| invalid(operator, "expr", sql, &problem))?;
     let _: ControlFlow<()> = ast::visit_expressions_mut(&mut expr, |part| {
         match part {
-            ast::Expr::BinaryOp { left, op: ast::BinaryOperator::NotEq, right } => {
+            ast::Expr::BinaryOp {
+                left,
+                op: ast::BinaryOperator::NotEq,
+                right,
+            } => {
                 *part = ast::Expr::IsDistinctFrom(left.clone(), right.clone());
             }
             ast::Expr::Cast { data_type, .. } => {
@@ -250,7 +273,9 @@ fn brief(error: &DataFusionError) -> String {
         }
         message = rest;
     }
-    message = message.strip_prefix("Error during planning: ").unwrap_or(message);
+    message = message
+        .strip_prefix("Error during planning: ")
+        .unwrap_or(message);
     if let Some(parser) = message.strip_prefix("ParserError(\"") {
         message = parser.trim_end_matches("\")");
     }

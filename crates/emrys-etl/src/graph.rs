@@ -29,7 +29,11 @@ pub(crate) enum NodeKind {
     /// Columns of the data set.
     Select(Selector),
     /// An operator applied to the columns of a node.
-    Operator { operator: Arc<dyn DynOperator>, input: Node, dependencies: Vec<Node> },
+    Operator {
+        operator: Arc<dyn DynOperator>,
+        input: Node,
+        dependencies: Vec<Node>,
+    },
     /// The columns of several nodes.
     Concat(Vec<Node>),
     /// Some of the columns of a node.
@@ -71,13 +75,19 @@ pub fn select(selector: Selector) -> Node {
 
 impl Node {
     pub(crate) fn new(kind: NodeKind) -> Node {
-        Node { kind: Arc::new(kind) }
+        Node {
+            kind: Arc::new(kind),
+        }
     }
 
     /// Applies an operator of any type; [`Node::shr`] (`>>`) for one whose type is known.
     #[must_use]
     pub fn apply(self, operator: Arc<dyn DynOperator>) -> Node {
-        Node::new(NodeKind::Operator { operator, input: self, dependencies: Vec::new() })
+        Node::new(NodeKind::Operator {
+            operator,
+            input: self,
+            dependencies: Vec::new(),
+        })
     }
 
     /// Lets the operator of this node find the columns that it names besides its inputs (such as
@@ -87,7 +97,11 @@ impl Node {
     #[must_use]
     pub fn depends_on(self, other: Node) -> Node {
         match &*self.kind {
-            NodeKind::Operator { operator, input, dependencies } => {
+            NodeKind::Operator {
+                operator,
+                input,
+                dependencies,
+            } => {
                 let mut dependencies = dependencies.clone();
                 dependencies.push(other);
                 Node::new(NodeKind::Operator {
@@ -103,7 +117,10 @@ impl Node {
     /// Some of the columns of this node, in the order asked for.
     #[must_use]
     pub fn subset(self, columns: impl Into<Selector>) -> Node {
-        Node::new(NodeKind::Subset { input: self, columns: columns.into() })
+        Node::new(NodeKind::Subset {
+            input: self,
+            columns: columns.into(),
+        })
     }
 
     /// The columns of this node as one group, for operators that work on groups.
@@ -116,7 +133,10 @@ impl Node {
     /// [`FittedWorkflow::subgraph_schema`](crate::FittedWorkflow::subgraph_schema) finds it.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Node {
-        Node::new(NodeKind::Subgraph { name: name.into(), node: self })
+        Node::new(NodeKind::Subgraph {
+            name: name.into(),
+            node: self,
+        })
     }
 }
 
@@ -154,7 +174,10 @@ impl<S: Into<Selector>> Sub<S> for Node {
     type Output = Node;
 
     fn sub(self, columns: S) -> Node {
-        Node::new(NodeKind::Without { input: self, columns: columns.into() })
+        Node::new(NodeKind::Without {
+            input: self,
+            columns: columns.into(),
+        })
     }
 }
 
@@ -162,7 +185,9 @@ impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.kind {
             NodeKind::Select(selector) => write!(f, "{selector:?}"),
-            NodeKind::Operator { operator, input, .. } => write!(f, "{input:?} >> {operator:?}"),
+            NodeKind::Operator {
+                operator, input, ..
+            } => write!(f, "{input:?} >> {operator:?}"),
             NodeKind::Concat(parts) => f.debug_tuple("Concat").field(parts).finish(),
             NodeKind::Subset { input, columns } => write!(f, "{input:?}[{columns:?}]"),
             NodeKind::Without { input, columns } => write!(f, "{input:?} - {columns:?}"),

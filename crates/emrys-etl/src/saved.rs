@@ -48,11 +48,23 @@ enum SavedStep {
         state: Value,
     },
     Concat(Vec<NodeId>),
-    Subset { input: NodeId, columns: Selector },
-    Without { input: NodeId, columns: Selector },
-    Difference { input: NodeId, other: NodeId },
+    Subset {
+        input: NodeId,
+        columns: Selector,
+    },
+    Without {
+        input: NodeId,
+        columns: Selector,
+    },
+    Difference {
+        input: NodeId,
+        other: NodeId,
+    },
     Group(NodeId),
-    Subgraph { name: String, node: NodeId },
+    Subgraph {
+        name: String,
+        node: NodeId,
+    },
 }
 
 pub(crate) fn save(workflow: &FittedWorkflow, path: &Path) -> Result<()> {
@@ -85,11 +97,13 @@ fn save_step(
 ) -> Result<SavedStep> {
     Ok(match step.clone() {
         Step::Select(selector) => SavedStep::Select(selector),
-        Step::Operator { operator, input, dependencies } => {
+        Step::Operator {
+            operator,
+            input,
+            dependencies,
+        } => {
             let state = match workflow.states.get(&id) {
-                Some(state) => {
-                    operator.save_state(state, &mut ArtifactWriter::new(folder, id))?
-                }
+                Some(state) => operator.save_state(state, &mut ArtifactWriter::new(folder, id))?,
                 None => Value::Null,
             };
             SavedStep::Operator {
@@ -111,39 +125,61 @@ fn save_step(
 
 pub(crate) fn load(path: &Path, session: Arc<Session>) -> Result<FittedWorkflow> {
     let file = path.join(WORKFLOW_FILE);
-    let wrong = |problem: String| Error::Saved { path: file.clone(), problem };
+    let wrong = |problem: String| Error::Saved {
+        path: file.clone(),
+        problem,
+    };
     let text = std::fs::read_to_string(&file).map_err(Error::io("read", &file))?;
     let json: Value = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
     // The version comes first: a newer format may differ in everything else.
     match json.get("emrys_workflow").and_then(Value::as_u64) {
         Some(FORMAT_VERSION) => {}
         Some(found) if found > FORMAT_VERSION => {
-            return Err(Error::NewerFormat { path: file, found, supported: FORMAT_VERSION });
+            return Err(Error::NewerFormat {
+                path: file,
+                found,
+                supported: FORMAT_VERSION,
+            });
         }
-        _ => return Err(wrong("it is not a saved workflow: `emrys_workflow` is missing".into())),
+        _ => {
+            return Err(wrong(
+                "it is not a saved workflow: `emrys_workflow` is missing".into(),
+            ));
+        }
     }
     let saved: SavedWorkflow = serde_json::from_value(json).map_err(|e| wrong(e.to_string()))?;
     let fingerprint = u64::from_str_radix(&saved.training_fingerprint, 16)
         .map_err(|_| wrong("`training_fingerprint` is not a hexadecimal number".into()))?;
 
     let artifacts = ArtifactReader::new(path, &file);
-    let mut graph = Graph { steps: Vec::new(), output: saved.output };
+    let mut graph = Graph {
+        steps: Vec::new(),
+        output: saved.output,
+    };
     let mut states = States::new();
     for (id, step) in saved.steps.into_iter().enumerate() {
         let step = load_step(id, step, &artifacts, &mut states)?;
         // The order of the file is the order of computation, so cycles cannot be written down.
-        if step.inputs(crate::plan::graph::Phase::Training).into_iter().any(|input| input >= id) {
+        if step
+            .inputs(crate::plan::graph::Phase::Training)
+            .into_iter()
+            .any(|input| input >= id)
+        {
             return Err(wrong(format!("step {id} uses a step that comes after it")));
         }
         graph.steps.push(step);
     }
     if graph.output >= graph.steps.len() {
-        return Err(wrong(format!("the output is step {}, which is not there", graph.output)));
+        return Err(wrong(format!(
+            "the output is step {}, which is not there",
+            graph.output
+        )));
     }
-    let loaded =
-        FittedWorkflow::new(graph, states, saved.input_schema, fingerprint, session)?;
+    let loaded = FittedWorkflow::new(graph, states, saved.input_schema, fingerprint, session)?;
     if loaded.output_schema != saved.output_schema {
-        return Err(wrong("the stored output schema is not that of the stored operators".into()));
+        return Err(wrong(
+            "the stored output schema is not that of the stored operators".into(),
+        ));
     }
     Ok(loaded)
 }
@@ -156,7 +192,13 @@ fn load_step(
 ) -> Result<Step> {
     Ok(match step {
         SavedStep::Select(selector) => Step::Select(selector),
-        SavedStep::Operator { name, config, input, dependencies, state } => {
+        SavedStep::Operator {
+            name,
+            config,
+            input,
+            dependencies,
+            state,
+        } => {
             let operator = ops::build(&name, config)
                 .map_err(|error| artifacts.wrong(format!("step {id}: {error}")))?;
             if operator.is_fitted() && state.is_null() {
@@ -164,14 +206,21 @@ fn load_step(
                     "step {id} ({name}) was not fitted; fit the workflow and save it again"
                 )));
             }
-            let state = operator.load_state(state, artifacts).map_err(|error| match error {
-                Error::Saved { path, problem } => {
-                    Error::Saved { path, problem: format!("step {id} ({name}): {problem}") }
-                }
-                error => error,
-            })?;
+            let state = operator
+                .load_state(state, artifacts)
+                .map_err(|error| match error {
+                    Error::Saved { path, problem } => Error::Saved {
+                        path,
+                        problem: format!("step {id} ({name}): {problem}"),
+                    },
+                    error => error,
+                })?;
             states.insert(id, state);
-            Step::Operator { operator, input, dependencies }
+            Step::Operator {
+                operator,
+                input,
+                dependencies,
+            }
         }
         SavedStep::Concat(parts) => Step::Concat(parts),
         SavedStep::Subset { input, columns } => Step::Subset { input, columns },

@@ -51,22 +51,33 @@ impl Selected {
 impl Selector {
     /// The columns of those names.
     pub fn names(names: impl IntoIterator<Item = impl Into<String>>) -> Selector {
-        Selector { items: names.into_iter().map(|name| Item::Name(name.into())).collect() }
+        Selector {
+            items: names
+                .into_iter()
+                .map(|name| Item::Name(name.into()))
+                .collect(),
+        }
     }
 
     /// The columns that have any of the tags; for a compound tag, all its parts.
     pub fn tags(tags: impl IntoIterator<Item = impl Into<Tag>>) -> Selector {
-        Selector { items: tags.into_iter().map(|tag| Item::Tag(tag.into())).collect() }
+        Selector {
+            items: tags.into_iter().map(|tag| Item::Tag(tag.into())).collect(),
+        }
     }
 
     /// One group of the columns of those names.
     pub fn group(names: impl IntoIterator<Item = impl Into<String>>) -> Selector {
-        Selector { items: vec![Item::Group(names.into_iter().map(Into::into).collect())] }
+        Selector {
+            items: vec![Item::Group(names.into_iter().map(Into::into).collect())],
+        }
     }
 
     /// Every column.
     pub fn all() -> Selector {
-        Selector { items: vec![Item::All] }
+        Selector {
+            items: vec![Item::All],
+        }
     }
 
     /// The columns of both.
@@ -105,7 +116,11 @@ impl Selector {
                     add(name);
                 }
                 Item::Tag(tag) => {
-                    schema.select_by_tag(tag.clone()).names().into_iter().for_each(&mut add);
+                    schema
+                        .select_by_tag(tag.clone())
+                        .names()
+                        .into_iter()
+                        .for_each(&mut add);
                 }
                 Item::Group(names) => {
                     names.iter().try_for_each(check)?;
@@ -176,7 +191,9 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_refused() {
-        let error = Selector::names(["bb"]).resolve(&schema(), "select").unwrap_err();
+        let error = Selector::names(["bb"])
+            .resolve(&schema(), "select")
+            .unwrap_err();
         assert_eq!(
             error.to_string(),
             "select: column `bb` is not in the input (input: a, b, c)"

@@ -70,9 +70,8 @@ impl SessionOptions {
 
     /// The number of threads that a session of these options has.
     pub fn threads(&self) -> usize {
-        self.threads.unwrap_or_else(|| {
-            std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
-        })
+        self.threads
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
     }
 
     fn check(&self) -> Result<()> {
@@ -139,7 +138,9 @@ impl Session {
                     .with_mode(DiskManagerMode::Directories(vec![folder.clone()])),
             );
         }
-        let environment = environment.build_arc().map_err(Error::query("starting a session"))?;
+        let environment = environment
+            .build_arc()
+            .map_err(Error::query("starting a session"))?;
         let context = SessionContext::new_with_config_rt(engine_config(&options), environment);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(options.threads())
@@ -148,7 +149,11 @@ impl Session {
             .enable_all()
             .build()
             .map_err(Error::io("start", "threads"))?;
-        Ok(Session { context, options, runtime: Some(runtime) })
+        Ok(Session {
+            context,
+            options,
+            runtime: Some(runtime),
+        })
     }
 
     /// The context that plans and runs queries; its futures are to be run by
@@ -176,7 +181,8 @@ impl Session {
         F: Future + Send,
         F::Output: Send,
     {
-        self.join(future).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        self.join(future)
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
     /// Runs a query to its end on the session's threads; a panic becomes an error.
@@ -188,7 +194,8 @@ impl Session {
         activity: &str,
         query: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
-        self.join(query).unwrap_or_else(|panic| Err(Error::panicked(activity, &*panic)))
+        self.join(query)
+            .unwrap_or_else(|panic| Err(Error::panicked(activity, &*panic)))
     }
 
     /// Runs a future on a thread of its own, whose panic comes back as an error.
@@ -197,7 +204,10 @@ impl Session {
         F: Future + Send,
         F::Output: Send,
     {
-        let runtime = self.runtime.as_ref().expect("only `drop` takes the runtime");
+        let runtime = self
+            .runtime
+            .as_ref()
+            .expect("only `drop` takes the runtime");
         // A thread of its own is a place where blocking is always allowed, and has the stack.
         let run = || {
             std::thread::scope(|scope| {
@@ -219,7 +229,9 @@ impl Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 
@@ -268,7 +280,9 @@ mod tests {
     fn queries_run_outside_and_inside_of_a_runtime() -> Result<()> {
         let session = Session::new(SessionOptions::new().with_threads(1))?;
         assert_eq!(two(&session), 2);
-        let outer = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let outer = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         outer.block_on(async {
             assert_eq!(two(&session), 2);
             drop(session);
@@ -289,7 +303,9 @@ mod tests {
     #[test]
     fn a_panicking_query_is_an_error() -> Result<()> {
         let session = Session::new(SessionOptions::new().with_threads(1))?;
-        let error = session.run("counting", async { panic!("no more fingers") }).map(|(): ()| ());
+        let error = session
+            .run("counting", async { panic!("no more fingers") })
+            .map(|(): ()| ());
         insta::assert_snapshot!(error.unwrap_err(), @"counting panicked: no more fingers; if all input files are sound, please report it");
         Ok(())
     }
@@ -306,7 +322,16 @@ mod tests {
         let file = folder.path().join("file");
         std::fs::write(&file, "")?;
         let error = Session::new(SessionOptions::new().with_spill_dir(&file)).unwrap_err();
-        assert!(matches!(error, Error::Io { action: "create", .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                Error::Io {
+                    action: "create",
+                    ..
+                }
+            ),
+            "{error}"
+        );
         Ok(())
     }
 }

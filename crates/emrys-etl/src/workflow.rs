@@ -57,7 +57,10 @@ pub struct FittedWorkflow {
 impl Workflow {
     /// The workflow whose outputs are the columns of a node.
     pub fn new(output: Node) -> Workflow {
-        Workflow { graph: Graph::new(&output), options: SessionOptions::default() }
+        Workflow {
+            graph: Graph::new(&output),
+            options: SessionOptions::default(),
+        }
     }
 
     /// Sets threads, memory limit and spill directory.
@@ -83,8 +86,17 @@ impl Workflow {
     /// # Errors
     /// Errors in the graph are all found before any data is read; then those of the data.
     pub fn fit(&self, dataset: &Dataset) -> Result<FittedWorkflow> {
-        let binding = bind(&self.graph, dataset.schema(), &States::new(), Phase::Training)?;
-        let used: Vec<_> = binding.used_columns().into_iter().map(|c| c.schema.clone()).collect();
+        let binding = bind(
+            &self.graph,
+            dataset.schema(),
+            &States::new(),
+            Phase::Training,
+        )?;
+        let used: Vec<_> = binding
+            .used_columns()
+            .into_iter()
+            .map(|c| c.schema.clone())
+            .collect();
         let session = Session::new(self.options.clone())?;
         let states =
             fit::fit(&self.graph, dataset, &session).map_err(|error| dataset.blame(error))?;
@@ -117,7 +129,14 @@ impl FittedWorkflow {
     ) -> Result<FittedWorkflow> {
         let binding = bind(&graph, &input_schema, &states, Phase::Training)?;
         let output_schema = binding.node(graph.output)?.schema()?;
-        Ok(FittedWorkflow { graph, states, input_schema, output_schema, training_fingerprint, session })
+        Ok(FittedWorkflow {
+            graph,
+            states,
+            input_schema,
+            output_schema,
+            training_fingerprint,
+            session,
+        })
     }
 
     /// The columns of the data set that the workflow uses.
@@ -136,7 +155,14 @@ impl FittedWorkflow {
     /// [`Error::InvalidOption`] if there is no such part, or several.
     pub fn subgraph_schema(&self, name: &str) -> Result<Schema> {
         let id = self.graph.subgraph(name)?;
-        bind(&self.graph, &self.input_schema, &self.states, Phase::Training)?.node(id)?.schema()
+        bind(
+            &self.graph,
+            &self.input_schema,
+            &self.states,
+            Phase::Training,
+        )?
+        .node(id)?
+        .schema()
     }
 
     /// The rows of a data set as the graph makes them; nothing is computed yet.
@@ -205,10 +231,14 @@ impl FittedWorkflow {
     }
 
     fn outputs(&self, dataset: &Dataset, phase: Phase, binding: &Binding) -> Result<DataFrame> {
-        let table = dataset
-            .table(ReadOptions { row_id: binding.needs_row_id, dictionary_strings: false })?;
+        let table = dataset.table(ReadOptions {
+            row_id: binding.needs_row_id,
+            dictionary_strings: false,
+        })?;
         let context = self.session.context();
-        let frame = context.read_table(table).map_err(Error::query("reading the data set"))?;
+        let frame = context
+            .read_table(table)
+            .map_err(Error::query("reading the data set"))?;
         let columns = dataset_columns(binding, frame.schema(), dataset.schema())?;
         let mut lowering =
             Lowering::new(&self.graph, binding, &self.states, phase, frame, columns)?;
@@ -226,7 +256,9 @@ impl FittedWorkflow {
             };
             columns.push(expr.alias(column.schema.name()));
         }
-        frame.select(columns).map_err(Error::query("selecting the outputs"))
+        frame
+            .select(columns)
+            .map_err(Error::query("selecting the outputs"))
     }
 }
 
@@ -261,7 +293,13 @@ impl Transformed {
     /// If the folder exists (see [`WriteOptions::with_overwrite`]) or cannot be written, or the
     /// data are not what the operators expect.
     pub fn write(self, path: impl AsRef<Path>, options: &WriteOptions) -> Result<Manifest> {
-        let Transformed { frame, dataset, schema, session, .. } = self;
+        let Transformed {
+            frame,
+            dataset,
+            schema,
+            session,
+            ..
+        } = self;
         let path = path.as_ref();
         let write = async {
             let streams = frame
@@ -270,7 +308,9 @@ impl Transformed {
                 .map_err(Error::query("planning the transform"))?;
             write_partitions(streams, &schema, path, options).await
         };
-        session.run("transforming", write).map_err(|error| dataset.blame(error))
+        session
+            .run("transforming", write)
+            .map_err(|error| dataset.blame(error))
     }
 
     /// All rows at once, in the order of the data set. They must fit into memory.
@@ -278,11 +318,21 @@ impl Transformed {
     /// # Errors
     /// If the data are not what the operators expect.
     pub fn collect(self) -> Result<Vec<RecordBatch>> {
-        let Transformed { frame, dataset, session, .. } = self;
-        let collect =
-            async { frame.collect_partitioned().await.map_err(Error::query("transforming")) };
-        let partitions =
-            session.run("transforming", collect).map_err(|error| dataset.blame(error))?;
+        let Transformed {
+            frame,
+            dataset,
+            session,
+            ..
+        } = self;
+        let collect = async {
+            frame
+                .collect_partitioned()
+                .await
+                .map_err(Error::query("transforming"))
+        };
+        let partitions = session
+            .run("transforming", collect)
+            .map_err(|error| dataset.blame(error))?;
         Ok(partitions.into_iter().flatten().collect())
     }
 
@@ -293,7 +343,9 @@ impl Transformed {
             .session
             .block_on(self.frame.clone().create_physical_plan())
             .map_err(Error::query("planning the transform"))?;
-        let physical = datafusion::physical_plan::displayable(&*physical).indent(false).to_string();
+        let physical = datafusion::physical_plan::displayable(&*physical)
+            .indent(false)
+            .to_string();
         Ok(format!("{}\n\n{physical}", logical.display_indent()))
     }
 }

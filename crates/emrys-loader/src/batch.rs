@@ -135,7 +135,11 @@ impl Batch {
     /// If there is no such row.
     #[must_use]
     pub fn take(&self, rows: &[u32]) -> Batch {
-        let columns = self.columns.iter().map(|column| column.take(rows)).collect();
+        let columns = self
+            .columns
+            .iter()
+            .map(|column| column.take(rows))
+            .collect();
         Batch::from_parts(Arc::clone(&self.names), columns)
     }
 

@@ -17,12 +17,18 @@ pub struct Pass {
 impl Pass {
     /// Training: dropout drops. `seed` determines what is random; give another one at each step.
     pub const fn training(seed: u64) -> Pass {
-        Pass { training: true, seed }
+        Pass {
+            training: true,
+            seed,
+        }
     }
 
     /// Evaluation and prediction: nothing is random.
     pub const fn evaluation() -> Pass {
-        Pass { training: false, seed: 0 }
+        Pass {
+            training: false,
+            seed: 0,
+        }
     }
 
     /// Whether this is training.
@@ -68,7 +74,9 @@ pub struct BoxedBlock {
 impl BoxedBlock {
     /// Boxes a block.
     pub fn new(block: impl Block) -> BoxedBlock {
-        BoxedBlock { inner: Box::new(block) }
+        BoxedBlock {
+            inner: Box::new(block),
+        }
     }
 
     /// Computes the output; see [`Block::forward`].
@@ -97,6 +105,9 @@ pub struct Built {
 impl Built {
     /// Boxes a block.
     pub fn new(block: impl Block, output: Signature) -> Built {
-        Built { block: BoxedBlock::new(block), output }
+        Built {
+            block: BoxedBlock::new(block),
+            output,
+        }
     }
 }

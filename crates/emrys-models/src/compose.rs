@@ -26,10 +26,7 @@ pub trait Compose: Into<Spec> {
     /// as [`Concat`](crate::blocks::Concat) put together.
     ///
     /// Branches are blocks, or pairs of a name and a block; see [`Parallel`].
-    fn connect_branch(
-        self,
-        branches: impl IntoIterator<Item = impl Into<Branch>>,
-    ) -> Sequential {
+    fn connect_branch(self, branches: impl IntoIterator<Item = impl Into<Branch>>) -> Sequential {
         self.connect(Parallel::new(branches))
     }
 

@@ -89,23 +89,33 @@ impl Module for BoxedBlock {
     }
 
     fn fork(self, device: &Device) -> Self {
-        BoxedBlock { inner: self.inner.fork(device) }
+        BoxedBlock {
+            inner: self.inner.fork(device),
+        }
     }
 
     fn to_device(self, device: &Device) -> Self {
-        BoxedBlock { inner: self.inner.to_device(device) }
+        BoxedBlock {
+            inner: self.inner.to_device(device),
+        }
     }
 
     fn train(self) -> Self {
-        BoxedBlock { inner: self.inner.train() }
+        BoxedBlock {
+            inner: self.inner.train(),
+        }
     }
 
     fn valid(&self) -> Self {
-        BoxedBlock { inner: self.inner.valid() }
+        BoxedBlock {
+            inner: self.inner.valid(),
+        }
     }
 
     fn materialize(self) -> Self {
-        BoxedBlock { inner: self.inner.materialize() }
+        BoxedBlock {
+            inner: self.inner.materialize(),
+        }
     }
 
     fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
@@ -113,13 +123,17 @@ impl Module for BoxedBlock {
     }
 
     fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
-        BoxedBlock { inner: self.inner.map(&mut Restore(mapper)) }
+        BoxedBlock {
+            inner: self.inner.map(&mut Restore(mapper)),
+        }
     }
 }
 
 impl ModuleDisplayDefault for BoxedBlock {
     fn content(&self, content: Content) -> Option<Content> {
-        content.add_formatted(&format!("{:?}", self.inner)).optional()
+        content
+            .add_formatted(&format!("{:?}", self.inner))
+            .optional()
     }
 }
 
@@ -139,11 +153,17 @@ pub(crate) struct OwnedParam {
 
 impl OwnedParam {
     fn new(rank: usize, value: impl Any) -> OwnedParam {
-        OwnedParam { rank, value: Box::new(value) }
+        OwnedParam {
+            rank,
+            value: Box::new(value),
+        }
     }
 
     fn into<T: Any>(self) -> T {
-        *self.value.downcast().expect("a mapper keeps rank and kind of a parameter")
+        *self
+            .value
+            .downcast()
+            .expect("a mapper keeps rank and kind of a parameter")
     }
 }
 
@@ -172,15 +192,24 @@ struct Erase<'a, T: ?Sized>(&'a mut T);
 
 impl ModuleVisitor for Erase<'_, dyn ErasedVisitor + '_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.visit_float(ParamRef { rank: D, value: param });
+        self.0.visit_float(ParamRef {
+            rank: D,
+            value: param,
+        });
     }
 
     fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
-        self.0.visit_int(ParamRef { rank: D, value: param });
+        self.0.visit_int(ParamRef {
+            rank: D,
+            value: param,
+        });
     }
 
     fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
-        self.0.visit_bool(ParamRef { rank: D, value: param });
+        self.0.visit_bool(ParamRef {
+            rank: D,
+            value: param,
+        });
     }
 
     fn visit_flag(&mut self, flag: &Param<Flag>) {
@@ -271,7 +300,9 @@ impl<V: ModuleVisitor> ErasedVisitor for Restore<'_, V> {
 }
 
 fn restore<T: Any>(value: &dyn Any) -> &T {
-    value.downcast_ref().expect("the rank was taken from the parameter")
+    value
+        .downcast_ref()
+        .expect("the rank was taken from the parameter")
 }
 
 impl<M: ModuleMapper> ErasedMapper for Restore<'_, M> {

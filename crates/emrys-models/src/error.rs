@@ -18,7 +18,9 @@ pub enum Error {
         problems: Problems,
     },
     /// A block got a value of another kind or shape than it was built for.
-    #[error("{block}: expected {expected}, found {found}; call the block with the kind of value it was built for")]
+    #[error(
+        "{block}: expected {expected}, found {found}; call the block with the kind of value it was built for"
+    )]
     UnexpectedValue {
         /// The block's type.
         block: &'static str,
@@ -69,7 +71,9 @@ pub enum Error {
         known: Vec<String>,
     },
     /// Two different block types have one serialised name.
-    #[error("block type `{name}` is already registered for another type; give the new one another `NAME`")]
+    #[error(
+        "block type `{name}` is already registered for another type; give the new one another `NAME`"
+    )]
     DuplicateBlock {
         /// The serialised name.
         name: &'static str,
@@ -193,7 +197,9 @@ pub enum Error {
         item: usize,
     },
     /// There is not one list of exclusions for each query.
-    #[error("{queries} queries but {lists} lists of excluded items; give one for each query, or none")]
+    #[error(
+        "{queries} queries but {lists} lists of excluded items; give one for each query, or none"
+    )]
     ExclusionLists {
         /// How many queries.
         queries: usize,
@@ -201,7 +207,9 @@ pub enum Error {
         lists: usize,
     },
     /// No user is left to measure recommendations for.
-    #[error("no user has an item to be found: all held-out items are excluded for their users; hold out others")]
+    #[error(
+        "no user has an item to be found: all held-out items are excluded for their users; hold out others"
+    )]
     NothingHeldOut,
     /// A model has nothing to be trained for.
     #[error("the model has no task; give it one with `ModelSpec::with_task`")]
@@ -272,7 +280,12 @@ pub(crate) fn candidates(name: &str, available: &[String]) -> String {
     if available.is_empty() {
         return text + " (there are none)";
     }
-    let shown = available.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let shown = available
+        .iter()
+        .take(10)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
     let more = if available.len() > 10 {
         format!(" and {} more", available.len() - 10)
     } else {

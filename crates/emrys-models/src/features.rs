@@ -30,21 +30,31 @@ struct Parts {
 impl Features {
     /// A batch of that many rows, without columns.
     pub fn new(batch_size: usize) -> Features {
-        let parts = Parts { batch_size, columns: BTreeMap::new(), embeddings: BTreeMap::new() };
-        Features { parts: Arc::new(parts) }
+        let parts = Parts {
+            batch_size,
+            columns: BTreeMap::new(),
+            embeddings: BTreeMap::new(),
+        };
+        Features {
+            parts: Arc::new(parts),
+        }
     }
 
     /// Adds a column of numbers, `[B, 1]`, or `[B, T]` for lists of one length.
     #[must_use]
     pub fn with_column(mut self, name: impl Into<String>, column: Tensor<2>) -> Features {
-        Arc::make_mut(&mut self.parts).columns.insert(name.into(), column);
+        Arc::make_mut(&mut self.parts)
+            .columns
+            .insert(name.into(), column);
         self
     }
 
     /// Adds a feature's embeddings, `[B, D]`; for lists that are not pooled, `[B * T, D]`.
     #[must_use]
     pub fn with_embedding(mut self, key: impl Into<String>, rows: Tensor<2>) -> Features {
-        Arc::make_mut(&mut self.parts).embeddings.insert(key.into(), rows);
+        Arc::make_mut(&mut self.parts)
+            .embeddings
+            .insert(key.into(), rows);
         self
     }
 
@@ -63,11 +73,15 @@ impl Features {
     /// # Errors
     /// [`Error::MissingColumn`] in the name of `reader`.
     pub fn column(&self, reader: &str, name: &str) -> Result<Tensor<2>> {
-        self.parts.columns.get(name).cloned().ok_or_else(|| Error::MissingColumn {
-            reader: reader.to_owned(),
-            column: name.to_owned(),
-            available: self.column_names().map(str::to_owned).collect(),
-        })
+        self.parts
+            .columns
+            .get(name)
+            .cloned()
+            .ok_or_else(|| Error::MissingColumn {
+                reader: reader.to_owned(),
+                column: name.to_owned(),
+                available: self.column_names().map(str::to_owned).collect(),
+            })
     }
 
     /// The embeddings that were looked up under `key`.
@@ -75,18 +89,29 @@ impl Features {
     /// # Errors
     /// [`Error::MissingColumn`] in the name of `reader`.
     pub fn embedding(&self, reader: &str, key: &str) -> Result<Tensor<2>> {
-        self.parts.embeddings.get(key).cloned().ok_or_else(|| Error::MissingColumn {
-            reader: reader.to_owned(),
-            column: key.to_owned(),
-            available: self.parts.embeddings.keys().cloned().collect(),
-        })
+        self.parts
+            .embeddings
+            .get(key)
+            .cloned()
+            .ok_or_else(|| Error::MissingColumn {
+                reader: reader.to_owned(),
+                column: key.to_owned(),
+                available: self.parts.embeddings.keys().cloned().collect(),
+            })
     }
 }
 
 impl fmt::Display for Features {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> =
-            self.column_names().chain(self.parts.embeddings.keys().map(String::as_str)).collect();
-        write!(f, "a raw batch of {} rows with {}", self.batch_size(), names.join(", "))
+        let names: Vec<&str> = self
+            .column_names()
+            .chain(self.parts.embeddings.keys().map(String::as_str))
+            .collect();
+        write!(
+            f,
+            "a raw batch of {} rows with {}",
+            self.batch_size(),
+            names.join(", ")
+        )
     }
 }

@@ -39,7 +39,10 @@ pub enum Initializer {
 
 impl Initializer {
     /// Keras' default for embedding tables: uniform in `[-0.05, 0.05)`.
-    pub const EMBEDDING: Initializer = Initializer::Uniform { low: -0.05, high: 0.05 };
+    pub const EMBEDDING: Initializer = Initializer::Uniform {
+        low: -0.05,
+        high: 0.05,
+    };
 
     /// Fills `values` with draws; the fans are those of the matrix that `values` is (a part of).
     pub fn fill(self, values: &mut [f32], fan_in: usize, fan_out: usize, rng: &mut impl Rng) {

@@ -23,7 +23,14 @@ pub(crate) fn in_file_order(
     columns: impl IntoIterator<Item = impl Into<String>>,
     lookups: Vec<LookupSpec>,
 ) -> Result<Loader> {
-    let config = loader.config().clone().with_shuffle(false).with_drop_last(false);
+    let config = loader
+        .config()
+        .clone()
+        .with_shuffle(false)
+        .with_drop_last(false);
     let config = config.with_columns(columns);
-    Ok(loader.with_lookups([])?.with_config(config)?.with_lookups(lookups)?)
+    Ok(loader
+        .with_lookups([])?
+        .with_config(config)?
+        .with_lookups(lookups)?)
 }

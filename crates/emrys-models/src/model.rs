@@ -61,7 +61,10 @@ pub struct ModelSpec {
 impl ModelSpec {
     /// A model without tasks.
     pub fn new(body: impl Into<Spec>) -> ModelSpec {
-        ModelSpec { body: body.into(), tasks: Vec::new() }
+        ModelSpec {
+            body: body.into(),
+            tasks: Vec::new(),
+        }
     }
 
     /// One more task.
@@ -270,13 +273,24 @@ impl Model {
     pub fn tower(&self, name: &str) -> Result<Tower<'_>> {
         let Some(block) = self.network.body().part(name) else {
             let available = self.inputs.parts();
-            return Err(Error::UnknownPart { name: name.to_owned(), available });
+            return Err(Error::UnknownPart {
+                name: name.to_owned(),
+                available,
+            });
         };
-        Ok(Tower { name: name.to_owned(), block: block.valid(), model: self })
+        Ok(Tower {
+            name: name.to_owned(),
+            block: block.valid(),
+            model: self,
+        })
     }
 
     fn device_for(&self, pass: &Pass) -> Device {
-        if pass.is_training() { self.device.clone().autodiff() } else { self.device.clone() }
+        if pass.is_training() {
+            self.device.clone().autodiff()
+        } else {
+            self.device.clone()
+        }
     }
 }
 
@@ -291,7 +305,11 @@ pub struct Tower<'a> {
 impl Tower<'_> {
     /// The columns that the tower reads, in order of their names.
     pub fn input_columns(&self) -> Vec<&str> {
-        self.model.inputs.columns_of(Some(&self.name)).into_iter().collect()
+        self.model
+            .inputs
+            .columns_of(Some(&self.name))
+            .into_iter()
+            .collect()
     }
 
     /// What must be looked up for the tower alone.
@@ -299,7 +317,8 @@ impl Tower<'_> {
         let columns = self.model.inputs.columns_of(Some(&self.name));
         let mut specs = self.model.lookup_specs();
         for spec in &mut specs {
-            spec.features.retain(|feature| columns.contains(&*feature.column));
+            spec.features
+                .retain(|feature| columns.contains(&*feature.column));
         }
         specs.retain(|spec| !spec.features.is_empty());
         specs
@@ -313,7 +332,10 @@ impl Tower<'_> {
     /// than one vector per row.
     pub fn forward(&self, batch: &Batch) -> Result<Tensor<2>> {
         let pass = Pass::evaluation();
-        let embeddings = self.model.tables.gather(batch.plans(), &self.model.device)?;
+        let embeddings = self
+            .model
+            .tables
+            .gather(batch.plans(), &self.model.device)?;
         let columns = self.model.inputs.numbers_of(Some(&self.name));
         let features = features(batch, &embeddings, columns, &self.model.device)?;
         self.block.forward(features, &pass)?.into_rank2("tower")

@@ -20,12 +20,18 @@ pub struct Network {
 impl Network {
     /// A body, and the heads of those tasks that have one.
     pub(crate) fn new(body: BoxedBlock, heads: Vec<(String, BoxedBlock)>) -> Network {
-        Network { body, heads: Children::new(heads) }
+        Network {
+            body,
+            heads: Children::new(heads),
+        }
     }
 
     /// Stands in for a network that is being changed.
     pub(crate) fn empty() -> Network {
-        Network { body: BoxedBlock::new(Nothing {}), heads: Children::new(Vec::new()) }
+        Network {
+            body: BoxedBlock::new(Nothing {}),
+            heads: Children::new(Vec::new()),
+        }
     }
 
     /// What comes before the heads.

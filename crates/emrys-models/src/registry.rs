@@ -15,7 +15,13 @@ struct Entry {
 
 fn entry<S: BlockSpec>() -> (&'static str, Entry) {
     let read = |fields| serde_json::from_value::<S>(fields).map(Spec::from);
-    (S::NAME, Entry { type_id: TypeId::of::<S>(), read })
+    (
+        S::NAME,
+        Entry {
+            type_id: TypeId::of::<S>(),
+            read,
+        },
+    )
 }
 
 /// The blocks of this crate.
@@ -57,12 +63,21 @@ pub fn register_block<S: BlockSpec>() -> Result<()> {
     let (name, entry) = entry::<S>();
     let mut registry = REGISTRY.write().unwrap_or_else(PoisonError::into_inner);
     let known = registry.entry(name).or_insert(entry);
-    if known.type_id == entry.type_id { Ok(()) } else { Err(Error::DuplicateBlock { name }) }
+    if known.type_id == entry.type_id {
+        Ok(())
+    } else {
+        Err(Error::DuplicateBlock { name })
+    }
 }
 
 /// The names of all known block types, in order.
 pub fn registered_blocks() -> Vec<&'static str> {
-    REGISTRY.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    REGISTRY
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .keys()
+        .copied()
+        .collect()
 }
 
 /// Reads a block of the type `name`; the error says what is wrong in words.
@@ -71,7 +86,11 @@ pub(crate) fn read(name: &str, fields: serde_json::Value) -> Result<Spec, String
         let registry = REGISTRY.read().unwrap_or_else(PoisonError::into_inner);
         *registry.get(name).ok_or_else(|| {
             let known = registry.keys().map(|&known| known.to_owned()).collect();
-            Error::UnknownBlock { name: name.to_owned(), known }.to_string()
+            Error::UnknownBlock {
+                name: name.to_owned(),
+                known,
+            }
+            .to_string()
         })?
     };
     // The lock is free again: a block that contains blocks comes back here.

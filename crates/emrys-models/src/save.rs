@@ -46,7 +46,9 @@ impl Model {
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<()> {
         let folder = folder.as_ref();
         if folder.symlink_metadata().is_ok() {
-            return Err(Error::AlreadyExists { path: folder.to_owned() });
+            return Err(Error::AlreadyExists {
+                path: folder.to_owned(),
+            });
         }
         let draft = draft_of(folder);
         let written = self.write(&draft).and_then(|()| {
@@ -66,7 +68,10 @@ impl Model {
         let mut store = SafetensorsStore::from_file(&path);
         self.network()
             .save_into(&mut store)
-            .map_err(|error| Error::Weights { path, problem: error.to_string() })?;
+            .map_err(|error| Error::Weights {
+                path,
+                problem: error.to_string(),
+            })?;
         self.tables().save_weights(&folder.join(TABLES))?;
 
         let path = folder.join(DESCRIPTION);
@@ -75,8 +80,11 @@ impl Model {
             model: self.spec().clone(),
             schema: self.schema().clone(),
         };
-        let json = serde_json::to_vec_pretty(&description)
-            .map_err(|source| Error::Description { path: path.clone(), source })?;
+        let json =
+            serde_json::to_vec_pretty(&description).map_err(|source| Error::Description {
+                path: path.clone(),
+                source,
+            })?;
         let write = |json: &[u8]| {
             let mut file = File::create(&path)?;
             file.write_all(json)?;
@@ -100,8 +108,9 @@ impl Model {
         let description = read_description(&json, &path)?;
 
         // All numbers are about to be replaced, so the seed does not matter.
-        let mut model =
-            description.model.build_with(&description.schema, device, 0, |inputs| {
+        let mut model = description
+            .model
+            .build_with(&description.schema, device, 0, |inputs| {
                 EmbeddingTables::zeros(inputs.tables(), inputs.features())
             })?;
         model.load_weights(folder)?;
@@ -118,12 +127,16 @@ impl Model {
         // Opened first, so that a missing file is told as such.
         File::open(&path).map_err(io("read", &path))?;
         // What does not fit is told below, in our words.
-        let mut store = SafetensorsStore::from_file(&path).validate(false).allow_partial(true);
+        let mut store = SafetensorsStore::from_file(&path)
+            .validate(false)
+            .allow_partial(true);
         let mut network = self.network().clone();
-        let loaded = network.load_from(&mut store).map_err(|error| Error::Weights {
-            path: path.clone(),
-            problem: format!("{error}; the file is damaged, save the model again"),
-        })?;
+        let loaded = network
+            .load_from(&mut store)
+            .map_err(|error| Error::Weights {
+                path: path.clone(),
+                problem: format!("{error}; the file is damaged, save the model again"),
+            })?;
         if let Some(problem) = misfit(&loaded) {
             return Err(Error::Weights { path, problem });
         }
@@ -137,8 +150,16 @@ impl Model {
 fn misfit(loaded: &ApplyResult) -> Option<String> {
     let problem = if let Some(error) = loaded.errors.first() {
         match error {
-            ApplyError::ShapeMismatch { path, expected, found } => {
-                format!("`{path}` has shape {:?}, but the model needs {:?}", found.as_slice(), expected.as_slice())
+            ApplyError::ShapeMismatch {
+                path,
+                expected,
+                found,
+            } => {
+                format!(
+                    "`{path}` has shape {:?}, but the model needs {:?}",
+                    found.as_slice(),
+                    expected.as_slice()
+                )
             }
             error => error.to_string(),
         }
@@ -149,19 +170,29 @@ fn misfit(loaded: &ApplyResult) -> Option<String> {
     } else {
         return None;
     };
-    Some(format!("{problem}; load the weights that were saved with this model"))
+    Some(format!(
+        "{problem}; load the weights that were saved with this model"
+    ))
 }
 
 /// An error of writing is told with the name that was asked for, not with that of the draft.
 fn at_target(error: Error, draft: &Path, folder: &Path) -> Error {
     match error {
-        Error::Io { action, path, source } => {
+        Error::Io {
+            action,
+            path,
+            source,
+        } => {
             let path = match path.strip_prefix(draft) {
                 Ok(rest) if rest.as_os_str().is_empty() => folder.to_owned(),
                 Ok(rest) => folder.join(rest),
                 Err(_) => path,
             };
-            Error::Io { action, path, source }
+            Error::Io {
+                action,
+                path,
+                source,
+            }
         }
         error => error,
     }
@@ -173,11 +204,18 @@ fn read_description(json: &[u8], path: &Path) -> Result<Description> {
     struct Version {
         format: u64,
     }
-    let unreadable = |source| Error::Description { path: path.to_owned(), source };
+    let unreadable = |source| Error::Description {
+        path: path.to_owned(),
+        source,
+    };
     // A newer version may hold what this one cannot read, so the version comes first.
     let Version { format } = serde_json::from_slice(json).map_err(unreadable)?;
     if format > FORMAT {
-        return Err(Error::NewerFormat { path: path.to_owned(), found: format, supported: FORMAT });
+        return Err(Error::NewerFormat {
+            path: path.to_owned(),
+            found: format,
+            supported: FORMAT,
+        });
     }
     serde_json::from_slice(json).map_err(unreadable)
 }
@@ -190,11 +228,19 @@ fn draft_of(folder: &Path) -> PathBuf {
 
 /// Makes a rename last through a loss of power.
 fn sync_parent(folder: &Path) -> Result<()> {
-    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = folder
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
-    File::open(parent).and_then(|parent| parent.sync_all()).map_err(io("write", parent))
+    File::open(parent)
+        .and_then(|parent| parent.sync_all())
+        .map_err(io("write", parent))
 }
 
 fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Error + 'a {
-    move |source| Error::Io { action, path: path.to_owned(), source }
+    move |source| Error::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
 }

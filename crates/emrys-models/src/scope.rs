@@ -9,8 +9,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::{Built, Initializer, Result, Signature, Spec};
 use crate::embeddings::{EmbeddingFeature, TableSpec};
+use crate::{Built, Initializer, Result, Signature, Spec};
 
 /// One thing that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,21 +48,24 @@ impl Problems {
                 Err(problems) => list.extend(problems.list),
             }
         }
-        if list.is_empty() { Ok(values) } else { Err(Problems { list }) }
+        if list.is_empty() {
+            Ok(values)
+        } else {
+            Err(Problems { list })
+        }
     }
 
     /// The values of two independent checks.
     ///
     /// # Errors
     /// The problems of both.
-    pub fn both<A, B>(
-        a: Result<A, Problems>,
-        b: Result<B, Problems>,
-    ) -> Result<(A, B), Problems> {
+    pub fn both<A, B>(a: Result<A, Problems>, b: Result<B, Problems>) -> Result<(A, B), Problems> {
         match (a, b) {
             (Ok(a), Ok(b)) => Ok((a, b)),
             (Ok(_), Err(problems)) | (Err(problems), Ok(_)) => Err(problems),
-            (Err(a), Err(b)) => Err(Problems { list: [a.list, b.list].concat() }),
+            (Err(a), Err(b)) => Err(Problems {
+                list: [a.list, b.list].concat(),
+            }),
         }
     }
 }
@@ -127,25 +130,36 @@ impl DeclaredInputs {
 
     /// The columns whose ids are looked up, and how.
     pub(crate) fn features(&self) -> Vec<EmbeddingFeature> {
-        self.features.iter().map(|(feature, _)| feature.clone()).collect()
+        self.features
+            .iter()
+            .map(|(feature, _)| feature.clone())
+            .collect()
     }
 
     /// The columns that are read as numbers by one part, or by any.
     pub(crate) fn numbers_of(&self, part: Option<&str>) -> impl Iterator<Item = &str> {
         let reads = move |parts: &Parts| part.is_none_or(|part| parts.contains(part));
-        self.columns.iter().filter(move |(_, parts)| reads(parts)).map(|(name, _)| name.as_str())
+        self.columns
+            .iter()
+            .filter(move |(_, parts)| reads(parts))
+            .map(|(name, _)| name.as_str())
     }
 
     /// All columns that are read by one part, or by any.
     pub(crate) fn columns_of(&self, part: Option<&str>) -> BTreeSet<&str> {
         let reads = |parts: &Parts| part.is_none_or(|part| parts.contains(part));
         let looked_up = self.features.iter().filter(|(_, parts)| reads(parts));
-        self.numbers_of(part).chain(looked_up.map(|(feature, _)| feature.column.as_str())).collect()
+        self.numbers_of(part)
+            .chain(looked_up.map(|(feature, _)| feature.column.as_str()))
+            .collect()
     }
 
     /// The parts that read anything.
     pub(crate) fn parts(&self) -> Vec<String> {
-        let all = self.columns.values().chain(self.features.iter().map(|(_, parts)| parts));
+        let all = self
+            .columns
+            .values()
+            .chain(self.features.iter().map(|(_, parts)| parts));
         let all: BTreeSet<&String> = all.flatten().collect();
         all.into_iter().cloned().collect()
     }
@@ -158,7 +172,12 @@ impl<'a> Scope<'a> {
         seed: u64,
         inputs: &'a mut DeclaredInputs,
     ) -> Scope<'a> {
-        Scope { path: vec![name.to_owned()], device, seed, inputs }
+        Scope {
+            path: vec![name.to_owned()],
+            device,
+            seed,
+            inputs,
+        }
     }
 
     /// Runs `build` in the place `name` below this one.
@@ -182,14 +201,23 @@ impl<'a> Scope<'a> {
     /// One problem at this place. The message says what was found, what was expected and what to
     /// do, as a lower-case fragment.
     pub fn problem(&self, message: impl Into<String>) -> Problems {
-        Problems { list: vec![Problem { path: self.path(), message: message.into() }] }
+        Problems {
+            list: vec![Problem {
+                path: self.path(),
+                message: message.into(),
+            }],
+        }
     }
 
     /// Says that the block reads these columns as numbers.
     pub(crate) fn read_numbers<'n>(&mut self, names: impl IntoIterator<Item = &'n String>) {
         let part = self.part();
         for name in names {
-            self.inputs.columns.entry(name.clone()).or_default().extend(part.clone());
+            self.inputs
+                .columns
+                .entry(name.clone())
+                .or_default()
+                .extend(part.clone());
         }
     }
 
@@ -208,7 +236,12 @@ impl<'a> Scope<'a> {
         table: TableSpec,
         feature: EmbeddingFeature,
     ) -> Result<(), Problems> {
-        match self.inputs.tables.iter().find(|known| known.name == table.name) {
+        match self
+            .inputs
+            .tables
+            .iter()
+            .find(|known| known.name == table.name)
+        {
             None => self.inputs.tables.push(table),
             Some(known) if *known == table => {}
             Some(known) => {
@@ -233,7 +266,10 @@ impl<'a> Scope<'a> {
         }
         let part = self.part();
         let features = &mut self.inputs.features;
-        match features.iter_mut().find(|(known, _)| known.key == feature.key) {
+        match features
+            .iter_mut()
+            .find(|(known, _)| known.key == feature.key)
+        {
             None => features.push((feature, part.into_iter().collect())),
             Some((known, parts)) if *known == feature => parts.extend(part),
             Some(_) => {
@@ -274,12 +310,7 @@ impl<'a> Scope<'a> {
     }
 
     /// A vector `[width]` that requires gradients.
-    pub fn vector(
-        &self,
-        name: &str,
-        width: usize,
-        initializer: Initializer,
-    ) -> Param<Tensor<1>> {
+    pub fn vector(&self, name: &str, width: usize, initializer: Initializer) -> Param<Tensor<1>> {
         self.parameter(name, [width], [width, width], initializer)
     }
 

@@ -99,7 +99,10 @@ impl<S: BlockSpec> ErasedSpec for S {
 
 impl<S: BlockSpec> From<S> for Spec {
     fn from(spec: S) -> Spec {
-        Spec { name: None, inner: Arc::new(spec) }
+        Spec {
+            name: None,
+            inner: Arc::new(spec),
+        }
     }
 }
 

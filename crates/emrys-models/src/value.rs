@@ -22,7 +22,10 @@ pub enum AnyTensor {
 /// Dictionaries are ordered by name (by code point), whatever the order of insertion: blocks that
 /// put several tensors together do it in this order.
 #[derive(Debug, Clone)]
-#[allow(clippy::large_enum_variant, reason = "a value is made a few times per step")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a value is made a few times per step"
+)]
 pub enum Value {
     /// A raw batch: what the first block of a model gets.
     Features(Features),
@@ -157,7 +160,12 @@ impl Value {
     pub fn dict<N: Into<String>, T: Into<AnyTensor>>(
         entries: impl IntoIterator<Item = (N, T)>,
     ) -> Value {
-        Value::Dict(entries.into_iter().map(|(name, tensor)| (name.into(), tensor.into())).collect())
+        Value::Dict(
+            entries
+                .into_iter()
+                .map(|(name, tensor)| (name.into(), tensor.into()))
+                .collect(),
+        )
     }
 
     /// The one tensor of rank 2, `[B, D]`.
@@ -206,7 +214,11 @@ impl Value {
 
     /// The error that `block` returns when it cannot take this value.
     pub fn unexpected(&self, block: &'static str, expected: impl Into<String>) -> Error {
-        Error::UnexpectedValue { block, expected: expected.into(), found: self.to_string() }
+        Error::UnexpectedValue {
+            block,
+            expected: expected.into(),
+            found: self.to_string(),
+        }
     }
 }
 
@@ -240,7 +252,12 @@ impl fmt::Display for AnyTensor {
 impl Signature {
     /// Named tensors of these shapes.
     pub fn dict<N: Into<String>>(entries: impl IntoIterator<Item = (N, RowShape)>) -> Signature {
-        Signature::Dict(entries.into_iter().map(|(name, shape)| (name.into(), shape)).collect())
+        Signature::Dict(
+            entries
+                .into_iter()
+                .map(|(name, shape)| (name.into(), shape))
+                .collect(),
+        )
     }
 
     /// The shapes of named tensors; none for anything else.

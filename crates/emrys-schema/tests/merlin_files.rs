@@ -2,7 +2,14 @@
 //!
 //! The folders are named by `EMRYS_MERLIN_SCHEMAS` and `EMRYS_GOLDEN_ETL`.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests stop at the first surprise and tell what they skip")]
+#![allow(
+    unreachable_pub,
+    clippy::clone_on_ref_ptr,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests stop at the first surprise and tell what they skip"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -23,7 +23,9 @@ pub(crate) fn fit(graph: &Graph, dataset: &Dataset, session: &Session) -> Result
     let mut states = stateless(graph)?;
     let rounds = graph.rounds();
     for round in 1..=rounds.iter().copied().max().unwrap_or(0) {
-        let nodes: Vec<NodeId> = (0..rounds.len()).filter(|id| rounds[*id] == round).collect();
+        let nodes: Vec<NodeId> = (0..rounds.len())
+            .filter(|id| rounds[*id] == round)
+            .collect();
         tracing::debug!(round, operators = nodes.len(), "fitting");
         fit_round(graph, dataset, session, &nodes, &mut states)?;
     }
@@ -56,12 +58,18 @@ fn fit_round(
 ) -> Result<()> {
     let binding = bind(graph, dataset.schema(), states, Phase::Training)?;
     let queries = round_queries(graph, dataset, session, nodes, states, &binding)?;
-    let mut results = session.run("fitting", queries::run(queries, session.options().threads()))?;
+    let mut results = session.run(
+        "fitting",
+        queries::run(queries, session.options().threads()),
+    )?;
     let mut errors = Vec::new();
     for id in nodes {
         let bound = binding.node(*id)?;
         let (Some(input), Some(operator)) = (&bound.input, graph.operator(*id)) else {
-            return Err(Error::Internal(format!("{} is no operator", graph.describe(*id))));
+            return Err(Error::Internal(format!(
+                "{} is no operator",
+                graph.describe(*id)
+            )));
         };
         match operator.fit(&input.schema, results.remove(id).unwrap_or_default()) {
             Ok(state) => {
@@ -80,7 +88,9 @@ pub(crate) fn explain(graph: &Graph, dataset: &Dataset, session: &Session) -> Re
     let states = stateless(graph)?;
     let mut text = String::new();
     for round in 1..=rounds.iter().copied().max().unwrap_or(0) {
-        let nodes: Vec<NodeId> = (0..rounds.len()).filter(|id| rounds[*id] == round).collect();
+        let nodes: Vec<NodeId> = (0..rounds.len())
+            .filter(|id| rounds[*id] == round)
+            .collect();
         let names: Vec<String> = nodes.iter().map(|id| graph.describe(*id)).collect();
         let _ = writeln!(text, "fit round {round}: {}", names.join(", "));
         if round == 1 {
@@ -110,22 +120,32 @@ pub(crate) fn round_queries(
         row_id: binding.needs_row_id,
         dictionary_strings: false,
     })?;
-    let frame = session.context().read_table(table).map_err(Error::query("reading the data set"))?;
+    let frame = session
+        .context()
+        .read_table(table)
+        .map_err(Error::query("reading the data set"))?;
     let columns = dataset_columns(binding, frame.schema(), dataset.schema())?;
-    let mut lowering =
-        Lowering::new(graph, binding, states, Phase::Training, frame, columns)?;
-    let upstream = nodes.iter().flat_map(|id| graph.steps[*id].inputs(Phase::Training));
+    let mut lowering = Lowering::new(graph, binding, states, Phase::Training, frame, columns)?;
+    let upstream = nodes
+        .iter()
+        .flat_map(|id| graph.steps[*id].inputs(Phase::Training));
     lowering.add(upstream.collect::<Vec<_>>())?;
 
     let mut queries = Vec::new();
     let mut aggregates: HashMap<usize, Query> = HashMap::new();
     for id in nodes {
         let relation = lowering.relation(*id)?;
-        let Some(operator) = graph.operator(*id) else { continue };
+        let Some(operator) = graph.operator(*id) else {
+            continue;
+        };
         let asked = operator
             .statistics(&relation)
             .map_err(|error| error.at(graph.describe(*id)))?;
-        let rows = binding.node(*id)?.input.as_ref().map_or(0, |input| input.rows);
+        let rows = binding
+            .node(*id)?
+            .input
+            .as_ref()
+            .map_or(0, |input| input.rows);
         for statistic in asked {
             match statistic {
                 Statistic::Aggregate { name, expr } => aggregates

@@ -32,7 +32,11 @@ enum Kind {
 impl Query {
     /// A query of single numbers over all rows of a frame.
     pub(crate) fn aggregates(frame: DataFrame) -> Query {
-        Query { label: "aggregates".to_owned(), frame, kind: Kind::Aggregates(Vec::new()) }
+        Query {
+            label: "aggregates".to_owned(),
+            frame,
+            kind: Kind::Aggregates(Vec::new()),
+        }
     }
 
     /// Adds one number to a query of single numbers.
@@ -60,10 +64,22 @@ impl Query {
         let stacked =
             stacked.ok_or_else(|| Error::Internal(format!("{label}: a statistic of nothing")))?;
         let keys = statistic.keys.iter().map(ident).collect();
-        let aggregates =
-            statistic.aggregates.into_iter().map(|(name, expr)| expr.alias(name)).collect();
-        let frame = stacked.aggregate(keys, aggregates).map_err(Error::query(&*label))?;
-        Ok(Query { label, frame, kind: Kind::Grouped { node, name: statistic.name } })
+        let aggregates = statistic
+            .aggregates
+            .into_iter()
+            .map(|(name, expr)| expr.alias(name))
+            .collect();
+        let frame = stacked
+            .aggregate(keys, aggregates)
+            .map_err(Error::query(&*label))?;
+        Ok(Query {
+            label,
+            frame,
+            kind: Kind::Grouped {
+                node,
+                name: statistic.name,
+            },
+        })
     }
 
     /// What it answers, and its plan.
@@ -112,8 +128,11 @@ fn aggregate_name(position: usize) -> String {
 }
 
 fn source_rows(frame: &DataFrame, source: Source) -> datafusion::error::Result<DataFrame> {
-    let columns: Vec<Expr> =
-        source.columns.into_iter().map(|(name, expr)| expr.alias(name)).collect();
+    let columns: Vec<Expr> = source
+        .columns
+        .into_iter()
+        .map(|(name, expr)| expr.alias(name))
+        .collect();
     let mut rows = frame.clone().select(columns)?;
     if let Some(list) = source.flatten {
         let is_list = |rows: &DataFrame| {
@@ -145,7 +164,11 @@ pub(crate) async fn run(
     for (kind, batches) in answers {
         match kind {
             Kind::Grouped { node, name } => {
-                results.entry(node).or_default().grouped.insert(name, batches);
+                results
+                    .entry(node)
+                    .or_default()
+                    .grouped
+                    .insert(name, batches);
             }
             Kind::Aggregates(asked) => {
                 let row = batches
@@ -155,7 +178,11 @@ pub(crate) async fn run(
                 for (i, (node, name, _)) in asked.into_iter().enumerate() {
                     let value = ScalarValue::try_from_array(row.column(i), 0)
                         .map_err(Error::query("reading aggregates"))?;
-                    results.entry(node).or_default().aggregates.insert(name, value);
+                    results
+                        .entry(node)
+                        .or_default()
+                        .aggregates
+                        .insert(name, value);
                 }
             }
         }

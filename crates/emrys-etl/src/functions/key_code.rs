@@ -45,8 +45,11 @@ impl ScalarUDFImpl for KeyCode {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
-        let keys: EngineResult<Vec<ArrayRef>> =
-            args.args.iter().map(|key| key.clone().into_array(args.number_rows)).collect();
+        let keys: EngineResult<Vec<ArrayRef>> = args
+            .args
+            .iter()
+            .map(|key| key.clone().into_array(args.number_rows))
+            .collect();
         let codes = self.index.lookup(&keys?).map_err(|error| Error::Data {
             operator: self.operator.clone(),
             problem: error.to_string(),

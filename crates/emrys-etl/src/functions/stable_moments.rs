@@ -42,8 +42,15 @@ impl Moments {
     pub(crate) fn from_array(array: &ArrayRef) -> Result<Vec<Moments>> {
         let wrong = || Error::Internal("moments have another type".to_owned());
         let rows = array.as_struct_opt().ok_or_else(wrong)?;
-        let counts = rows.column(0).as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
-        let float = |i: usize| rows.column(i).as_primitive_opt::<Float64Type>().ok_or_else(wrong);
+        let counts = rows
+            .column(0)
+            .as_primitive_opt::<Int64Type>()
+            .ok_or_else(wrong)?;
+        let float = |i: usize| {
+            rows.column(i)
+                .as_primitive_opt::<Float64Type>()
+                .ok_or_else(wrong)
+        };
         let (sums, means, variances) = (float(1)?, float(2)?, float(3)?);
         Ok((0..rows.len())
             .map(|row| Moments {
@@ -62,7 +69,10 @@ impl Moments {
     pub(crate) fn from_scalar(value: &ScalarValue) -> Result<Moments> {
         let array = value.to_array().map_err(Error::query("reading moments"))?;
         let moments = Moments::from_array(&array)?;
-        moments.first().copied().ok_or_else(|| Error::Internal("no moments".to_owned()))
+        moments
+            .first()
+            .copied()
+            .ok_or_else(|| Error::Internal("no moments".to_owned()))
     }
 }
 
@@ -104,7 +114,10 @@ impl Group {
         }
         let count = self.count as f64;
         // The textbook formula cancels badly in single precision of the sums, not in double.
-        let spread = self.squares.minus(self.sum.squared().divided_by(count)).value();
+        let spread = self
+            .squares
+            .minus(self.sum.squared().divided_by(count))
+            .value();
         (spread / (count - 1.0)).max(0.0)
     }
 }
@@ -115,12 +128,31 @@ fn results(groups: &[Group]) -> EngineResult<ArrayRef> {
         count => group.sum.divided_by(count as f64).value(),
     };
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(groups.iter().map(|group| group.count).collect::<Int64Array>()),
-        Arc::new(groups.iter().map(|group| group.sum.value()).collect::<Float64Array>()),
+        Arc::new(
+            groups
+                .iter()
+                .map(|group| group.count)
+                .collect::<Int64Array>(),
+        ),
+        Arc::new(
+            groups
+                .iter()
+                .map(|group| group.sum.value())
+                .collect::<Float64Array>(),
+        ),
         Arc::new(groups.iter().map(mean).collect::<Float64Array>()),
-        Arc::new(groups.iter().map(|group| group.variance()).collect::<Float64Array>()),
+        Arc::new(
+            groups
+                .iter()
+                .map(|group| group.variance())
+                .collect::<Float64Array>(),
+        ),
     ];
-    Ok(Arc::new(StructArray::try_new(result_fields(), columns, None)?))
+    Ok(Arc::new(StructArray::try_new(
+        result_fields(),
+        columns,
+        None,
+    )?))
 }
 
 /// Count, and high and low parts of the sum and of the sum of squares.
@@ -129,7 +161,12 @@ fn states(groups: &[Group]) -> Vec<ArrayRef> {
         Arc::new(groups.iter().map(part).collect::<Float64Array>())
     };
     vec![
-        Arc::new(groups.iter().map(|group| group.count).collect::<Int64Array>()),
+        Arc::new(
+            groups
+                .iter()
+                .map(|group| group.count)
+                .collect::<Int64Array>(),
+        ),
         part(|group| group.sum.high),
         part(|group| group.sum.low),
         part(|group| group.squares.high),
@@ -139,14 +176,25 @@ fn states(groups: &[Group]) -> Vec<ArrayRef> {
 
 fn read_states(states: &[ArrayRef]) -> EngineResult<impl Iterator<Item = Group> + '_> {
     let [counts, parts @ ..] = states else {
-        return Err(DataFusionError::Internal("moments have no state".to_owned()));
+        return Err(DataFusionError::Internal(
+            "moments have no state".to_owned(),
+        ));
     };
     let counts = counts.as_primitive::<Int64Type>();
-    let parts: Vec<&Float64Array> = parts.iter().map(|p| p.as_primitive::<Float64Type>()).collect();
+    let parts: Vec<&Float64Array> = parts
+        .iter()
+        .map(|p| p.as_primitive::<Float64Type>())
+        .collect();
     Ok((0..counts.len()).map(move |row| Group {
         count: counts.value(row),
-        sum: SumPair { high: parts[0].value(row), low: parts[1].value(row) },
-        squares: SumPair { high: parts[2].value(row), low: parts[3].value(row) },
+        sum: SumPair {
+            high: parts[0].value(row),
+            low: parts[1].value(row),
+        },
+        squares: SumPair {
+            high: parts[2].value(row),
+            low: parts[3].value(row),
+        },
     }))
 }
 
@@ -157,7 +205,9 @@ struct StableMoments {
 
 impl StableMoments {
     fn new() -> StableMoments {
-        StableMoments { signature: Signature::exact(vec![DataType::Float64], Volatility::Immutable) }
+        StableMoments {
+            signature: Signature::exact(vec![DataType::Float64], Volatility::Immutable),
+        }
     }
 }
 
@@ -176,7 +226,11 @@ impl AggregateUDFImpl for StableMoments {
 
     fn state_fields(&self, args: StateFieldsArgs) -> EngineResult<Vec<FieldRef>> {
         let field = |part: &str, data_type| {
-            Arc::new(Field::new(format!("{}[{part}]", args.name), data_type, true))
+            Arc::new(Field::new(
+                format!("{}[{part}]", args.name),
+                data_type,
+                true,
+            ))
         };
         Ok(vec![
             field("count", DataType::Int64),
@@ -226,7 +280,10 @@ impl Accumulator for One {
     }
 
     fn state(&mut self) -> EngineResult<Vec<ScalarValue>> {
-        states(&[self.group]).iter().map(|array| ScalarValue::try_from_array(array, 0)).collect()
+        states(&[self.group])
+            .iter()
+            .map(|array| ScalarValue::try_from_array(array, 0))
+            .collect()
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> EngineResult<()> {
@@ -249,7 +306,8 @@ impl Many {
         filter: Option<&BooleanArray>,
         mut apply: impl FnMut(&mut Group, usize),
     ) {
-        self.groups.resize(total.max(self.groups.len()), Group::default());
+        self.groups
+            .resize(total.max(self.groups.len()), Group::default());
         for (row, group) in indices.iter().enumerate() {
             if filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row)) {
                 apply(&mut self.groups[*group], row);
@@ -290,7 +348,9 @@ impl GroupsAccumulator for Many {
         total_num_groups: usize,
     ) -> EngineResult<()> {
         let parts: Vec<Group> = read_states(values)?.collect();
-        self.update(total_num_groups, group_indices, None, |group, row| group.merge(parts[row]));
+        self.update(total_num_groups, group_indices, None, |group, row| {
+            group.merge(parts[row])
+        });
         Ok(())
     }
 
@@ -318,7 +378,8 @@ mod tests {
 
     fn moments(values: &[f64]) -> Moments {
         let mut one = One::default();
-        one.update_batch(&[Arc::new(Float64Array::from(values.to_vec()))]).unwrap();
+        one.update_batch(&[Arc::new(Float64Array::from(values.to_vec()))])
+            .unwrap();
         Moments::from_scalar(&one.evaluate().unwrap()).unwrap()
     }
 
@@ -348,11 +409,19 @@ mod tests {
         let mut merged = One::default();
         for part in values.chunks(37).rev() {
             let mut one = One::default();
-            one.update_batch(&[Arc::new(Float64Array::from(part.to_vec()))]).unwrap();
-            let state: Vec<ArrayRef> =
-                one.state().unwrap().iter().map(|value| value.to_array().unwrap()).collect();
+            one.update_batch(&[Arc::new(Float64Array::from(part.to_vec()))])
+                .unwrap();
+            let state: Vec<ArrayRef> = one
+                .state()
+                .unwrap()
+                .iter()
+                .map(|value| value.to_array().unwrap())
+                .collect();
             merged.merge_batch(&state).unwrap();
         }
-        assert_eq!(Moments::from_scalar(&merged.evaluate().unwrap()).unwrap(), whole);
+        assert_eq!(
+            Moments::from_scalar(&merged.evaluate().unwrap()).unwrap(),
+            whole
+        );
     }
 }

@@ -22,7 +22,10 @@ impl SumPair {
     /// Adds the square of a number.
     pub(super) fn add_square(&mut self, value: f64) {
         let square = value * value;
-        self.merge(SumPair { high: square, low: value.mul_add(value, -square) });
+        self.merge(SumPair {
+            high: square,
+            low: value.mul_add(value, -square),
+        });
     }
 
     /// Adds another sum.
@@ -52,7 +55,10 @@ impl SumPair {
 
     /// The difference to another sum.
     pub(super) fn minus(mut self, other: SumPair) -> SumPair {
-        self.merge(SumPair { high: -other.high, low: -other.low });
+        self.merge(SumPair {
+            high: -other.high,
+            low: -other.low,
+        });
         self
     }
 
@@ -62,7 +68,10 @@ impl SumPair {
             return SumPair { high, low: 0.0 };
         }
         let sum = high + low;
-        SumPair { high: sum, low: low - (sum - high) }
+        SumPair {
+            high: sum,
+            low: low - (sum - high),
+        }
     }
 }
 

@@ -58,8 +58,8 @@ impl AtomicDir {
     /// [`Error::OutputExists`] and [`Error::File`] if the target is in the way,
     /// [`Error::Io`] or [`Error::DiskFull`] if the parent cannot be written to.
     pub fn create(target: impl AsRef<Path>, existing: Existing) -> Result<AtomicDir> {
-        let target = std::path::absolute(target.as_ref())
-            .map_err(Error::io("write", target.as_ref()))?;
+        let target =
+            std::path::absolute(target.as_ref()).map_err(Error::io("write", target.as_ref()))?;
         let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
             return Err(Error::File {
                 action: "write",
@@ -79,7 +79,12 @@ impl AtomicDir {
             .inspect_err(|_| {
                 let _ = fs::remove_dir_all(&temporary);
             })?;
-        Ok(AtomicDir { target, temporary, existing, lock: Some(lock) })
+        Ok(AtomicDir {
+            target,
+            temporary,
+            existing,
+            lock: Some(lock),
+        })
     }
 
     /// Where the files are to be written.
@@ -149,14 +154,17 @@ fn check_target(target: &Path, existing: Existing) -> Result<()> {
         return Err(Error::File {
             action: "write",
             path: target.to_owned(),
-            problem: "a file of this name exists, a folder is to be written; choose another name".into(),
+            problem: "a file of this name exists, a folder is to be written; choose another name"
+                .into(),
         });
     }
     if is_empty_or_missing(target)? {
         return Ok(());
     }
     match existing {
-        Existing::Refuse => Err(Error::OutputExists { path: target.to_owned() }),
+        Existing::Refuse => Err(Error::OutputExists {
+            path: target.to_owned(),
+        }),
         Existing::ReplaceIfHolds(file) if target.join(file).is_file() => Ok(()),
         Existing::ReplaceIfHolds(file) => Err(Error::File {
             action: "overwrite",
@@ -212,7 +220,10 @@ fn siblings(parent: &Path, name: &OsStr, what: &str) -> Result<Vec<PathBuf>> {
     let mut found: Vec<PathBuf> = entries
         .flatten()
         .filter(|entry| {
-            entry.file_name().as_encoded_bytes().starts_with(prefix.as_encoded_bytes())
+            entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(prefix.as_encoded_bytes())
         })
         .map(|entry| entry.path())
         .collect();
@@ -224,7 +235,10 @@ fn create_beside(parent: &Path, name: &OsStr, what: &str) -> Result<PathBuf> {
     loop {
         let mut candidate = prefix(name, what);
         // The keys of a `RandomState` are random per process and differ at every call.
-        candidate.push(format!("{:016x}", RandomState::new().build_hasher().finish()));
+        candidate.push(format!(
+            "{:016x}",
+            RandomState::new().build_hasher().finish()
+        ));
         let path = parent.join(candidate);
         match fs::create_dir(&path) {
             Ok(()) => return Ok(path),
@@ -243,8 +257,12 @@ fn prefix(name: &OsStr, what: &str) -> OsString {
 
 fn parent_and_name(target: &Path) -> (&Path, &OsStr) {
     (
-        target.parent().expect("`create` has checked that there is a parent"),
-        target.file_name().expect("`create` has checked that there is a name"),
+        target
+            .parent()
+            .expect("`create` has checked that there is a parent"),
+        target
+            .file_name()
+            .expect("`create` has checked that there is a name"),
     )
 }
 
@@ -311,7 +329,10 @@ mod tests {
         let refused = AtomicDir::create(&target, Existing::Refuse).unwrap_err();
         assert!(matches!(refused, Error::OutputExists { .. }));
         let refused = AtomicDir::create(&target, Existing::ReplaceIfHolds("m.json")).unwrap_err();
-        assert!(refused.to_string().contains("was not written by emrys"), "{refused}");
+        assert!(
+            refused.to_string().contains("was not written by emrys"),
+            "{refused}"
+        );
 
         fs::write(target.join("m.json"), "{}")?;
         let folder = AtomicDir::create(&target, Existing::ReplaceIfHolds("m.json"))?;
@@ -344,7 +365,10 @@ mod tests {
         let target = parent.path().join("out");
         fs::write(&target, "")?;
         let error = AtomicDir::create(&target, Existing::Refuse).unwrap_err();
-        assert!(error.to_string().contains("a file of this name exists"), "{error}");
+        assert!(
+            error.to_string().contains("a file of this name exists"),
+            "{error}"
+        );
         let error = AtomicDir::create(target.join("below"), Existing::Refuse).unwrap_err();
         assert!(matches!(error, Error::Io { .. }), "{error}");
         let error = AtomicDir::create("/", Existing::Refuse).unwrap_err();

@@ -17,7 +17,11 @@ pub(crate) struct ChecksumWriter<W> {
 
 impl<W: Write> ChecksumWriter<W> {
     pub(crate) fn new(inner: W) -> ChecksumWriter<W> {
-        ChecksumWriter { inner, hasher: XxHash64::with_seed(0), bytes: 0 }
+        ChecksumWriter {
+            inner,
+            hasher: XxHash64::with_seed(0),
+            bytes: 0,
+        }
     }
 
     /// How many bytes have passed.
@@ -88,7 +92,10 @@ mod tests {
         for piece in bytes.chunks(7) {
             writer.write_all(piece)?;
         }
-        assert_eq!((writer.bytes(), writer.checksum()), (1000, of_bytes(&bytes)));
+        assert_eq!(
+            (writer.bytes(), writer.checksum()),
+            (1000, of_bytes(&bytes))
+        );
         assert_eq!(writer.inner, bytes);
         Ok(())
     }

@@ -20,8 +20,10 @@ pub(crate) fn blame(files: &[Footer], error: Error) -> Error {
     if !may_be_damage(&error) {
         return error;
     }
-    let row_groups: Vec<(&Footer, usize)> =
-        files.iter().flat_map(|file| (0..file.row_groups.len()).map(move |group| (file, group))).collect();
+    let row_groups: Vec<(&Footer, usize)> = files
+        .iter()
+        .flat_map(|file| (0..file.row_groups.len()).map(move |group| (file, group)))
+        .collect();
     let damaged = row_groups.par_iter().find_map_first(|(file, group)| {
         // The parquet reader panics on some damaged pages.
         let outcome = catch_unwind(|| decode(file, *group));

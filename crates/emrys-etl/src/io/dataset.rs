@@ -93,7 +93,11 @@ impl Dataset {
             && let Some(manifest) = Manifest::read(&folder)?
         {
             let files = footers.iter().map(|file| {
-                let name = file.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let name = file
+                    .path
+                    .file_name()
+                    .and_then(|name| name.to_str())
+                    .unwrap_or_default();
                 (name, file.rows(), file.bytes)
             });
             manifest.compare(&folder, files)?;
@@ -106,7 +110,10 @@ impl Dataset {
     /// # Errors
     /// As [`open`](Dataset::open).
     pub fn from_paths(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Dataset> {
-        let paths: Vec<PathBuf> = paths.into_iter().map(|path| path.as_ref().to_owned()).collect();
+        let paths: Vec<PathBuf> = paths
+            .into_iter()
+            .map(|path| path.as_ref().to_owned())
+            .collect();
         if paths.is_empty() {
             return Err(Error::EmptyDataset {
                 source_name: "data set".into(),
@@ -124,9 +131,13 @@ impl Dataset {
         for (number, batch) in batches.iter().enumerate() {
             let found = batch.schema();
             let same = found.fields().len() == schema.fields().len()
-                && found.fields().iter().zip(schema.fields()).all(|(found, wanted)| {
-                    found.name() == wanted.name() && found.data_type() == wanted.data_type()
-                });
+                && found
+                    .fields()
+                    .iter()
+                    .zip(schema.fields())
+                    .all(|(found, wanted)| {
+                        found.name() == wanted.name() && found.data_type() == wanted.data_type()
+                    });
             if !same {
                 return Err(Error::Data {
                     operator: "data set".into(),
@@ -157,12 +168,21 @@ impl Dataset {
                 row_groups: file.row_groups.clone(),
             })
             .collect();
-        Ok(Dataset::new(Source::Files { footers, described }, plain, schema))
+        Ok(Dataset::new(
+            Source::Files { footers, described },
+            plain,
+            schema,
+        ))
     }
 
     fn new(source: Source, plain: SchemaRef, schema: Schema) -> Dataset {
         let arrow = read_schema(&plain, ReadOptions::default());
-        Dataset { source: Arc::new(source), plain, arrow, schema }
+        Dataset {
+            source: Arc::new(source),
+            plain,
+            arrow,
+            schema,
+        }
     }
 
     /// The same data under a schema with other tags, domains and properties.
@@ -252,7 +272,11 @@ impl Dataset {
     /// # Errors
     /// [`Error::DuplicateColumn`] if a row id is asked for and a column has its name.
     pub fn table(&self, options: ReadOptions) -> Result<Arc<dyn TableProvider>> {
-        Ok(Arc::new(DatasetTable::new(Arc::clone(&self.source), &self.plain, options)?))
+        Ok(Arc::new(DatasetTable::new(
+            Arc::clone(&self.source),
+            &self.plain,
+            options,
+        )?))
     }
 
     /// The data as a frame of the query engine, with the given columns or all.
@@ -265,18 +289,29 @@ impl Dataset {
         columns: Option<&[&str]>,
     ) -> Result<DataFrame> {
         let table = self.table(ReadOptions::default())?;
-        let frame = context.read_table(table).map_err(Error::query("reading a data set"))?;
-        let Some(columns) = columns else { return Ok(frame) };
+        let frame = context
+            .read_table(table)
+            .map_err(Error::query("reading a data set"))?;
+        let Some(columns) = columns else {
+            return Ok(frame);
+        };
         for column in columns {
             if self.plain.index_of(column).is_err() {
                 return Err(Error::UnknownColumn {
                     operator: "data set".into(),
                     column: (*column).to_owned(),
-                    available: self.plain.fields().iter().map(|field| field.name().clone()).collect(),
+                    available: self
+                        .plain
+                        .fields()
+                        .iter()
+                        .map(|field| field.name().clone())
+                        .collect(),
                 });
             }
         }
-        frame.select_columns(columns).map_err(Error::query("selecting columns"))
+        frame
+            .select_columns(columns)
+            .map_err(Error::query("selecting columns"))
     }
 }
 
@@ -289,7 +324,9 @@ fn read_footers(paths: &[PathBuf]) -> Result<Vec<Footer>> {
 /// The columns of the first file, nullable where they are in any; all files must have the same.
 fn common_schema(files: &[Footer]) -> Result<SchemaRef> {
     let Some((first, others)) = files.split_first() else {
-        return Err(Error::Internal("a data set without files passed the checks".into()));
+        return Err(Error::Internal(
+            "a data set without files passed the checks".into(),
+        ));
     };
     let mut fields = Vec::with_capacity(first.arrow.fields().len());
     for field in first.arrow.fields() {
@@ -307,10 +344,20 @@ fn common_schema(files: &[Footer]) -> Result<SchemaRef> {
             }
             nullable |= found.is_some_and(|found| found.is_nullable());
         }
-        fields.push(field.as_ref().clone().with_nullable(nullable).with_metadata(HashMap::new()));
+        fields.push(
+            field
+                .as_ref()
+                .clone()
+                .with_nullable(nullable)
+                .with_metadata(HashMap::new()),
+        );
     }
     for other in others {
-        let more = other.arrow.fields().iter().find(|field| first.arrow.index_of(field.name()).is_err());
+        let more = other
+            .arrow
+            .fields()
+            .iter()
+            .find(|field| first.arrow.index_of(field.name()).is_err());
         if let Some(field) = more {
             return Err(Error::FilesDiffer {
                 column: field.name().clone(),
@@ -324,7 +371,10 @@ fn common_schema(files: &[Footer]) -> Result<SchemaRef> {
     Ok(Arc::new(arrow::datatypes::Schema::new(fields)))
 }
 
-fn hash_batches(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<u64, arrow::error::ArrowError> {
+fn hash_batches(
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+) -> Result<u64, arrow::error::ArrowError> {
     let mut sink = ChecksumWriter::new(std::io::sink());
     for batch in batches {
         // Casting to plain types makes the number independent of the encoding in memory.
@@ -337,7 +387,10 @@ fn hash_batches(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<u64, arro
 }
 
 fn describe(schema: &arrow::datatypes::Schema) -> String {
-    let columns = schema.fields().iter().map(|field| format!("{} {}", field.name(), describe_type(field)));
+    let columns = schema
+        .fields()
+        .iter()
+        .map(|field| format!("{} {}", field.name(), describe_type(field)));
     columns.collect::<Vec<_>>().join(", ")
 }
 

@@ -54,7 +54,9 @@ impl Footer {
         }
         let bytes = metadata.len();
         if bytes == 0 {
-            return Err(problem("the file is empty (0 bytes); write it again or leave it out"));
+            return Err(problem(
+                "the file is empty (0 bytes); write it again or leave it out",
+            ));
         }
         if bytes < TAIL + MAGIC.len() as u64 {
             return Err(problem("it is not a parquet file (too short to be one)"));
@@ -65,7 +67,9 @@ impl Footer {
         file.read_exact(&mut tail).map_err(io)?;
         let (length, magic) = tail.split_at(4);
         if magic == MAGIC_OF_ENCRYPTED {
-            return Err(problem("it is encrypted, which is not supported; write it unencrypted"));
+            return Err(problem(
+                "it is encrypted, which is not supported; write it unencrypted",
+            ));
         }
         if magic != MAGIC {
             return Err(problem(
@@ -74,13 +78,20 @@ impl Footer {
         }
         let length = u64::from(u32::from_le_bytes(length.try_into().expect("four bytes")));
         if length + TAIL + MAGIC.len() as u64 > bytes {
-            return Err(problem("it is corrupt: its footer is longer than the file; write it again"));
+            return Err(problem(
+                "it is corrupt: its footer is longer than the file; write it again",
+            ));
         }
         let mut footer = vec![0; usize::try_from(length).expect("a footer fits the address space")];
-        file.seek(SeekFrom::End(-((TAIL + length) as i64))).map_err(io)?;
+        file.seek(SeekFrom::End(-((TAIL + length) as i64)))
+            .map_err(io)?;
         file.read_exact(&mut footer).map_err(io)?;
 
-        let parquet = |source| Error::Parquet { action: "read", path: path.to_owned(), source };
+        let parquet = |source| Error::Parquet {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        };
         let metadata = ParquetMetaDataReader::decode_metadata(&footer).map_err(parquet)?;
         let mut row_groups = Vec::with_capacity(metadata.num_row_groups());
         for group in metadata.row_groups() {
@@ -93,7 +104,9 @@ impl Footer {
         Ok(Footer {
             path: path.to_owned(),
             bytes,
-            modified: fs::metadata(path).and_then(|metadata| metadata.modified()).map_err(io)?,
+            modified: fs::metadata(path)
+                .and_then(|metadata| metadata.modified())
+                .map_err(io)?,
             row_groups,
             arrow: plain_schema(arrow.schema()),
             schema_text: arrow.schema().metadata().get(FOOTER_KEY).cloned(),
@@ -108,7 +121,10 @@ impl Footer {
 
 /// The schema with [`plain_type`]s and without file-wide metadata.
 pub(crate) fn plain_schema(schema: &ArrowSchema) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| with_type(field, plain_type(field.data_type())));
+    let fields = schema
+        .fields()
+        .iter()
+        .map(|field| with_type(field, plain_type(field.data_type())));
     Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>()))
 }
 
@@ -126,7 +142,9 @@ pub(crate) fn plain_type(data_type: &DataType) -> DataType {
         | DataType::LargeList(child)
         | DataType::ListView(child)
         | DataType::LargeListView(child) => DataType::List(plain_child(child)),
-        DataType::FixedSizeList(child, length) => DataType::FixedSizeList(plain_child(child), *length),
+        DataType::FixedSizeList(child, length) => {
+            DataType::FixedSizeList(plain_child(child), *length)
+        }
         DataType::Struct(children) => DataType::Struct(children.iter().map(plain_child).collect()),
         other => other.clone(),
     }
@@ -136,7 +154,9 @@ pub(crate) fn plain_type(data_type: &DataType) -> DataType {
 /// differ.
 pub(crate) fn same_type(left: &DataType, right: &DataType) -> bool {
     match (left, right) {
-        (DataType::List(left), DataType::List(right)) => same_type(left.data_type(), right.data_type()),
+        (DataType::List(left), DataType::List(right)) => {
+            same_type(left.data_type(), right.data_type())
+        }
         (DataType::FixedSizeList(left, m), DataType::FixedSizeList(right, n)) => {
             m == n && same_type(left.data_type(), right.data_type())
         }

@@ -85,9 +85,15 @@ impl Manifest {
         };
         let Version { version } = serde_json::from_str(&text).map_err(not_a_manifest)?;
         if version > VERSION {
-            return Err(Error::NewerFormat { path, found: version, supported: VERSION });
+            return Err(Error::NewerFormat {
+                path,
+                found: version,
+                supported: VERSION,
+            });
         }
-        serde_json::from_str(&text).map(Some).map_err(not_a_manifest)
+        serde_json::from_str(&text)
+            .map(Some)
+            .map_err(not_a_manifest)
     }
 
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
@@ -104,8 +110,12 @@ impl Manifest {
         folder: &Path,
         found: impl IntoIterator<Item = (&'a str, u64, u64)>,
     ) -> Result<()> {
-        let saved = |problem: String| Error::Saved { path: folder.to_owned(), problem };
-        let mut missing: BTreeSet<&str> = self.files.iter().map(|file| file.name.as_str()).collect();
+        let saved = |problem: String| Error::Saved {
+            path: folder.to_owned(),
+            problem,
+        };
+        let mut missing: BTreeSet<&str> =
+            self.files.iter().map(|file| file.name.as_str()).collect();
         for (name, rows, bytes) in found {
             let Some(file) = self.files.iter().find(|file| file.name == name) else {
                 return Err(saved(format!(

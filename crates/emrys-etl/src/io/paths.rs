@@ -22,13 +22,20 @@ pub(crate) struct Found {
 /// A path that exists is never taken for a glob.
 pub(crate) fn resolve(path: &Path) -> Result<Found> {
     match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => {
-            Ok(Found { files: files_of_folder(path)?, folder: Some(path.to_owned()) })
-        }
-        Ok(_) => Ok(Found { files: vec![path.to_owned()], folder: None }),
+        Ok(metadata) if metadata.is_dir() => Ok(Found {
+            files: files_of_folder(path)?,
+            folder: Some(path.to_owned()),
+        }),
+        Ok(_) => Ok(Found {
+            files: vec![path.to_owned()],
+            folder: None,
+        }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             match path.to_str().filter(|text| text.contains(['*', '?', '['])) {
-                Some(pattern) => Ok(Found { files: files_of_glob(pattern)?, folder: None }),
+                Some(pattern) => Ok(Found {
+                    files: files_of_glob(pattern)?,
+                    folder: None,
+                }),
                 None => Err(missing(path)),
             }
         }
@@ -45,7 +52,11 @@ pub(crate) fn missing(path: &Path) -> Error {
         ),
         None => "there is no such file or folder".into(),
     };
-    Error::File { action: "read", path: path.to_owned(), problem }
+    Error::File {
+        action: "read",
+        path: path.to_owned(),
+        problem,
+    }
 }
 
 fn files_of_folder(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -66,9 +77,10 @@ fn files_of_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     if files.is_empty() {
         return Err(Error::EmptyDataset {
             source_name: format!("folder `{}`", folder.display()),
-            problem: "it holds no `*.parquet` file (subfolders and names that begin with `.` or `_` \
+            problem:
+                "it holds no `*.parquet` file (subfolders and names that begin with `.` or `_` \
                       are not read); name the files or another folder"
-                .into(),
+                    .into(),
         });
     }
     files.sort_by(|a, b| natural_order(&file_name(a), &file_name(b)));
@@ -81,8 +93,12 @@ fn files_of_glob(pattern: &str) -> Result<Vec<PathBuf>> {
         path: PathBuf::from(pattern),
         problem,
     };
-    let matches = glob::glob(pattern)
-        .map_err(|error| bad_pattern(format!("not a valid pattern at character {}: {}", error.pos, error.msg)))?;
+    let matches = glob::glob(pattern).map_err(|error| {
+        bad_pattern(format!(
+            "not a valid pattern at character {}: {}",
+            error.pos, error.msg
+        ))
+    })?;
     let mut files = Vec::new();
     for entry in matches {
         let path = entry.map_err(|error| {
@@ -104,7 +120,8 @@ fn files_of_glob(pattern: &str) -> Result<Vec<PathBuf>> {
 }
 
 fn is_data_file(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"))
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"))
         && !is_hidden(path)
         && path.is_file()
 }
@@ -114,7 +131,9 @@ fn is_hidden(path: &Path) -> bool {
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 /// Compares texts so that runs of digits compare as numbers: `part_2` before `part_10`.
@@ -152,9 +171,16 @@ mod tests {
 
     #[test]
     fn digits_compare_as_numbers() {
-        let mut names = ["part_10", "part_2", "part_1", "part", "part_02", "b", "part_1a"];
+        let mut names = [
+            "part_10", "part_2", "part_1", "part", "part_02", "b", "part_1a",
+        ];
         names.sort_by(|a, b| natural_order(a, b));
-        assert_eq!(names, ["b", "part", "part_1", "part_1a", "part_02", "part_2", "part_10"]);
+        assert_eq!(
+            names,
+            [
+                "b", "part", "part_1", "part_1a", "part_02", "part_2", "part_10"
+            ]
+        );
     }
 
     proptest::proptest! {

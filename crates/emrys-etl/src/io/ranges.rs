@@ -41,7 +41,9 @@ pub(crate) fn partition(files: &[Vec<u64>], partitions: usize, min_rows: u64) ->
 fn cuts(row_groups: impl Iterator<Item = u64>, total: u64, partitions: u64) -> Vec<u64> {
     let size = total / partitions;
     let mut cuts: Vec<u64> = Vec::new();
-    let mut wanted = (1..partitions).map(|i| rows_share(total, i, partitions)).peekable();
+    let mut wanted = (1..partitions)
+        .map(|i| rows_share(total, i, partitions))
+        .peekable();
     let mut start = 0;
     for rows in row_groups {
         let end = start + rows;
@@ -80,7 +82,10 @@ fn slices(files: &[Vec<u64>], range: Range<u64>) -> Vec<Slice> {
         let start = range.start.max(first);
         let end = range.end.min(first + rows);
         if start < end {
-            slices.push(Slice { file, rows: start - first..end - first });
+            slices.push(Slice {
+                file,
+                rows: start - first..end - first,
+            });
         }
         first += rows;
     }
@@ -98,7 +103,16 @@ mod tests {
         let parts = partition(&[vec![100, 100], vec![100, 100]], 2, 1);
         assert_eq!(
             parts,
-            [[Slice { file: 0, rows: 0..200 }], [Slice { file: 1, rows: 0..200 }]]
+            [
+                [Slice {
+                    file: 0,
+                    rows: 0..200
+                }],
+                [Slice {
+                    file: 1,
+                    rows: 0..200
+                }]
+            ]
         );
     }
 

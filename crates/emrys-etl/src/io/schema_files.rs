@@ -10,7 +10,9 @@ use crate::{Error, Result};
 
 /// The schema stored with the files: in their folder, else in the footer of the first of them.
 pub(crate) fn stored(files: &[Footer]) -> Result<Option<Schema>> {
-    let Some(first) = files.first() else { return Ok(None) };
+    let Some(first) = files.first() else {
+        return Ok(None);
+    };
     if let Some(folder) = common_folder(files) {
         match Schema::read(folder) {
             Ok(schema) => return Ok(Some(schema)),
@@ -18,14 +20,22 @@ pub(crate) fn stored(files: &[Footer]) -> Result<Option<Schema>> {
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(first.schema_text.as_deref().map(Schema::from_footer_json).transpose()?)
+    Ok(first
+        .schema_text
+        .as_deref()
+        .map(Schema::from_footer_json)
+        .transpose()?)
 }
 
 /// The folder that all files are in, if it is the same.
 fn common_folder(files: &[Footer]) -> Option<&Path> {
     let folder = files.first()?.path.parent()?;
     let same = files.iter().all(|file| file.path.parent() == Some(folder));
-    same.then_some(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+    same.then_some(if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    })
 }
 
 /// One entry per column of the data: what is stored where there is something, else the type
@@ -46,7 +56,10 @@ pub(crate) fn complete(arrow: &ArrowSchema, stored: Option<&Schema>) -> Result<S
                     true => column.shape().clone(),
                     false => inferred.shape().clone(),
                 };
-                column.clone().with_dtype(inferred.dtype()).with_shape(shape)
+                column
+                    .clone()
+                    .with_dtype(inferred.dtype())
+                    .with_shape(shape)
             }
         }
     }))?)
@@ -61,7 +74,11 @@ pub(crate) fn complete_given(arrow: &ArrowSchema, given: &Schema) -> Result<Sche
             return Err(Error::UnknownColumn {
                 operator: "schema of the data set".into(),
                 column: column.name().into(),
-                available: arrow.fields().iter().map(|field| field.name().clone()).collect(),
+                available: arrow
+                    .fields()
+                    .iter()
+                    .map(|field| field.name().clone())
+                    .collect(),
             });
         };
         if ![DType::Unknown, found.dtype()].contains(&column.dtype()) {

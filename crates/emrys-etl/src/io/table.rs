@@ -64,9 +64,10 @@ pub struct ReadOptions {
 /// The schema that a scan of columns of plain types yields, without [`ROW_ID`].
 pub(crate) fn read_schema(plain: &ArrowSchema, options: ReadOptions) -> SchemaRef {
     let fields = plain.fields().iter().map(|field| match field.data_type() {
-        DataType::Utf8 if options.dictionary_strings => {
-            with_type(field, DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)))
-        }
+        DataType::Utf8 if options.dictionary_strings => with_type(
+            field,
+            DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+        ),
         DataType::Utf8 => with_type(field, DataType::Utf8View),
         _ => Arc::clone(field),
     });
@@ -74,13 +75,20 @@ pub(crate) fn read_schema(plain: &ArrowSchema, options: ReadOptions) -> SchemaRe
 }
 
 /// The batch with its columns cast to the types of `schema`, which has the same names.
-pub(crate) fn cast_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
-        match column.data_type() == field.data_type() {
-            true => Ok(Arc::clone(column)),
-            false => cast(column, field.data_type()),
-        }
-    });
+pub(crate) fn cast_batch(
+    batch: &RecordBatch,
+    schema: &SchemaRef,
+) -> Result<RecordBatch, ArrowError> {
+    let columns = batch
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(
+            |(column, field)| match column.data_type() == field.data_type() {
+                true => Ok(Arc::clone(column)),
+                false => cast(column, field.data_type()),
+            },
+        );
     let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>()?;
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
@@ -113,12 +121,19 @@ impl DatasetTable {
             }
             fields.push(Arc::new(Field::new(ROW_ID, DataType::Int64, false)));
         }
-        Ok(DatasetTable { source, options, data, schema: Arc::new(ArrowSchema::new(fields)) })
+        Ok(DatasetTable {
+            source,
+            options,
+            data,
+            schema: Arc::new(ArrowSchema::new(fields)),
+        })
     }
 
     /// The columns a scan yields, as indices into the schema.
     fn projected(&self, projection: Option<&Vec<usize>>) -> Vec<usize> {
-        projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect())
+        projection
+            .cloned()
+            .unwrap_or_else(|| (0..self.schema.fields().len()).collect())
     }
 
     fn scan_files(
@@ -132,7 +147,11 @@ impl DatasetTable {
         let mut table = TableSchema::builder(Arc::clone(&self.data));
         if row_id {
             table = table
-                .with_table_partition_cols(vec![Arc::new(Field::new(FILE_START, DataType::Int64, false))])
+                .with_table_partition_cols(vec![Arc::new(Field::new(
+                    FILE_START,
+                    DataType::Int64,
+                    false,
+                ))])
                 .with_virtual_columns(vec![Arc::new(
                     Field::new(ROW_IN_FILE, DataType::Int64, false).with_extension_type(RowNumber),
                 )]);
@@ -170,7 +189,9 @@ impl DatasetTable {
     fn projection_exprs(&self, projection: &[usize]) -> ProjectionExprs {
         let data = self.data.fields();
         ProjectionExprs::new(projection.iter().map(|&index| match data.get(index) {
-            Some(field) => ProjectionExpr::new(Arc::new(Column::new(field.name(), index)), field.name()),
+            Some(field) => {
+                ProjectionExpr::new(Arc::new(Column::new(field.name(), index)), field.name())
+            }
             None => {
                 let file_start = Arc::new(Column::new(FILE_START, data.len()));
                 let row_in_file = Arc::new(Column::new(ROW_IN_FILE, data.len() + 1));
@@ -195,7 +216,10 @@ impl DatasetTable {
             start += file.rows();
             objects.push(object_meta(file)?);
         }
-        let partitions = partition(state, files.iter().map(|file| file.row_groups.clone()).collect());
+        let partitions = partition(
+            state,
+            files.iter().map(|file| file.row_groups.clone()).collect(),
+        );
         let read = |slice: Slice| {
             let file = &files[slice.file];
             let mut part = PartitionedFile::new_from_meta(objects[slice.file].clone())
@@ -207,12 +231,17 @@ impl DatasetTable {
                 part = part.with_partition_values(vec![ScalarValue::Int64(Some(start))]);
             }
             if slice.rows != (0..file.rows()) {
-                part = part.with_extension(ParquetRowSelection::new(selection(&slice, file.rows())?));
+                part =
+                    part.with_extension(ParquetRowSelection::new(selection(&slice, file.rows())?));
             }
             Ok(part)
         };
         let groups = partitions.into_iter().map(|slices| {
-            slices.into_iter().map(read).collect::<EngineResult<Vec<_>>>().map(FileGroup::new)
+            slices
+                .into_iter()
+                .map(read)
+                .collect::<EngineResult<Vec<_>>>()
+                .map(FileGroup::new)
         });
         groups.collect()
     }
@@ -227,7 +256,9 @@ impl DatasetTable {
         let batch_size = state.config().batch_size().max(1) as u64;
         let chunks = |batch: &RecordBatch| {
             let rows = batch.num_rows() as u64;
-            (0..rows.div_ceil(batch_size)).map(|i| batch_size.min(rows - i * batch_size)).collect()
+            (0..rows.div_ceil(batch_size))
+                .map(|i| batch_size.min(rows - i * batch_size))
+                .collect()
         };
         let mut starts = Vec::with_capacity(batches.len());
         let mut start = 0;
@@ -239,15 +270,18 @@ impl DatasetTable {
         let read = |slice: Slice| {
             let rows = slice.rows.start as usize..slice.rows.end as usize;
             let batch = batches[slice.file].slice(rows.start, rows.len());
-            let columns = projection.iter().zip(schema.fields()).map(|(&index, field)| {
-                match batch.columns().get(index) {
+            let columns = projection
+                .iter()
+                .zip(schema.fields())
+                .map(|(&index, field)| match batch.columns().get(index) {
                     Some(column) => cast(column, field.data_type()),
                     None => {
                         let first = starts[slice.file] + rows.start as i64;
-                        Ok(Arc::new(Int64Array::from_iter_values(first..first + rows.len() as i64)) as _)
+                        Ok(Arc::new(Int64Array::from_iter_values(
+                            first..first + rows.len() as i64,
+                        )) as _)
                     }
-                }
-            });
+                });
             let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>()?;
             let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.len()));
             RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)
@@ -255,7 +289,12 @@ impl DatasetTable {
         let partitions = partition(state, batches.iter().map(chunks).collect());
         let partitions = partitions
             .into_iter()
-            .map(|slices| slices.into_iter().map(read).collect::<Result<Vec<_>, ArrowError>>())
+            .map(|slices| {
+                slices
+                    .into_iter()
+                    .map(read)
+                    .collect::<Result<Vec<_>, ArrowError>>()
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let source = MemorySourceConfig::try_new(&partitions, schema, None)?.with_limit(limit);
         Ok(DataSourceExec::from_data_source(source))
@@ -290,7 +329,11 @@ impl TableProvider for DatasetTable {
 
 fn partition(state: &dyn Session, row_groups: Vec<Vec<u64>>) -> Vec<Vec<Slice>> {
     let config = state.config();
-    ranges::partition(&row_groups, config.target_partitions(), config.batch_size() as u64)
+    ranges::partition(
+        &row_groups,
+        config.target_partitions(),
+        config.batch_size() as u64,
+    )
 }
 
 /// Selects the rows of a slice among all rows of its file.
@@ -341,7 +384,8 @@ fn statistics(files: &[Footer], schema: &ArrowSchema) -> Statistics {
     let rows: u64 = files.iter().map(Footer::rows).sum();
     let bytes: u64 = files.iter().map(|file| file.bytes).sum();
     statistics.num_rows = usize::try_from(rows).map_or(Precision::Absent, Precision::Exact);
-    statistics.total_byte_size = usize::try_from(bytes).map_or(Precision::Absent, Precision::Inexact);
+    statistics.total_byte_size =
+        usize::try_from(bytes).map_or(Precision::Absent, Precision::Inexact);
     statistics
 }
 

@@ -22,7 +22,10 @@ pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
 pub(crate) fn numbered(range: std::ops::Range<i64>) -> RecordBatch {
     let texts = StringArray::from_iter_values(range.clone().map(|id| format!("word {}", id % 10)));
     batch([
-        ("id", Arc::new(Int64Array::from_iter_values(range)) as ArrayRef),
+        (
+            "id",
+            Arc::new(Int64Array::from_iter_values(range)) as ArrayRef,
+        ),
         ("text", Arc::new(texts)),
     ])
 }
@@ -43,11 +46,19 @@ pub(crate) fn write_parquet(path: impl AsRef<Path>, batch: &RecordBatch, row_gro
 
 /// A session whose partitions may be as small as two rows.
 pub(crate) fn session(partitions: usize) -> Session {
-    Session::new(SessionOptions::new().with_threads(partitions).with_batch_size(2)).unwrap()
+    Session::new(
+        SessionOptions::new()
+            .with_threads(partitions)
+            .with_batch_size(2),
+    )
+    .unwrap()
 }
 
 pub(crate) fn frame(session: &Session, dataset: &Dataset, options: ReadOptions) -> DataFrame {
-    session.context().read_table(dataset.table(options).unwrap()).unwrap()
+    session
+        .context()
+        .read_table(dataset.table(options).unwrap())
+        .unwrap()
 }
 
 /// The batches of every partition.
@@ -66,9 +77,16 @@ async fn collect(stream: SendableRecordBatchStream) -> Vec<RecordBatch> {
 }
 
 /// The values of an `Int64` column over batches in order.
-pub(crate) fn integers<'a>(batches: impl IntoIterator<Item = &'a RecordBatch>, name: &str) -> Vec<i64> {
-    let columns = batches.into_iter().map(|batch| batch.column_by_name(name).unwrap());
-    columns.flat_map(|column| column.as_primitive::<Int64Type>().values().to_vec()).collect()
+pub(crate) fn integers<'a>(
+    batches: impl IntoIterator<Item = &'a RecordBatch>,
+    name: &str,
+) -> Vec<i64> {
+    let columns = batches
+        .into_iter()
+        .map(|batch| batch.column_by_name(name).unwrap());
+    columns
+        .flat_map(|column| column.as_primitive::<Int64Type>().values().to_vec())
+        .collect()
 }
 
 pub(crate) fn column(name: &str) -> Expr {

@@ -121,6 +121,9 @@ impl<O: Operator> DynOperator for O {
 fn downcast<O: Operator>(state: &DynState) -> Result<&O::State> {
     let any: &dyn Any = &**state;
     any.downcast_ref().ok_or_else(|| {
-        Error::Internal(format!("the state of {} belongs to another operator", O::name()))
+        Error::Internal(format!(
+            "the state of {} belongs to another operator",
+            O::name()
+        ))
     })
 }

@@ -20,5 +20,6 @@ pub(crate) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::
 /// If it is not a number.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let text = String::deserialize(deserializer)?;
-    text.parse().map_err(|_| D::Error::custom(format!("`{text}` is not a number")))
+    text.parse()
+        .map_err(|_| D::Error::custom(format!("`{text}` is not a number")))
 }

@@ -90,7 +90,8 @@ impl ListMap {
                 )?))
             }
             _ => {
-                let batch = RecordBatch::try_new(Arc::clone(&self.element), vec![Arc::clone(array)])?;
+                let batch =
+                    RecordBatch::try_new(Arc::clone(&self.element), vec![Arc::clone(array)])?;
                 self.expr.evaluate(&batch)?.into_array(array.len())
             }
         }
@@ -102,7 +103,9 @@ impl ListMap {
         let offsets = lists.offsets();
         let (first, last) = (offsets[0].as_usize(), offsets[offsets.len() - 1].as_usize());
         let values = self.apply(&lists.values().slice(first, last - first))?;
-        let lengths = offsets.windows(2).map(|pair| pair[1].as_usize() - pair[0].as_usize());
+        let lengths = offsets
+            .windows(2)
+            .map(|pair| pair[1].as_usize() - pair[0].as_usize());
         Ok(Arc::new(GenericListArray::<O>::try_new(
             element_field(values.data_type()),
             OffsetBuffer::from_lengths(lengths),
@@ -148,7 +151,9 @@ impl ScalarUDFImpl for ListMap {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
         let [input] = args.args.as_slice() else {
-            return Err(DataFusionError::Internal("map_list takes one argument".to_owned()));
+            return Err(DataFusionError::Internal(
+                "map_list takes one argument".to_owned(),
+            ));
         };
         let array = input.clone().into_array(args.number_rows)?;
         Ok(ColumnarValue::Array(self.apply(&array)?))

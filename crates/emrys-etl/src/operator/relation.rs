@@ -26,7 +26,12 @@ impl InputSchema {
         schema: Schema,
         dependencies: Schema,
     ) -> InputSchema {
-        InputSchema { operator, selected, schema, dependencies }
+        InputSchema {
+            operator,
+            selected,
+            schema,
+            dependencies,
+        }
     }
 
     /// The operator as messages call it.
@@ -59,13 +64,14 @@ impl InputSchema {
     /// # Errors
     /// [`Error::UnknownColumn`].
     pub fn column(&self, name: &str) -> Result<&ColumnSchema> {
-        self.schema.get(name).or_else(|| self.dependencies.get(name)).ok_or_else(|| {
-            Error::UnknownColumn {
+        self.schema
+            .get(name)
+            .or_else(|| self.dependencies.get(name))
+            .ok_or_else(|| Error::UnknownColumn {
                 operator: self.operator.clone(),
                 column: name.to_owned(),
                 available: self.schema.names().into_iter().map(str::to_owned).collect(),
-            }
-        })
+            })
     }
 
     /// Checks that every input column is of a numeric type, or a list of one.
@@ -73,7 +79,8 @@ impl InputSchema {
     /// # Errors
     /// [`Error::UnsupportedType`].
     pub fn require_numeric(&self) -> Result<()> {
-        self.columns().try_for_each(|column| self.require(column, "a number", |d| d.is_numeric()))
+        self.columns()
+            .try_for_each(|column| self.require(column, "a number", |d| d.is_numeric()))
     }
 
     /// Checks the type of a column.
@@ -184,12 +191,18 @@ impl Relation {
     /// # Errors
     /// [`Error::Query`].
     pub fn dataframe(&self) -> Result<DataFrame> {
-        let mut columns: Vec<Expr> =
-            self.names.iter().map(|(public, internal)| ident(internal).alias(public)).collect();
+        let mut columns: Vec<Expr> = self
+            .names
+            .iter()
+            .map(|(public, internal)| ident(internal).alias(public))
+            .collect();
         if self.has_row_id {
             columns.push(ident(ROW_ID));
         }
-        self.frame.clone().select(columns).map_err(Error::query("selecting the input"))
+        self.frame
+            .clone()
+            .select(columns)
+            .map_err(Error::query("selecting the input"))
     }
 
     /// The rows for which a predicate holds, in the form of [`dataframe`](Relation::dataframe).
@@ -197,8 +210,16 @@ impl Relation {
     /// # Errors
     /// [`Error::Query`].
     pub fn filter(&self, predicate: Expr) -> Result<DataFrame> {
-        let frame = self.frame.clone().filter(predicate).map_err(Error::query("filtering"))?;
-        Relation { frame, ..self.clone() }.dataframe()
+        let frame = self
+            .frame
+            .clone()
+            .filter(predicate)
+            .map_err(Error::query("filtering"))?;
+        Relation {
+            frame,
+            ..self.clone()
+        }
+        .dataframe()
     }
 
     /// Parses an SQL expression over the public names of inputs and dependencies; the result
@@ -206,7 +227,12 @@ impl Relation {
     ///
     /// # Errors
     /// [`Error::InvalidOption`] if it is not SQL or names an unknown column.
-    pub fn parse_sql(&self, option: &str, sql: &str, operand: Option<(&str, &str)>) -> Result<Expr> {
+    pub fn parse_sql(
+        &self,
+        option: &str,
+        sql: &str,
+        operand: Option<(&str, &str)>,
+    ) -> Result<Expr> {
         let mut fields = Vec::new();
         if let Some((alias, column)) = operand {
             fields.push(Field::new(alias, self.arrow_type(column)?, true));
@@ -218,7 +244,9 @@ impl Relation {
         }
         let parsed = expression::parse(self.operator(), option, sql, fields)?;
         expression::rename_columns(parsed, |name| {
-            let name = operand.filter(|(alias, _)| *alias == name).map_or(name, |(_, column)| column);
+            let name = operand
+                .filter(|(alias, _)| *alias == name)
+                .map_or(name, |(_, column)| column);
             self.internal_name(name).ok().map(str::to_owned)
         })
         .map_err(Error::query("renaming columns"))
@@ -230,7 +258,11 @@ impl Relation {
             None => Err(Error::UnknownColumn {
                 operator: self.operator().to_owned(),
                 column: name.to_owned(),
-                available: self.names.iter().map(|(public, _)| public.clone()).collect(),
+                available: self
+                    .names
+                    .iter()
+                    .map(|(public, _)| public.clone())
+                    .collect(),
             }),
         }
     }

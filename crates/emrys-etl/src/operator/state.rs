@@ -59,7 +59,10 @@ pub struct ArtifactWriter {
 
 impl ArtifactWriter {
     pub(crate) fn new(root: &Path, node: usize) -> ArtifactWriter {
-        ArtifactWriter { root: root.to_owned(), folder: format!("artifacts/node_{node:03}") }
+        ArtifactWriter {
+            root: root.to_owned(),
+            folder: format!("artifacts/node_{node:03}"),
+        }
     }
 
     /// A place for a new file: where to write it now, and the relative path by which
@@ -102,7 +105,10 @@ pub struct ArtifactReader {
 
 impl ArtifactReader {
     pub(crate) fn new(root: &Path, workflow: &Path) -> ArtifactReader {
-        ArtifactReader { root: root.to_owned(), workflow: workflow.to_owned() }
+        ArtifactReader {
+            root: root.to_owned(),
+            workflow: workflow.to_owned(),
+        }
     }
 
     /// Where the file of that relative path lies.
@@ -135,7 +141,10 @@ impl ArtifactReader {
 
     /// The error for a saved state that is not what it should be.
     pub fn wrong(&self, problem: impl Into<String>) -> Error {
-        Error::Saved { path: self.workflow.clone(), problem: problem.into() }
+        Error::Saved {
+            path: self.workflow.clone(),
+            problem: problem.into(),
+        }
     }
 }
 

@@ -74,7 +74,9 @@ impl FitResults {
         }
         match value.cast_to(&arrow::datatypes::DataType::Float64) {
             Ok(ScalarValue::Float64(number)) => Ok(number),
-            _ => Err(Error::Internal(format!("aggregate `{name}` is not a number: {value}"))),
+            _ => Err(Error::Internal(format!(
+                "aggregate `{name}` is not a number: {value}"
+            ))),
         }
     }
 

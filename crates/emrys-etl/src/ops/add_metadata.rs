@@ -70,7 +70,10 @@ impl Operator for AddMetadata {
 
     fn output_schema(&self, input: &InputSchema, _state: Option<&()>) -> Result<Schema> {
         let described = |column: &ColumnSchema| {
-            column.clone().with_tags(self.tags.clone()).with_properties(self.properties.clone())
+            column
+                .clone()
+                .with_tags(self.tags.clone())
+                .with_properties(self.properties.clone())
         };
         Ok(Schema::new(input.columns().map(described))?)
     }

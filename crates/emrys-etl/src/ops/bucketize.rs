@@ -54,24 +54,32 @@ pub struct Bucketize {
 impl Bucketize {
     /// The same boundaries for all columns.
     pub fn new(boundaries: impl Into<Vec<f64>>) -> Bucketize {
-        Bucketize { boundaries: PerColumn::All(boundaries.into()) }
+        Bucketize {
+            boundaries: PerColumn::All(boundaries.into()),
+        }
     }
 
     /// Boundaries for each column.
     pub fn per_column(
         boundaries: impl IntoIterator<Item = (impl Into<String>, impl Into<Vec<f64>>)>,
     ) -> Bucketize {
-        let boundaries = boundaries.into_iter().map(|(name, list)| (name.into(), list.into()));
-        Bucketize { boundaries: PerColumn::ByColumn(boundaries.collect()) }
+        let boundaries = boundaries
+            .into_iter()
+            .map(|(name, list)| (name.into(), list.into()));
+        Bucketize {
+            boundaries: PerColumn::ByColumn(boundaries.collect()),
+        }
     }
 
     fn of(&self, column: &str) -> Result<&Vec<f64>> {
-        self.boundaries.get(column).ok_or_else(|| Error::InvalidOption {
-            operator: "bucketize".to_owned(),
-            option: "boundaries".to_owned(),
-            value: "given by column".to_owned(),
-            expected: format!("there are none for `{column}`"),
-        })
+        self.boundaries
+            .get(column)
+            .ok_or_else(|| Error::InvalidOption {
+                operator: "bucketize".to_owned(),
+                option: "boundaries".to_owned(),
+                value: "given by column".to_owned(),
+                expected: format!("there are none for `{column}`"),
+            })
     }
 }
 
@@ -88,7 +96,9 @@ impl Operator for Bucketize {
 
     fn check(&self) -> Result<()> {
         for (column, boundaries) in self.boundaries.iter() {
-            let name = column.map(|name| format!(" for `{name}`")).unwrap_or_default();
+            let name = column
+                .map(|name| format!(" for `{name}`"))
+                .unwrap_or_default();
             if boundaries.is_empty() {
                 return Err(Error::InvalidOption {
                     operator: "bucketize".to_owned(),
@@ -164,7 +174,9 @@ impl Eq for BucketOf {}
 
 impl Hash for BucketOf {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.boundaries.iter().for_each(|boundary| boundary.to_bits().hash(state));
+        self.boundaries
+            .iter()
+            .for_each(|boundary| boundary.to_bits().hash(state));
     }
 }
 
@@ -186,9 +198,9 @@ impl ScalarUDFImpl for BucketOf {
         let values = array.as_primitive::<Float64Type>();
         let bucket = |value: Option<f64>| {
             let bucket = match value {
-                Some(value) if !value.is_nan() => {
-                    self.boundaries.partition_point(|boundary| *boundary <= value)
-                }
+                Some(value) if !value.is_nan() => self
+                    .boundaries
+                    .partition_point(|boundary| *boundary <= value),
                 _ => self.boundaries.len(),
             };
             i32::try_from(bucket).unwrap_or(i32::MAX)

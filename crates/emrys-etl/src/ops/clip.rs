@@ -53,22 +53,32 @@ pub struct Clip {
 impl Clip {
     /// Limits to `[min, max]`.
     pub fn between(min: impl Into<f64>, max: impl Into<f64>) -> Clip {
-        Clip { min_value: Some(min.into()), max_value: Some(max.into()) }
+        Clip {
+            min_value: Some(min.into()),
+            max_value: Some(max.into()),
+        }
     }
 
     /// Raises smaller values to `min`.
     pub fn at_least(min: impl Into<f64>) -> Clip {
-        Clip { min_value: Some(min.into()), max_value: None }
+        Clip {
+            min_value: Some(min.into()),
+            max_value: None,
+        }
     }
 
     /// Lowers greater values to `max`.
     pub fn at_most(max: impl Into<f64>) -> Clip {
-        Clip { min_value: None, max_value: Some(max.into()) }
+        Clip {
+            min_value: None,
+            max_value: Some(max.into()),
+        }
     }
 
     fn bounds(&self) -> impl Iterator<Item = (&'static str, f64)> {
         let min = self.min_value.map(|value| ("min_value", value));
-        min.into_iter().chain(self.max_value.map(|value| ("max_value", value)))
+        min.into_iter()
+            .chain(self.max_value.map(|value| ("max_value", value)))
     }
 }
 
@@ -105,9 +115,11 @@ impl Operator for Clip {
             expected: expected.to_owned(),
         };
         match (self.min_value, self.max_value) {
-            (None, None) => {
-                Err(invalid("min_value", "not given".to_owned(), "a bound is needed; set one of min_value and max_value"))
-            }
+            (None, None) => Err(invalid(
+                "min_value",
+                "not given".to_owned(),
+                "a bound is needed; set one of min_value and max_value",
+            )),
             (Some(min), Some(max)) if min > max => Err(invalid(
                 "min_value",
                 min.to_string(),

@@ -18,7 +18,9 @@ pub(super) fn each_column(
     for column in input.columns() {
         let name = column.name();
         let data_type = input.arrow_type(name)?;
-        let expr = map_leaves(input.expr(name)?, &data_type, |expr, leaf| build(column, expr, leaf))?;
+        let expr = map_leaves(input.expr(name)?, &data_type, |expr, leaf| {
+            build(column, expr, leaf)
+        })?;
         outputs.push((name.to_owned(), expr));
     }
     Ok(Lowered::Columns(outputs))

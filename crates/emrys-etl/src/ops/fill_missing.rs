@@ -60,7 +60,9 @@ impl FillValue {
             _ if dtype == DType::Unknown => true,
             FillValue::Bool(_) => dtype == DType::Bool,
             FillValue::Int(_) => dtype.is_numeric(),
-            FillValue::Float(value) => dtype.is_float() || (dtype.is_integer() && value.fract() == 0.0),
+            FillValue::Float(value) => {
+                dtype.is_float() || (dtype.is_integer() && value.fract() == 0.0)
+            }
             FillValue::Text(_) => dtype == DType::String,
         }
     }
@@ -125,7 +127,10 @@ impl Default for FillMissing {
 
 impl FillMissing {
     fn of(fill_val: FillValue) -> FillMissing {
-        FillMissing { fill_val, add_binary_cols: false }
+        FillMissing {
+            fill_val,
+            add_binary_cols: false,
+        }
     }
 
     /// Fills with a number, a text or a boolean.
@@ -188,16 +193,22 @@ impl Operator for FillMissing {
 
     fn lower(&self, _state: &(), input: &Relation) -> Result<Lowered> {
         let fill = |_: &ColumnSchema, expr: Expr, leaf: &DataType| {
-            when(is_missing(expr.clone(), leaf), cast(self.fill_val.literal(), leaf.clone()))
-                .otherwise(expr)
-                .map_err(Error::query("building an expression"))
+            when(
+                is_missing(expr.clone(), leaf),
+                cast(self.fill_val.literal(), leaf.clone()),
+            )
+            .otherwise(expr)
+            .map_err(Error::query("building an expression"))
         };
         let Lowered::Columns(mut outputs) = each_column(input, fill)? else {
             return Err(Error::Internal("columns were lowered to rows".to_owned()));
         };
         if self.add_binary_cols {
             for column in input.columns() {
-                let missing = is_missing(input.expr(column.name())?, &input.arrow_type(column.name())?);
+                let missing = is_missing(
+                    input.expr(column.name())?,
+                    &input.arrow_type(column.name())?,
+                );
                 outputs.push((flag_name(column.name()), missing));
             }
         }

@@ -60,7 +60,9 @@ impl Filter {
     /// [`Error::InvalidOption`](crate::Error::InvalidOption) if it cannot be written as SQL, which
     /// is how workflows store it.
     pub fn expr(expr: &Expr) -> Result<Filter> {
-        Ok(Filter { expr: expression::stored("filter", expr)? })
+        Ok(Filter {
+            expr: expression::stored("filter", expr)?,
+        })
     }
 }
 
@@ -95,7 +97,10 @@ impl Operator for Filter {
                 operator: "filter".to_owned(),
                 option: "expr".to_owned(),
                 value: format!("`{}`", self.expr),
-                expected: format!("its values are {}; write a condition, which is true or false", values.dtype()),
+                expected: format!(
+                    "its values are {}; write a condition, which is true or false",
+                    values.dtype()
+                ),
             });
         }
         Ok(input.schema().clone())

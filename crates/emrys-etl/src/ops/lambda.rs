@@ -57,7 +57,12 @@ const OPERAND: &str = "x";
 impl Lambda {
     /// An SQL expression over `x`.
     pub fn new(sql: impl Into<String>) -> Lambda {
-        Lambda { expr: sql.into(), dtype: None, tags: Vec::new(), properties: Properties::new() }
+        Lambda {
+            expr: sql.into(),
+            dtype: None,
+            tags: Vec::new(),
+            properties: Properties::new(),
+        }
     }
 
     /// A DataFusion expression over the column `x`.

@@ -26,7 +26,8 @@ use crate::{Error, Result};
 pub use add_metadata::AddMetadata;
 pub use bucketize::Bucketize;
 pub use categorify::{
-    Categorify, EmbeddingRule, EncodeType, GivenVocabulary, IdType, Observed, Vocabularies, Vocabulary,
+    Categorify, EmbeddingRule, EncodeType, GivenVocabulary, IdType, Observed, Vocabularies,
+    Vocabulary,
 };
 pub use clip::Clip;
 pub use fill_missing::FillMissing;
@@ -87,12 +88,20 @@ pub fn registry() -> Vec<Entry> {
 /// [`Error::Declaration`] if there is no such operator, or the configuration is not one of it.
 pub fn build(name: &str, config: Value) -> Result<Arc<dyn DynOperator>> {
     let entries = registry();
-    let wrong = |problem| Error::Declaration { place: format!("operator `{name}`"), problem };
+    let wrong = |problem| Error::Declaration {
+        place: format!("operator `{name}`"),
+        problem,
+    };
     let Some(entry) = entries.iter().find(|entry| entry.name == name) else {
         let names: Vec<_> = entries.iter().map(|entry| entry.name).collect();
         let closest = emrys_schema::closest_name(name, names.iter().copied());
-        let advice = closest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
-        return Err(wrong(format!("there is no such operator{advice} (known: {})", names.join(", "))));
+        let advice = closest
+            .map(|name| format!("; did you mean `{name}`?"))
+            .unwrap_or_default();
+        return Err(wrong(format!(
+            "there is no such operator{advice} (known: {})",
+            names.join(", ")
+        )));
     };
     (entry.build)(config).map_err(|e| wrong(e.to_string()))
 }

@@ -88,12 +88,18 @@ impl Normalize {
 impl Scale {
     fn new(moments: Moments) -> Scale {
         if moments.count == 0 {
-            return Scale { mean: 0.0, std: 1.0 };
+            return Scale {
+                mean: 0.0,
+                std: 1.0,
+            };
         }
         let std = moments.variance.sqrt();
         // Below rounding of the mean, the spread is noise: the column is constant.
         let constant = std.is_nan() || std <= 1e-12 * moments.mean.abs();
-        Scale { mean: moments.mean, std: if constant { 1.0 } else { std } }
+        Scale {
+            mean: moments.mean,
+            std: if constant { 1.0 } else { std },
+        }
     }
 }
 
@@ -123,7 +129,11 @@ impl Operator for Normalize {
     fn output_schema(&self, input: &InputSchema, _state: Option<&Scales>) -> Result<Schema> {
         input.require_numeric()?;
         Ok(Schema::new(input.columns().map(|column| {
-            column.clone().with_dtype(self.dtype()).with_domain(None).with_tags([Tag::Continuous])
+            column
+                .clone()
+                .with_dtype(self.dtype())
+                .with_domain(None)
+                .with_tags([Tag::Continuous])
         }))?)
     }
 
@@ -144,7 +154,10 @@ impl Operator for Normalize {
                         name,
                     })
                 } else {
-                    Statistic::Aggregate { name, expr: stable_moments(expr) }
+                    Statistic::Aggregate {
+                        name,
+                        expr: stable_moments(expr),
+                    }
                 })
             })
             .collect()
@@ -156,8 +169,10 @@ impl Operator for Normalize {
             let name = column.name();
             let moments = if column.shape().is_list() {
                 let batches = results.take_grouped(name)?;
-                let moments: Result<Vec<_>> =
-                    batches.iter().map(|batch| Moments::from_array(batch.column(0))).collect();
+                let moments: Result<Vec<_>> = batches
+                    .iter()
+                    .map(|batch| Moments::from_array(batch.column(0)))
+                    .collect();
                 moments?.concat().first().copied().ok_or_else(|| {
                     Error::Internal(format!("no moments of the elements of `{name}`"))
                 })?
@@ -170,14 +185,21 @@ impl Operator for Normalize {
     }
 
     fn lower(&self, state: &Scales, input: &Relation) -> Result<Lowered> {
-        let output = ColumnSchema::new("", self.dtype()).to_arrow()?.data_type().clone();
+        let output = ColumnSchema::new("", self.dtype())
+            .to_arrow()?
+            .data_type()
+            .clone();
         each_column(input, |column, expr, _| {
-            let scale = state.columns.get(column.name()).ok_or_else(|| {
-                Error::Data {
+            let scale = state
+                .columns
+                .get(column.name())
+                .ok_or_else(|| Error::Data {
                     operator: "normalize".to_owned(),
-                    problem: format!("it was not fitted on `{}`; fit the workflow again", column.name()),
-                }
-            })?;
+                    problem: format!(
+                        "it was not fitted on `{}`; fit the workflow again",
+                        column.name()
+                    ),
+                })?;
             let centred = cast(expr, arrow::datatypes::DataType::Float64) - lit(scale.mean);
             Ok(cast(centred / lit(scale.std), output.clone()))
         })

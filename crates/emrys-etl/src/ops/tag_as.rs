@@ -63,12 +63,16 @@ impl TagAs {
     pub const REGRESSION_TARGET: TagAs = TagAs::constant(&[Tag::Regression, Tag::Target]);
 
     const fn constant(tags: &'static [Tag]) -> TagAs {
-        TagAs { tags: Cow::Borrowed(tags) }
+        TagAs {
+            tags: Cow::Borrowed(tags),
+        }
     }
 
     /// Any tags, custom ones included.
     pub fn new(tags: impl IntoIterator<Item = impl Into<Tag>>) -> TagAs {
-        TagAs { tags: tags.into_iter().map(Into::into).collect::<Vec<_>>().into() }
+        TagAs {
+            tags: tags.into_iter().map(Into::into).collect::<Vec<_>>().into(),
+        }
     }
 }
 

@@ -81,7 +81,9 @@ impl Binding {
             })
             .collect();
         let columns = self.rows[0].columns.iter();
-        columns.filter(|column| used.contains(column.internal.as_str())).collect()
+        columns
+            .filter(|column| used.contains(column.internal.as_str()))
+            .collect()
     }
 }
 
@@ -91,7 +93,9 @@ fn not_bound(id: NodeId) -> Error {
 
 impl BoundNode {
     pub(crate) fn schema(&self) -> Result<Schema> {
-        Ok(Schema::new(self.columns.iter().map(|column| column.schema.clone()))?)
+        Ok(Schema::new(
+            self.columns.iter().map(|column| column.schema.clone()),
+        )?)
     }
 }
 
@@ -116,8 +120,14 @@ pub(crate) fn bind(
             .collect(),
     };
     let needed = graph.upstream_of([graph.output], phase);
-    let mut binder =
-        Binder { graph, dataset, states, phase, rows: vec![root], nodes: Vec::new() };
+    let mut binder = Binder {
+        graph,
+        dataset,
+        states,
+        phase,
+        rows: vec![root],
+        nodes: Vec::new(),
+    };
     let mut errors = Vec::new();
     for (id, needed) in needed.into_iter().enumerate() {
         let inputs = graph.steps[id].inputs(phase);
@@ -130,7 +140,9 @@ pub(crate) fn bind(
         binder.nodes.push(node);
     }
     Error::collect(errors)?;
-    let needs_row_id = graph.operators().any(|(_, operator)| operator.needs_row_id());
+    let needs_row_id = graph
+        .operators()
+        .any(|(_, operator)| operator.needs_row_id());
     Ok(Binding {
         nodes: binder.nodes,
         rows: binder.rows,
@@ -159,9 +171,11 @@ impl Binder<'_> {
                 let selected = selector.resolve(self.dataset, &label)?;
                 self.pick(&self.rows[0].columns, selected, 0)
             }
-            Step::Operator { operator, input, dependencies } => {
-                self.operator(id, &**operator, *input, dependencies)
-            }
+            Step::Operator {
+                operator,
+                input,
+                dependencies,
+            } => self.operator(id, &**operator, *input, dependencies),
             Step::Concat(parts) => self.concat(&label, parts),
             Step::Subset { input, columns } => {
                 let node = self.node(*input)?;
@@ -171,7 +185,11 @@ impl Binder<'_> {
             Step::Without { input, columns } => {
                 let node = self.node(*input)?;
                 let removed = columns.resolve(&node.schema()?, &label)?;
-                Ok(without(node, |name| removed.iter().any(|s| s.columns().iter().any(|c| c == name))))
+                Ok(without(node, |name| {
+                    removed
+                        .iter()
+                        .any(|s| s.columns().iter().any(|c| c == name))
+                }))
             }
             Step::Difference { input, other } => {
                 let removed = self.node(*other)?;
@@ -180,14 +198,21 @@ impl Binder<'_> {
             }
             Step::Group(node) => {
                 let mut node = self.node(*node)?.clone();
-                let names = node.columns.iter().map(|c| c.schema.name().to_owned()).collect();
+                let names = node
+                    .columns
+                    .iter()
+                    .map(|c| c.schema.name().to_owned())
+                    .collect();
                 node.selected = vec![Selected::Group(names)];
                 node.input = None;
                 Ok(node)
             }
             Step::Subgraph { node, .. } => {
                 let node = self.node(*node)?.clone();
-                Ok(BoundNode { input: None, ..node })
+                Ok(BoundNode {
+                    input: None,
+                    ..node
+                })
             }
         }
     }
@@ -207,11 +232,21 @@ impl Binder<'_> {
                 })?);
             }
         }
-        Ok(BoundNode { columns, selected, rows, input: None })
+        Ok(BoundNode {
+            columns,
+            selected,
+            rows,
+            input: None,
+        })
     }
 
     fn concat(&self, label: &str, parts: &[NodeId]) -> Result<BoundNode> {
-        let mut sum = BoundNode { columns: Vec::new(), selected: Vec::new(), rows: 0, input: None };
+        let mut sum = BoundNode {
+            columns: Vec::new(),
+            selected: Vec::new(),
+            rows: 0,
+            input: None,
+        };
         for (i, part) in parts.iter().enumerate() {
             let node = self.node(*part)?;
             if i == 0 {
@@ -220,7 +255,11 @@ impl Binder<'_> {
                 return Err(self.rows_differ(label, &sum, node));
             }
             for column in &node.columns {
-                match sum.columns.iter().find(|c| c.schema.name() == column.schema.name()) {
+                match sum
+                    .columns
+                    .iter()
+                    .find(|c| c.schema.name() == column.schema.name())
+                {
                     None => sum.columns.push(column.clone()),
                     Some(same) if same.internal == column.internal => {}
                     Some(_) => {
@@ -238,7 +277,8 @@ impl Binder<'_> {
             }
         }
         // Groups come after plain columns here too.
-        sum.selected.sort_by_key(|selected| matches!(selected, Selected::Group(_)));
+        sum.selected
+            .sort_by_key(|selected| matches!(selected, Selected::Group(_)));
         Ok(sum)
     }
 
@@ -271,8 +311,12 @@ impl Binder<'_> {
             extra.push(column.schema.clone());
         }
         let rows = node.rows;
-        let schema =
-            InputSchema::new(name, node.selected.clone(), node.schema()?, Schema::new(extra)?);
+        let schema = InputSchema::new(
+            name,
+            node.selected.clone(),
+            node.schema()?,
+            Schema::new(extra)?,
+        );
         let output = operator
             .output_schema(&schema, self.states.get(&id))
             .map_err(|error| match error {
@@ -302,7 +346,11 @@ impl Binder<'_> {
                 .collect(),
             columns,
             rows: output_rows,
-            input: Some(BoundInput { schema, names, rows }),
+            input: Some(BoundInput {
+                schema,
+                names,
+                rows,
+            }),
         })
     }
 
@@ -326,15 +374,24 @@ impl Binder<'_> {
             available.extend(node.columns.iter().map(|c| c.schema.name().to_owned()));
         }
         let base = &self.rows[input.rows].columns;
-        base.iter().find(|c| c.schema.name() == name).ok_or_else(|| {
-            available.extend(base.iter().map(|c| c.schema.name().to_owned()));
-            Error::UnknownColumn { operator: operator.to_owned(), column: name.to_owned(), available }
-        })
+        base.iter()
+            .find(|c| c.schema.name() == name)
+            .ok_or_else(|| {
+                available.extend(base.iter().map(|c| c.schema.name().to_owned()));
+                Error::UnknownColumn {
+                    operator: operator.to_owned(),
+                    column: name.to_owned(),
+                    available,
+                }
+            })
     }
 
     fn rows_differ(&self, operator: &str, left: &BoundNode, right: &BoundNode) -> Error {
         let name = |node: &BoundNode| {
-            node.columns.first().map(|c| c.schema.name().to_owned()).unwrap_or_default()
+            node.columns
+                .first()
+                .map(|c| c.schema.name().to_owned())
+                .unwrap_or_default()
         };
         Error::RowsDiffer {
             operator: operator.to_owned(),
@@ -348,7 +405,12 @@ impl Binder<'_> {
 
 fn without(node: &BoundNode, removed: impl Fn(&str) -> bool) -> BoundNode {
     BoundNode {
-        columns: node.columns.iter().filter(|c| !removed(c.schema.name())).cloned().collect(),
+        columns: node
+            .columns
+            .iter()
+            .filter(|c| !removed(c.schema.name()))
+            .cloned()
+            .collect(),
         selected: node
             .selected
             .iter()

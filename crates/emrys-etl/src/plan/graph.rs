@@ -24,13 +24,29 @@ pub(crate) enum Phase {
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     Select(Selector),
-    Operator { operator: Arc<dyn DynOperator>, input: NodeId, dependencies: Vec<NodeId> },
+    Operator {
+        operator: Arc<dyn DynOperator>,
+        input: NodeId,
+        dependencies: Vec<NodeId>,
+    },
     Concat(Vec<NodeId>),
-    Subset { input: NodeId, columns: Selector },
-    Without { input: NodeId, columns: Selector },
-    Difference { input: NodeId, other: NodeId },
+    Subset {
+        input: NodeId,
+        columns: Selector,
+    },
+    Without {
+        input: NodeId,
+        columns: Selector,
+    },
+    Difference {
+        input: NodeId,
+        other: NodeId,
+    },
     Group(NodeId),
-    Subgraph { name: String, node: NodeId },
+    Subgraph {
+        name: String,
+        node: NodeId,
+    },
 }
 
 /// Nodes in topological order: inputs stand before their consumers.
@@ -48,7 +64,11 @@ impl Step {
     pub(crate) fn inputs(&self, phase: Phase) -> Vec<NodeId> {
         match self {
             Step::Select(_) => Vec::new(),
-            Step::Operator { operator, input, dependencies } => {
+            Step::Operator {
+                operator,
+                input,
+                dependencies,
+            } => {
                 let mut inputs = vec![*input];
                 if phase == Phase::Training || !operator.transform_dependencies().is_empty() {
                     inputs.extend(dependencies);
@@ -79,7 +99,10 @@ impl Step {
 impl Graph {
     /// Numbers the nodes from which `output` is made, each once.
     pub(crate) fn new(output: &Node) -> Graph {
-        let mut graph = Graph { steps: Vec::new(), output: 0 };
+        let mut graph = Graph {
+            steps: Vec::new(),
+            output: 0,
+        };
         graph.output = graph.add(output, &mut HashMap::new());
         graph
     }
@@ -91,27 +114,38 @@ impl Graph {
         }
         let step = match &*node.kind {
             NodeKind::Select(selector) => Step::Select(selector.clone()),
-            NodeKind::Operator { operator, input, dependencies } => Step::Operator {
+            NodeKind::Operator {
+                operator,
+                input,
+                dependencies,
+            } => Step::Operator {
                 operator: Arc::clone(operator),
                 input: self.add(input, known),
-                dependencies: dependencies.iter().map(|node| self.add(node, known)).collect(),
+                dependencies: dependencies
+                    .iter()
+                    .map(|node| self.add(node, known))
+                    .collect(),
             },
             NodeKind::Concat(parts) => {
                 Step::Concat(parts.iter().map(|node| self.add(node, known)).collect())
             }
-            NodeKind::Subset { input, columns } => {
-                Step::Subset { input: self.add(input, known), columns: columns.clone() }
-            }
-            NodeKind::Without { input, columns } => {
-                Step::Without { input: self.add(input, known), columns: columns.clone() }
-            }
-            NodeKind::Difference { input, other } => {
-                Step::Difference { input: self.add(input, known), other: self.add(other, known) }
-            }
+            NodeKind::Subset { input, columns } => Step::Subset {
+                input: self.add(input, known),
+                columns: columns.clone(),
+            },
+            NodeKind::Without { input, columns } => Step::Without {
+                input: self.add(input, known),
+                columns: columns.clone(),
+            },
+            NodeKind::Difference { input, other } => Step::Difference {
+                input: self.add(input, known),
+                other: self.add(other, known),
+            },
             NodeKind::Group(node) => Step::Group(self.add(node, known)),
-            NodeKind::Subgraph { name, node } => {
-                Step::Subgraph { name: name.clone(), node: self.add(node, known) }
-            }
+            NodeKind::Subgraph { name, node } => Step::Subgraph {
+                name: name.clone(),
+                node: self.add(node, known),
+            },
         };
         self.steps.push(step);
         let id = self.steps.len() - 1;
@@ -121,10 +155,13 @@ impl Graph {
 
     /// All operators, by node.
     pub(crate) fn operators(&self) -> impl Iterator<Item = (NodeId, &Arc<dyn DynOperator>)> {
-        self.steps.iter().enumerate().filter_map(|(id, step)| match step {
-            Step::Operator { operator, .. } => Some((id, operator)),
-            _ => None,
-        })
+        self.steps
+            .iter()
+            .enumerate()
+            .filter_map(|(id, step)| match step {
+                Step::Operator { operator, .. } => Some((id, operator)),
+                _ => None,
+            })
     }
 
     /// The operator of a node, if it is one.
@@ -141,7 +178,12 @@ impl Graph {
         let mut upstream = Vec::with_capacity(self.steps.len());
         let mut rounds = Vec::with_capacity(self.steps.len());
         for step in &self.steps {
-            let before = step.inputs(Phase::Training).into_iter().map(|id| upstream[id]).max().unwrap_or(0);
+            let before = step
+                .inputs(Phase::Training)
+                .into_iter()
+                .map(|id| upstream[id])
+                .max()
+                .unwrap_or(0);
             let fitted = matches!(step, Step::Operator { operator, .. } if operator.is_fitted());
             rounds.push(if fitted { before + 1 } else { 0 });
             upstream.push(before + usize::from(fitted));
@@ -163,8 +205,11 @@ impl Graph {
                 _ => None,
             })
             .collect();
-        let found: Vec<NodeId> =
-            named.iter().filter(|(_, name)| *name == wanted).map(|(id, _)| *id).collect();
+        let found: Vec<NodeId> = named
+            .iter()
+            .filter(|(_, name)| *name == wanted)
+            .map(|(id, _)| *id)
+            .collect();
         let invalid = |expected: String| Error::InvalidOption {
             operator: "workflow".to_owned(),
             option: "subgraph".to_owned(),
@@ -177,7 +222,10 @@ impl Graph {
                 let names: Vec<_> = named.iter().map(|(_, name)| *name).collect();
                 Err(invalid(format!("the graph has: {}", names.join(", "))))
             }
-            _ => Err(invalid(format!("{} parts have that name; rename them", found.len()))),
+            _ => Err(invalid(format!(
+                "{} parts have that name; rename them",
+                found.len()
+            ))),
         }
     }
 

@@ -39,8 +39,16 @@ impl<'a> Lowering<'a> {
         if binding.needs_row_id {
             columns.push(ident(ROW_ID));
         }
-        let root = dataset.select(columns).map_err(Error::query("selecting columns"))?;
-        Ok(Lowering { graph, binding, states, phase, frames: BTreeMap::from([(0, root)]) })
+        let root = dataset
+            .select(columns)
+            .map_err(Error::query("selecting columns"))?;
+        Ok(Lowering {
+            graph,
+            binding,
+            states,
+            phase,
+            frames: BTreeMap::from([(0, root)]),
+        })
     }
 
     /// Computes the columns of all nodes upstream of `targets`, and of these.
@@ -103,7 +111,11 @@ impl<'a> Lowering<'a> {
         let mut levels: BTreeMap<usize, Vec<(NodeId, &dyn DynOperator)>> = BTreeMap::new();
         for (id, step) in self.graph.steps.iter().enumerate() {
             let inputs = step.inputs(self.phase);
-            let above = inputs.into_iter().map(|input| depths[input]).max().unwrap_or(0);
+            let above = inputs
+                .into_iter()
+                .map(|input| depths[input])
+                .max()
+                .unwrap_or(0);
             match step {
                 Step::Operator { operator, .. } => {
                     depths.push(above + 1);
@@ -118,17 +130,27 @@ impl<'a> Lowering<'a> {
     }
 
     fn is_added(&self, id: NodeId) -> bool {
-        let Ok(node) = self.binding.node(id) else { return false };
-        let Some(frame) = self.frames.get(&node.rows) else { return false };
+        let Ok(node) = self.binding.node(id) else {
+            return false;
+        };
+        let Some(frame) = self.frames.get(&node.rows) else {
+            return false;
+        };
         let has = |name: &str| frame.schema().has_column_with_unqualified_name(name);
         node.columns.iter().all(|column| has(&column.internal))
     }
 
     fn add_columns(&mut self, rows: RowsId, new: Vec<Expr>) -> Result<()> {
         let frame = self.frame(rows)?.clone();
-        let old = frame.schema().fields().iter().map(|field| ident(field.name()));
+        let old = frame
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| ident(field.name()));
         let columns: Vec<Expr> = old.chain(new).collect();
-        let frame = frame.select(columns).map_err(Error::query("adding columns"))?;
+        let frame = frame
+            .select(columns)
+            .map_err(Error::query("adding columns"))?;
         self.frames.insert(rows, frame);
         Ok(())
     }
@@ -143,7 +165,9 @@ impl<'a> Lowering<'a> {
         if has_row_id(&frame) {
             columns.push(ident(ROW_ID));
         }
-        let frame = frame.select(columns).map_err(Error::query("changing rows"))?;
+        let frame = frame
+            .select(columns)
+            .map_err(Error::query("changing rows"))?;
         self.frames.insert(node.rows, frame);
         Ok(())
     }

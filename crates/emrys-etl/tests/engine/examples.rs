@@ -16,7 +16,10 @@ fn every_example_gives_what_it_says() {
             let found = run(node, &example.input);
             if !close(&found, &example.output) {
                 let (title, expected) = (example.title, example.output);
-                wrong.push(format!("{}: {title}\n  found {found}\n  not   {expected}", entry.name));
+                wrong.push(format!(
+                    "{}: {title}\n  found {found}\n  not   {expected}",
+                    entry.name
+                ));
             }
         }
     }
@@ -24,7 +27,9 @@ fn every_example_gives_what_it_says() {
 }
 
 fn selection(selection: &Value) -> Node {
-    let Some(items) = selection.as_array() else { return all_columns() };
+    let Some(items) = selection.as_array() else {
+        return all_columns();
+    };
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let mut nodes = items.iter().map(|item| match item {
         Value::Array(members) => group(members.iter().map(text)),

@@ -12,10 +12,22 @@ use crate::table::{dataset, error, run};
 #[test]
 fn sums_and_differences_keep_the_order() {
     let data = json!({"a": [1], "b": [2], "c": [3]});
-    assert_eq!(run(cols(["c"]) + cols(["a"]), &data), json!({"c": [3], "a": [1]}));
-    assert_eq!(run(all_columns() - ["b"], &data), json!({"a": [1], "c": [3]}));
-    assert_eq!(run(all_columns() - cols(["a", "b"]), &data), json!({"c": [3]}));
-    assert_eq!(run(all_columns().subset(["c", "b"]), &data), json!({"c": [3], "b": [2]}));
+    assert_eq!(
+        run(cols(["c"]) + cols(["a"]), &data),
+        json!({"c": [3], "a": [1]})
+    );
+    assert_eq!(
+        run(all_columns() - ["b"], &data),
+        json!({"a": [1], "c": [3]})
+    );
+    assert_eq!(
+        run(all_columns() - cols(["a", "b"]), &data),
+        json!({"c": [3]})
+    );
+    assert_eq!(
+        run(all_columns().subset(["c", "b"]), &data),
+        json!({"c": [3], "b": [2]})
+    );
 }
 
 #[test]
@@ -110,9 +122,15 @@ fn explain_names_rounds_operators_and_scans() {
     let node = (cols(["user"]) >> Categorify::default() >> Normalize::default())
         + (cols(["price"]) >> Normalize::default());
     let text = Workflow::new(node).explain(&data).unwrap();
-    assert!(text.contains("fit round 1: categorify (node 1), normalize (node 4)"), "{text}");
+    assert!(
+        text.contains("fit round 1: categorify (node 1), normalize (node 4)"),
+        "{text}"
+    );
     assert!(text.contains("fit round 2: normalize (node 2)"), "{text}");
-    assert!(text.contains("projection=[user]"), "only the column that is counted is read: {text}");
+    assert!(
+        text.contains("projection=[user]"),
+        "only the column that is counted is read: {text}"
+    );
 }
 
 #[test]
@@ -136,7 +154,8 @@ fn groups_make_one_output() {
 #[test]
 fn no_rows_in_no_rows_out() {
     let data = dataset(&json!({"user": ["u"], "price": [1.0]}));
-    let node = (cols(["user"]) >> Categorify::default()) + (cols(["price"]) >> Normalize::default());
+    let node =
+        (cols(["user"]) >> Categorify::default()) + (cols(["price"]) >> Normalize::default());
     let fitted = Workflow::new(node).fit(&data).unwrap();
     let empty = crate::table::batch(&json!({"user": ["u"], "price": [1.0]})).slice(0, 0);
     let empty = emrys_etl::Dataset::from_batches(empty.schema(), vec![empty]).unwrap();

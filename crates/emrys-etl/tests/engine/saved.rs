@@ -20,9 +20,14 @@ fn everything() -> Node {
     let price = kept.clone().subset(["price"])
         >> FillMissing::with(1.0).with_flags(true)
         >> Lambda::new("cast(x as double) * 2.5");
-    let scaled = price.clone().subset(["price"]) >> Clip::between(0.0, 50.0) >> LogOp >> Normalize::default();
-    let encoded = kept.clone().subset(["user"]) >> TargetEncoding::new("click") >> Normalize::default();
-    let age = kept.clone().subset(["age"]) >> Bucketize::new([18.0, 35.0]) >> Rename::postfix("_bucket");
+    let scaled = price.clone().subset(["price"])
+        >> Clip::between(0.0, 50.0)
+        >> LogOp
+        >> Normalize::default();
+    let encoded =
+        kept.clone().subset(["user"]) >> TargetEncoding::new("click") >> Normalize::default();
+    let age =
+        kept.clone().subset(["age"]) >> Bucketize::new([18.0, 35.0]) >> Rename::postfix("_bucket");
     let click = kept.subset(["click"]) >> AddMetadata::default().with_tags(["target"]);
     ids + pair + (scaled >> Rename::to("price_scaled")) + encoded + age + click.named("target")
 }
@@ -57,7 +62,11 @@ fn a_workflow_fitted_twice_is_stored_in_the_same_bytes() {
     let texts: Vec<String> = ["a", "b"]
         .map(|name| {
             let path = folder.path().join(name);
-            Workflow::new(everything()).fit(&dataset(&data())).unwrap().save(&path).unwrap();
+            Workflow::new(everything())
+                .fit(&dataset(&data()))
+                .unwrap()
+                .save(&path)
+                .unwrap();
             fs::read_to_string(path.join("workflow.json")).unwrap()
         })
         .into();
@@ -69,7 +78,11 @@ fn a_missing_artifact_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("workflow");
     let node = group(["user", "city"]) >> TargetEncoding::new("click");
-    Workflow::new(node).fit(&dataset(&data())).unwrap().save(&path).unwrap();
+    Workflow::new(node)
+        .fit(&dataset(&data()))
+        .unwrap()
+        .save(&path)
+        .unwrap();
     fs::remove_file(path.join("artifacts/node_001/target_encoding_000.parquet")).unwrap();
     let error = FittedWorkflow::load(&path).unwrap_err().to_string();
     assert!(
@@ -83,7 +96,11 @@ fn a_missing_artifact_is_named() {
 #[test]
 fn a_newer_format_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("workflow.json"), r#"{"emrys_workflow": 99, "x": 1}"#).unwrap();
+    fs::write(
+        folder.path().join("workflow.json"),
+        r#"{"emrys_workflow": 99, "x": 1}"#,
+    )
+    .unwrap();
     let error = FittedWorkflow::load(folder.path()).unwrap_err().to_string();
     assert!(
         error.ends_with(

@@ -15,9 +15,9 @@ use serde_json::{Map, Value, json};
 /// A table from `{"column": [values]}`; whole numbers are `int64`.
 pub(crate) fn batch(columns: &Value) -> RecordBatch {
     let columns = columns.as_object().unwrap();
-    let arrays = columns.iter().map(|(name, values)| {
-        (name.clone(), array(values.as_array().unwrap()), true)
-    });
+    let arrays = columns
+        .iter()
+        .map(|(name, values)| (name.clone(), array(values.as_array().unwrap()), true));
     RecordBatch::try_from_iter_with_nullable(arrays).unwrap()
 }
 
@@ -30,13 +30,19 @@ fn array(values: &[Value]) -> ArrayRef {
     let known = || values.iter().filter(|value| !value.is_null());
     if known().next().is_some_and(Value::is_array) {
         let empty = Vec::new();
-        let lists: Vec<&Vec<Value>> =
-            values.iter().map(|value| value.as_array().unwrap_or(&empty)).collect();
+        let lists: Vec<&Vec<Value>> = values
+            .iter()
+            .map(|value| value.as_array().unwrap_or(&empty))
+            .collect();
         let flat: Vec<Value> = lists.iter().flat_map(|list| list.iter().cloned()).collect();
         let leaves = array(&flat);
         let field = Arc::new(Field::new_list_field(leaves.data_type().clone(), true));
         let offsets = OffsetBuffer::from_lengths(lists.iter().map(|list| list.len()));
-        let nulls = values.iter().map(|value| !value.is_null()).collect::<Vec<_>>().into();
+        let nulls = values
+            .iter()
+            .map(|value| !value.is_null())
+            .collect::<Vec<_>>()
+            .into();
         return Arc::new(ListArray::new(field, offsets, leaves, Some(nulls)));
     }
     if known().all(Value::is_i64) {
@@ -54,12 +60,22 @@ fn array(values: &[Value]) -> ArrayRef {
 pub(crate) fn json(batch: &RecordBatch) -> Value {
     let schema = batch.schema();
     let named = schema.fields().iter().zip(batch.columns());
-    Value::Object(named.map(|(f, c)| (f.name().clone(), values(c))).collect::<Map<_, _>>())
+    Value::Object(
+        named
+            .map(|(f, c)| (f.name().clone(), values(c)))
+            .collect::<Map<_, _>>(),
+    )
 }
 
 fn values(array: &ArrayRef) -> Value {
     let rows = |value: &dyn Fn(usize) -> Value| {
-        let all = (0..array.len()).map(|i| if array.is_null(i) { Value::Null } else { value(i) });
+        let all = (0..array.len()).map(|i| {
+            if array.is_null(i) {
+                Value::Null
+            } else {
+                value(i)
+            }
+        });
         Value::Array(all.collect())
     };
     match array.data_type() {
@@ -99,6 +115,8 @@ pub(crate) fn run(node: Node, data: &Value) -> Value {
 /// The message of the error that fitting or transforming gives, with its causes.
 pub(crate) fn error(node: Node, data: &Value) -> String {
     let data = dataset(data);
-    let result = Workflow::new(node).fit(&data).and_then(|f| f.transform(&data)?.collect());
+    let result = Workflow::new(node)
+        .fit(&data)
+        .and_then(|f| f.transform(&data)?.collect());
     result.unwrap_err().to_string()
 }

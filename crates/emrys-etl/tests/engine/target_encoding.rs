@@ -21,7 +21,10 @@ fn other_data_get_all_training_rows_and_need_no_target() {
     let encoding = TargetEncoding::new("y").with_kfold(2).with_p_smooth(0.0);
     let fitted = Workflow::new(cols(["c"]) >> encoding).fit(&train).unwrap();
     let other = dataset(&json!({"c": ["v", "u", "new"]}));
-    assert_eq!(as_json(&collect(&fitted, &other)), json!({"TE_c_y": [0.5, 1.0, 0.75]}));
+    assert_eq!(
+        as_json(&collect(&fitted, &other)),
+        json!({"TE_c_y": [0.5, 1.0, 0.75]})
+    );
 }
 
 #[test]
@@ -31,7 +34,10 @@ fn given_folds_are_obeyed() {
         .with_kfold(2)
         .with_p_smooth(0.0)
         .with_folds(Folds::Column("f".to_owned()));
-    assert_eq!(run(cols(["c"]) >> encoding, &data), json!({"TE_c_y": [0.0, 0.0, 1.0, 1.0]}));
+    assert_eq!(
+        run(cols(["c"]) >> encoding, &data),
+        json!({"TE_c_y": [0.0, 0.0, 1.0, 1.0]})
+    );
 }
 
 #[test]

@@ -19,22 +19,32 @@ impl Children {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &BoxedBlock)> {
-        self.blocks.iter().map(|(name, block)| (name.as_str(), block))
+        self.blocks
+            .iter()
+            .map(|(name, block)| (name.as_str(), block))
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&BoxedBlock> {
-        self.iter().find(|(known, _)| *known == name).map(|(_, block)| block)
+        self.iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, block)| block)
     }
 
     fn each(self, change: impl Fn(BoxedBlock) -> BoxedBlock) -> Children {
-        let blocks = self.blocks.into_iter().map(|(name, block)| (name, change(block))).collect();
+        let blocks = self
+            .blocks
+            .into_iter()
+            .map(|(name, block)| (name, change(block)))
+            .collect();
         Children { blocks }
     }
 }
 
 impl Module for Children {
     fn collect_devices(&self, devices: Devices) -> Devices {
-        self.blocks.iter().fold(devices, |devices, (_, block)| block.collect_devices(devices))
+        self.blocks.iter().fold(devices, |devices, (_, block)| {
+            block.collect_devices(devices)
+        })
     }
 
     fn fork(self, device: &Device) -> Self {
@@ -50,8 +60,11 @@ impl Module for Children {
     }
 
     fn valid(&self) -> Self {
-        let blocks =
-            self.blocks.iter().map(|(name, block)| (name.clone(), block.valid())).collect();
+        let blocks = self
+            .blocks
+            .iter()
+            .map(|(name, block)| (name.clone(), block.valid()))
+            .collect();
         Children { blocks }
     }
 

@@ -84,8 +84,9 @@ pub(crate) fn concat_shape(input: &Signature, scope: &Scope<'_>) -> Result<RowSh
         ));
     };
     let width = entries.values().map(|shape| shape.width()).sum();
-    if let Some((name, shape)) =
-        entries.iter().find(|(_, shape)| shape.with_width(0) != first.with_width(0))
+    if let Some((name, shape)) = entries
+        .iter()
+        .find(|(_, shape)| shape.with_width(0) != first.with_width(0))
     {
         return Err(scope.problem(format!(
             "`{first_name}` has shape {first} but `{name}` has {shape}; tensors side by side need \
@@ -105,8 +106,12 @@ pub(crate) fn concat(input: Value, block: &'static str) -> Result<AnyTensor> {
 }
 
 fn concat_entries(entries: BTreeMap<String, AnyTensor>, block: &'static str) -> Result<AnyTensor> {
-    let all_vectors = entries.values().all(|tensor| matches!(tensor, AnyTensor::Rank2(_)));
-    let all_lists = entries.values().all(|tensor| matches!(tensor, AnyTensor::Rank3(_)));
+    let all_vectors = entries
+        .values()
+        .all(|tensor| matches!(tensor, AnyTensor::Rank2(_)));
+    let all_lists = entries
+        .values()
+        .all(|tensor| matches!(tensor, AnyTensor::Rank3(_)));
     if entries.is_empty() || !(all_vectors || all_lists) {
         return Err(Value::Dict(entries).unexpected(block, "named tensors of one rank"));
     }
@@ -119,5 +124,9 @@ fn concat_entries(entries: BTreeMap<String, AnyTensor>, block: &'static str) -> 
 }
 
 fn side_by_side<const D: usize>(mut tensors: Vec<Tensor<D>>) -> Tensor<D> {
-    if tensors.len() == 1 { tensors.remove(0) } else { Tensor::cat(tensors, D - 1) }
+    if tensors.len() == 1 {
+        tensors.remove(0)
+    } else {
+        Tensor::cat(tensors, D - 1)
+    }
 }

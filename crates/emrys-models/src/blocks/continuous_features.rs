@@ -45,7 +45,9 @@ impl ContinuousFeatures {
 
     /// The columns of those names (`["price", "age"]`), with that tag, or of that schema.
     pub fn of(columns: impl Into<Selection>) -> ContinuousFeatures {
-        ContinuousFeatures { columns: columns.into() }
+        ContinuousFeatures {
+            columns: columns.into(),
+        }
     }
 }
 
@@ -60,13 +62,17 @@ impl BlockSpec for ContinuousFeatures {
 
     fn build(&self, input: &Signature, scope: &mut Scope<'_>) -> Result<Built, Problems> {
         let columns = self.columns.resolve(input_schema(input, scope)?, scope)?;
-        let shapes =
-            Problems::gather(columns.iter().map(|column| {
-                Ok((column.name().to_owned(), RowShape::Vector(width(column, scope)?)))
-            }))?;
+        let shapes = Problems::gather(columns.iter().map(|column| {
+            Ok((
+                column.name().to_owned(),
+                RowShape::Vector(width(column, scope)?),
+            ))
+        }))?;
         let shapes: BTreeMap<String, RowShape> = shapes.into_iter().collect();
         scope.read_numbers(shapes.keys());
-        let block = ContinuousFeaturesBlock { columns: shapes.clone() };
+        let block = ContinuousFeaturesBlock {
+            columns: shapes.clone(),
+        };
         Ok(Built::new(block, Signature::Dict(shapes)))
     }
 }

@@ -60,7 +60,9 @@ impl BlockSpec for DotProductInteraction {
             )));
         }
         let pairs = upper_triangle(fields).map_err(|_| {
-            scope.problem(format!("there are {fields} fields, more than pairs can be counted for"))
+            scope.problem(format!(
+                "there are {fields} fields, more than pairs can be counted for"
+            ))
         })?;
         let output = Signature::Tensor(RowShape::Vector(pairs.len()));
         Ok(Built::new(DotProductInteractionBlock { pairs }, output))
@@ -84,7 +86,10 @@ impl Block for DotProductInteractionBlock {
     fn forward(&self, input: Value, _: &Pass) -> Result<Value> {
         let x = stack(input, DotProductInteraction::NAME)?;
         let [batch, fields, _] = x.dims();
-        let products = x.clone().matmul(x.transpose()).reshape([batch, fields * fields]);
+        let products = x
+            .clone()
+            .matmul(x.transpose())
+            .reshape([batch, fields * fields]);
         let pairs = TensorData::new(self.pairs.clone(), [self.pairs.len()]);
         let pairs = Tensor::<1, Int>::from_data(pairs, &products.device());
         Ok(products.select(1, pairs).into())

@@ -36,7 +36,13 @@ impl Dropout {
         let bound = (f64::from(self.rate) * 4_294_967_296.0) as u64;
         let start = splitmix(self.seed ^ splitmix(pass.seed()));
         let mask: Vec<f32> = (0..shape.iter().product::<usize>() as u64)
-            .map(|index| if splitmix(start.wrapping_add(index)) >> 32 < bound { 0.0 } else { keep })
+            .map(|index| {
+                if splitmix(start.wrapping_add(index)) >> 32 < bound {
+                    0.0
+                } else {
+                    keep
+                }
+            })
             .collect();
         let mask = Tensor::<D>::from_data(TensorData::new(mask, shape), &x.device());
         x * mask
@@ -63,7 +69,11 @@ mod tests {
         let dropout = Dropout::new(0.25, 7);
         let drop = |seed| {
             let ones = Tensor::<2>::ones([100, 100], &device);
-            dropout.forward(ones, &Pass::training(seed)).into_data().try_to_vec::<f32>().unwrap()
+            dropout
+                .forward(ones, &Pass::training(seed))
+                .into_data()
+                .try_to_vec::<f32>()
+                .unwrap()
         };
         let mean = drop(1).iter().sum::<f32>() / 10_000.0;
         assert!((mean - 1.0).abs() < 0.03, "{mean}");

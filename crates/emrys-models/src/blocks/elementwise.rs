@@ -128,7 +128,10 @@ pub(super) fn map_tensors(
     match input {
         Value::Tensor(tensor) => Ok(Value::Tensor(change(tensor))),
         Value::Dict(entries) => Ok(Value::Dict(
-            entries.into_iter().map(|(name, tensor)| (name, change(tensor))).collect(),
+            entries
+                .into_iter()
+                .map(|(name, tensor)| (name, change(tensor)))
+                .collect(),
         )),
         features @ Value::Features(_) => Err(features.unexpected(block, "tensors")),
     }

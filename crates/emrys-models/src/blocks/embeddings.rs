@@ -247,10 +247,17 @@ impl BlockSpec for Embeddings {
     fn build(&self, input: &Signature, scope: &mut Scope<'_>) -> Result<Built, Problems> {
         let columns = self.columns.resolve(input_schema(input, scope)?, scope)?;
         let lookups = Problems::gather(columns.iter().map(|column| {
-            self.lookup(column, scope).map(|lookup| (column.name().to_owned(), lookup))
+            self.lookup(column, scope)
+                .map(|lookup| (column.name().to_owned(), lookup))
         }))?;
-        let output = lookups.iter().map(|(name, lookup)| (name.clone(), lookup.shape)).collect();
-        Ok(Built::new(EmbeddingsBlock { lookups }, Signature::Dict(output)))
+        let output = lookups
+            .iter()
+            .map(|(name, lookup)| (name.clone(), lookup.shape))
+            .collect();
+        Ok(Built::new(
+            EmbeddingsBlock { lookups },
+            Signature::Dict(output),
+        ))
     }
 }
 

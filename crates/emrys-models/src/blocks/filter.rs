@@ -42,18 +42,27 @@ pub struct Filter {
 impl Filter {
     /// Keeps everything.
     pub fn all() -> Filter {
-        Filter { keep: None, exclude: false }
+        Filter {
+            keep: None,
+            exclude: false,
+        }
     }
 
     /// Keeps the inputs of those names.
     pub fn names(names: impl IntoIterator<Item = impl Into<String>>) -> Filter {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
-        Filter { keep: Some(names.into()), exclude: false }
+        Filter {
+            keep: Some(names.into()),
+            exclude: false,
+        }
     }
 
     /// Keeps the columns of a raw batch that have the tag; for a compound tag, all its parts.
     pub fn tag(tag: Tag) -> Filter {
-        Filter { keep: Some(tag.into()), exclude: false }
+        Filter {
+            keep: Some(tag.into()),
+            exclude: false,
+        }
     }
 
     /// Keeps everything else instead.
@@ -103,7 +112,11 @@ impl Filter {
             }
         };
         let keep = |name: &str| selected.iter().any(|kept| kept == name) != self.exclude;
-        Ok(all.into_iter().filter(|name| keep(name)).map(str::to_owned).collect())
+        Ok(all
+            .into_iter()
+            .filter(|name| keep(name))
+            .map(str::to_owned)
+            .collect())
     }
 }
 

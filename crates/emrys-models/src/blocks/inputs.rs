@@ -26,7 +26,10 @@ pub struct Inputs {
 impl Inputs {
     /// These embeddings, and all continuous columns.
     pub fn new(embeddings: Embeddings) -> Inputs {
-        Inputs { embeddings, continuous: ContinuousFeatures::new() }
+        Inputs {
+            embeddings,
+            continuous: ContinuousFeatures::new(),
+        }
     }
 
     /// Other continuous columns.

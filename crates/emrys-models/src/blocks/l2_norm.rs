@@ -5,9 +5,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::elementwise::map_tensors;
-use crate::{
-    AnyTensor, Block, BlockSpec, Built, Pass, Problems, Result, Scope, Signature, Value,
-};
+use crate::{AnyTensor, Block, BlockSpec, Built, Pass, Problems, Result, Scope, Signature, Value};
 
 /// Scales each vector to length 1.
 ///

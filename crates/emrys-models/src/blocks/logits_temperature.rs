@@ -4,9 +4,7 @@ use burn::module::Module;
 use serde::{Deserialize, Serialize};
 
 use super::elementwise::map_tensors;
-use crate::{
-    AnyTensor, Block, BlockSpec, Built, Pass, Problems, Result, Scope, Signature, Value,
-};
+use crate::{AnyTensor, Block, BlockSpec, Built, Pass, Problems, Result, Scope, Signature, Value};
 
 /// Divides logits by a temperature: above 1 makes probabilities softer, below 1 sharper.
 ///
@@ -48,7 +46,9 @@ impl BlockSpec for LogitsTemperature {
         if let Signature::Features(_) = input {
             return Err(scope.problem(format!("expected tensors, found {input}")));
         }
-        let block = LogitsTemperatureBlock { temperature: self.temperature };
+        let block = LogitsTemperatureBlock {
+            temperature: self.temperature,
+        };
         Ok(Built::new(block, input.clone()))
     }
 }

@@ -85,7 +85,10 @@ fn glorot() -> Initializer {
     Initializer::GlorotUniform
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_zero(rate: &f32) -> bool {
     *rate == 0.0
 }
@@ -181,7 +184,10 @@ impl Mlp {
             ));
         }
         if !(0.0..1.0).contains(&self.dropout) {
-            checks.push(format!("dropout is {}, expected a rate in [0, 1)", self.dropout));
+            checks.push(format!(
+                "dropout is {}, expected a rate in [0, 1)",
+                self.dropout
+            ));
         }
         Problems::gather(checks.into_iter().map(|check| Err(scope.problem(check)))).map(drop_all)
     }
@@ -202,14 +208,21 @@ impl BlockSpec for Mlp {
 
     fn build(&self, input: &Signature, scope: &mut Scope<'_>) -> Result<Built, Problems> {
         if let Some(filter) = &self.filter {
-            let unfiltered = Mlp { filter: None, ..self.clone() };
+            let unfiltered = Mlp {
+                filter: None,
+                ..self.clone()
+            };
             return crate::Compose::connect(filter.clone(), unfiltered).build(input, scope);
         }
         let (_, input) = Problems::both(self.check(scope), concat_shape(input, scope))?;
         let mut width = input.width();
         let layers = self.units.iter().enumerate().map(|(index, units)| {
             let is_last = index + 1 == self.units.len();
-            let rate = if self.last_linear && is_last { 0.0 } else { self.dropout };
+            let rate = if self.last_linear && is_last {
+                0.0
+            } else {
+                self.dropout
+            };
             let name = |parameter: &str| format!("layers.{index}.{parameter}");
             let fan_in = std::mem::replace(&mut width, *units);
             Dense {
@@ -221,8 +234,13 @@ impl BlockSpec for Mlp {
                 dropout: Dropout::new(rate, scope.seed(&name("dropout"))),
             }
         });
-        let block = MlpBlock { layers: layers.collect() };
-        Ok(Built::new(block, Signature::Tensor(input.with_width(width))))
+        let block = MlpBlock {
+            layers: layers.collect(),
+        };
+        Ok(Built::new(
+            block,
+            Signature::Tensor(input.with_width(width)),
+        ))
     }
 }
 
@@ -252,7 +270,9 @@ impl Dense {
 
 impl MlpBlock {
     fn through_all<const D: usize>(&self, x: Tensor<D>, pass: &Pass) -> Tensor<D> {
-        self.layers.iter().fold(x, |x, layer| layer.forward(x, pass))
+        self.layers
+            .iter()
+            .fold(x, |x, layer| layer.forward(x, pass))
     }
 }
 

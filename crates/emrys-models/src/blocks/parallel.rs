@@ -61,14 +61,20 @@ impl<S: Into<Spec>> From<S> for Branch {
     /// A branch named as its block.
     fn from(block: S) -> Branch {
         let block = block.into();
-        Branch { name: block.name().to_owned(), block }
+        Branch {
+            name: block.name().to_owned(),
+            block,
+        }
     }
 }
 
 impl<N: Into<String>, S: Into<Spec>> From<(N, S)> for Branch {
     /// A block under a name.
     fn from((name, block): (N, S)) -> Branch {
-        Branch { name: name.into(), block: block.into() }
+        Branch {
+            name: name.into(),
+            block: block.into(),
+        }
     }
 }
 
@@ -77,7 +83,10 @@ impl Parallel {
     ///
     /// Later ones of equal names get `_1`, `_2` and so on appended.
     pub fn new(branches: impl IntoIterator<Item = impl Into<Branch>>) -> Parallel {
-        let empty = Parallel { branches: Vec::new(), add_rest: false };
+        let empty = Parallel {
+            branches: Vec::new(),
+            add_rest: false,
+        };
         branches.into_iter().fold(empty, Parallel::with_branch)
     }
 
@@ -163,7 +172,9 @@ impl BlockSpec for Parallel {
             _ => None,
         };
         let routed = entries.filter(|entries| {
-            self.branches.iter().all(|branch| entries.contains_key(&branch.name))
+            self.branches
+                .iter()
+                .all(|branch| entries.contains_key(&branch.name))
         });
         let built = Problems::gather(self.branches.iter().map(|branch| {
             let input = match routed {
@@ -200,8 +211,11 @@ impl BlockSpec for Parallel {
                 }
             }
         }
-        let block =
-            ParallelBlock { branches: Children::new(blocks), routed: routed.is_some(), rest };
+        let block = ParallelBlock {
+            branches: Children::new(blocks),
+            routed: routed.is_some(),
+            rest,
+        };
         Ok(Built::new(block, Signature::Dict(output)))
     }
 }
@@ -219,13 +233,12 @@ struct ParallelBlock {
 
 impl Block for ParallelBlock {
     fn forward(&self, input: Value, pass: &Pass) -> Result<Value> {
-        let missing = |name: &str, entries: &BTreeMap<String, AnyTensor>| {
-            crate::Error::MissingEntry {
+        let missing =
+            |name: &str, entries: &BTreeMap<String, AnyTensor>| crate::Error::MissingEntry {
                 block: Parallel::NAME,
                 name: name.to_owned(),
                 available: entries.keys().cloned().collect(),
-            }
-        };
+            };
         let mut output = BTreeMap::new();
         for (name, block) in self.branches.iter() {
             let input = match &input {
@@ -235,12 +248,19 @@ impl Block for ParallelBlock {
                 }
                 other => other.clone(),
             };
-            merge(&mut output, name, block.forward(input, pass)?, Parallel::NAME)?;
+            merge(
+                &mut output,
+                name,
+                block.forward(input, pass)?,
+                Parallel::NAME,
+            )?;
         }
         if !self.rest.is_empty() {
             let mut entries = input.into_dict(Parallel::NAME)?;
             for name in &self.rest {
-                let entry = entries.remove(name).ok_or_else(|| missing(name, &entries))?;
+                let entry = entries
+                    .remove(name)
+                    .ok_or_else(|| missing(name, &entries))?;
                 output.insert(name.clone(), entry);
             }
         }

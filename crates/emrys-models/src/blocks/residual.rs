@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Activation;
 use crate::{
-    AnyTensor, Block, BlockSpec, BoxedBlock, Built, Pass, Problems, Result, Scope, Signature,
-    Spec, Value,
+    AnyTensor, Block, BlockSpec, BoxedBlock, Built, Pass, Problems, Result, Scope, Signature, Spec,
+    Value,
 };
 
 /// A block whose input is added to its output.
@@ -34,7 +34,10 @@ pub struct Residual {
 impl Residual {
     /// The sum of a block's input and output.
     pub fn new(block: impl Into<Spec>) -> Residual {
-        Residual { block: block.into(), activation: Activation::Linear }
+        Residual {
+            block: block.into(),
+            activation: Activation::Linear,
+        }
     }
 
     /// What follows the sum.
@@ -62,7 +65,10 @@ impl BlockSpec for Residual {
                 built.output
             )));
         }
-        let block = ResidualBlock { block: built.block, activation: self.activation };
+        let block = ResidualBlock {
+            block: built.block,
+            activation: self.activation,
+        };
         Ok(Built::new(block, built.output))
     }
 }

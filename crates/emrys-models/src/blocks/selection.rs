@@ -26,7 +26,9 @@ impl Selection {
         match self {
             Selection::Names(names) => {
                 Problems::gather(names.iter().map(|name| {
-                    schema.column(name).map_err(|error| scope.problem(error.to_string()))
+                    schema
+                        .column(name)
+                        .map_err(|error| scope.problem(error.to_string()))
                 }))?;
                 Ok(schema.filter(|column| names.iter().any(|name| name == column.name())))
             }
@@ -39,10 +41,15 @@ impl Selection {
 
 /// Whether the tags are those of a label.
 fn is_target(tags: &emrys_schema::TagSet) -> bool {
-    [Tag::Target, Tag::Regression, Tag::Classification, Tag::BinaryClassification]
-        .iter()
-        .chain([&Tag::MultiClassClassification])
-        .any(|tag| tags.contains(tag))
+    [
+        Tag::Target,
+        Tag::Regression,
+        Tag::Classification,
+        Tag::BinaryClassification,
+    ]
+    .iter()
+    .chain([&Tag::MultiClassClassification])
+    .any(|tag| tags.contains(tag))
 }
 
 impl<const N: usize> From<[&str; N]> for Selection {

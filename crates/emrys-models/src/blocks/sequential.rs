@@ -68,7 +68,12 @@ impl BlockSpec for Sequential {
             signature = built.output;
             blocks.push((name, built.block));
         }
-        Ok(Built::new(SequentialBlock { blocks: Children::new(blocks) }, signature))
+        Ok(Built::new(
+            SequentialBlock {
+                blocks: Children::new(blocks),
+            },
+            signature,
+        ))
     }
 }
 
@@ -79,7 +84,9 @@ struct SequentialBlock {
 
 impl Block for SequentialBlock {
     fn forward(&self, input: Value, pass: &Pass) -> Result<Value> {
-        self.blocks.iter().try_fold(input, |value, (_, block)| block.forward(value, pass))
+        self.blocks
+            .iter()
+            .try_fold(input, |value, (_, block)| block.forward(value, pass))
     }
 
     fn part(&self, name: &str) -> Option<&BoxedBlock> {

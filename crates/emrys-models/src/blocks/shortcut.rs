@@ -47,7 +47,10 @@ const SHORTCUT: &str = "shortcut";
 impl Shortcut {
     /// The block beside all of its input.
     pub fn new(block: impl Into<Spec>) -> Shortcut {
-        Shortcut { block: block.into(), filter: Filter::all() }
+        Shortcut {
+            block: block.into(),
+            filter: Filter::all(),
+        }
     }
 
     /// Which of the named inputs are passed on.
@@ -63,8 +66,9 @@ impl BlockSpec for Shortcut {
 
     fn build(&self, input: &Signature, scope: &mut Scope<'_>) -> Result<Built, Problems> {
         let filter = (!self.filter.keeps_everything()).then(|| self.filter.clone());
-        let kept =
-            filter.as_ref().map(|filter| scope.enter(SHORTCUT, |scope| filter.build(input, scope)));
+        let kept = filter
+            .as_ref()
+            .map(|filter| scope.enter(SHORTCUT, |scope| filter.build(input, scope)));
         let name = self.block.name().to_owned();
         let block = scope.enter(&name, |scope| self.block.build(input, scope));
         let (kept, block) = Problems::both(kept.transpose(), block)?;
@@ -72,8 +76,11 @@ impl BlockSpec for Shortcut {
         merge_signature(&mut output, &name, &block.output, scope)?;
         let passed = kept.as_ref().map_or(input, |kept| &kept.output);
         merge_signature(&mut output, SHORTCUT, passed, scope)?;
-        let block =
-            ShortcutBlock { name, block: block.block, filter: kept.map(|kept| kept.block) };
+        let block = ShortcutBlock {
+            name,
+            block: block.block,
+            filter: kept.map(|kept| kept.block),
+        };
         Ok(Built::new(block, Signature::Dict(output)))
     }
 }
@@ -93,7 +100,12 @@ impl Block for ShortcutBlock {
             Some(filter) => filter.forward(input.clone(), pass)?,
         };
         let mut output = BTreeMap::new();
-        merge(&mut output, &self.name, self.block.forward(input, pass)?, Shortcut::NAME)?;
+        merge(
+            &mut output,
+            &self.name,
+            self.block.forward(input, pass)?,
+            Shortcut::NAME,
+        )?;
         merge(&mut output, SHORTCUT, passed, Shortcut::NAME)?;
         Ok(Value::Dict(output))
     }

@@ -34,7 +34,10 @@ impl BlockSpec for Stack {
 
     fn build(&self, input: &Signature, scope: &mut Scope<'_>) -> Result<Built, Problems> {
         let (fields, width) = stack_shape(input, scope)?;
-        Ok(Built::new(StackBlock {}, Signature::Tensor(RowShape::Matrix(fields, width))))
+        Ok(Built::new(
+            StackBlock {},
+            Signature::Tensor(RowShape::Matrix(fields, width)),
+        ))
     }
 }
 
@@ -83,7 +86,9 @@ pub(crate) fn stack(input: Value, block: &'static str) -> Result<Tensor<3>> {
         Value::Tensor(AnyTensor::Rank3(tensor)) => Ok(tensor),
         Value::Dict(entries)
             if !entries.is_empty()
-                && entries.values().all(|tensor| matches!(tensor, AnyTensor::Rank2(_))) =>
+                && entries
+                    .values()
+                    .all(|tensor| matches!(tensor, AnyTensor::Rank2(_))) =>
         {
             let fields: Vec<_> = entries.into_values().filter_map(AnyTensor::rank2).collect();
             let count = fields.len();

@@ -9,7 +9,9 @@ use crate::error::candidates;
 #[non_exhaustive]
 pub enum EmbeddingError {
     /// Two tables have one name.
-    #[error("embedding table `{table}` is declared twice; features that share a table name it in one declaration")]
+    #[error(
+        "embedding table `{table}` is declared twice; features that share a table name it in one declaration"
+    )]
     DuplicateTable {
         /// The table.
         table: String,
@@ -77,7 +79,9 @@ pub enum EmbeddingError {
         problem: String,
     },
     /// A gradient does not have the shape of what was looked up.
-    #[error("the gradient of embedding feature `{key}` has {found} numbers, the lookup had {expected}; apply it with the plan it was made from")]
+    #[error(
+        "the gradient of embedding feature `{key}` has {found} numbers, the lookup had {expected}; apply it with the plan it was made from"
+    )]
     Gradient {
         /// The feature.
         key: String,

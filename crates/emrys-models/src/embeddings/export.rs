@@ -38,10 +38,14 @@ impl EmbeddingTables {
         &self,
         table: &str,
         layout: VectorLayout,
-    ) -> Result<impl Iterator<Item = Result<RecordBatch, ArrowError>> + use<'_>, EmbeddingError> {
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, ArrowError>> + use<'_>, EmbeddingError>
+    {
         let dim = self.spec(table)?.dim;
         let schema = arrow_schema(table, dim, layout)?;
-        let batches = self.weights(table)?.chunks(ROWS_PER_BATCH * dim).zip(0i64..);
+        let batches = self
+            .weights(table)?
+            .chunks(ROWS_PER_BATCH * dim)
+            .zip(0i64..);
         Ok(batches.map(move |(rows, index)| {
             let count = rows.len() / dim;
             let first = index * ROWS_PER_BATCH as i64;
@@ -74,8 +78,15 @@ impl EmbeddingTables {
         layout: VectorLayout,
         path: &Path,
     ) -> Result<(), EmbeddingError> {
-        let io_error = |source| EmbeddingError::Io { action: "write", path: path.to_owned(), source };
-        let parquet_error = |source| EmbeddingError::Parquet { path: path.to_owned(), source };
+        let io_error = |source| EmbeddingError::Io {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        };
+        let parquet_error = |source| EmbeddingError::Parquet {
+            path: path.to_owned(),
+            source,
+        };
         let batches = self.record_batches(table, layout)?;
         let schema = arrow_schema(table, self.spec(table)?.dim, layout)?;
 
@@ -100,8 +111,9 @@ fn arrow_schema(
 ) -> Result<SchemaRef, EmbeddingError> {
     let mut fields = vec![Field::new("id", DataType::Int64, false)];
     match layout {
-        VectorLayout::Columns => fields
-            .extend((0..dim).map(|column| Field::new(column.to_string(), DataType::Float32, false))),
+        VectorLayout::Columns => fields.extend(
+            (0..dim).map(|column| Field::new(column.to_string(), DataType::Float32, false)),
+        ),
         VectorLayout::List => {
             let width = i32::try_from(dim).map_err(|error| EmbeddingError::Arrow {
                 table: table.to_owned(),

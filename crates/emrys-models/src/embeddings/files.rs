@@ -84,15 +84,27 @@ impl EmbeddingTables {
                 for (slot, matrix) in state.optimizer.slots(group.dim).iter().zip(&state.slots) {
                     tensors.push((format!("{name}.{}", slot.name), part_of(matrix, table)));
                 }
-                let State { optimizer, step, .. } = *state;
+                let State {
+                    optimizer, step, ..
+                } = *state;
                 tables.insert(name.clone(), TableState { optimizer, step });
             }
         }
-        let description = StateDescription { version: STATE_VERSION, tables };
-        let description = serde_json::to_string(&description).map_err(|error| {
-            EmbeddingError::Io { action: "write", path: path.to_owned(), source: error.into() }
-        })?;
-        write(path, tensors, HashMap::from([(STATE.to_owned(), description)]))
+        let description = StateDescription {
+            version: STATE_VERSION,
+            tables,
+        };
+        let description =
+            serde_json::to_string(&description).map_err(|error| EmbeddingError::Io {
+                action: "write",
+                path: path.to_owned(),
+                source: error.into(),
+            })?;
+        write(
+            path,
+            tensors,
+            HashMap::from([(STATE.to_owned(), description)]),
+        )
     }
 
     /// Reads what [`save_state`](Self::save_state) wrote: training continues with the same bits.
@@ -130,7 +142,10 @@ impl EmbeddingTables {
                 continue;
             };
             if group.state.is_none() {
-                group.state = Some(State { step, ..group.new_state(optimizer)? });
+                group.state = Some(State {
+                    step,
+                    ..group.new_state(optimizer)?
+                });
             }
             if let Some(state) = &mut group.state {
                 for (slot, matrix) in optimizer.slots(group.dim).iter().zip(&mut state.slots) {
@@ -149,11 +164,18 @@ fn weights_name(table: &str) -> String {
 /// A table's rows of a matrix, with their shape.
 fn part_of<'a>(matrix: &'a RowMatrix, table: &Table) -> (Vec<usize>, &'a [u8]) {
     let rows = matrix.row_range(table.first_row, table.spec.rows);
-    (vec![table.spec.rows, matrix.width()], bytemuck::cast_slice(rows))
+    (
+        vec![table.spec.rows, matrix.width()],
+        bytemuck::cast_slice(rows),
+    )
 }
 
 fn io_error(action: &'static str, path: &Path, source: std::io::Error) -> EmbeddingError {
-    EmbeddingError::Io { action, path: path.to_owned(), source }
+    EmbeddingError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// The name, shape and bytes of a tensor.
@@ -195,15 +217,26 @@ impl WeightFile {
         let mut length = [0; 8];
         file.read_exact(&mut length).map_err(|_| damaged())?;
         let length = u64::from_le_bytes(length);
-        let data_start = length.checked_add(8).filter(|start| *start <= size).ok_or_else(damaged)?;
+        let data_start = length
+            .checked_add(8)
+            .filter(|start| *start <= size)
+            .ok_or_else(damaged)?;
         let mut header = vec![0; usize::try_from(length).map_err(|_| damaged())?];
         file.read_exact(&mut header).map_err(read_error)?;
         let metadata: Metadata = serde_json::from_slice(&header).map_err(|_| damaged())?;
-        Ok(Self { path: path.to_owned(), file, metadata, data_start })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            metadata,
+            data_start,
+        })
     }
 
     fn problem(&self, problem: impl Into<String>) -> EmbeddingError {
-        EmbeddingError::File { path: self.path.clone(), problem: problem.into() }
+        EmbeddingError::File {
+            path: self.path.clone(),
+            problem: problem.into(),
+        }
     }
 
     /// Reads a tensor into a table's rows of a matrix.

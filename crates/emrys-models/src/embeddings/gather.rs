@@ -23,12 +23,15 @@ pub struct EmbeddingBatch {
 impl EmbeddingBatch {
     /// The vectors of the feature with that key; the shapes are those of [`EmbeddingFeature`].
     pub fn get(&self, key: &str) -> Option<&Tensor<2>> {
-        self.iter().find_map(|(name, tensor)| (name == key).then_some(tensor))
+        self.iter()
+            .find_map(|(name, tensor)| (name == key).then_some(tensor))
     }
 
     /// All features, in the order they were declared.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor<2>)> {
-        self.tensors.iter().map(|(key, tensor)| (key.as_str(), tensor))
+        self.tensors
+            .iter()
+            .map(|(key, tensor)| (key.as_str(), tensor))
     }
 }
 
@@ -58,7 +61,9 @@ impl<'a> Bags<'a> {
             Self::Fixed(width) => ids.is_multiple_of(width).then_some(ids / width),
             Self::Ragged(offsets) => {
                 let rising = offsets.is_sorted() && offsets.first() == Some(&0);
-                let all = offsets.last().is_some_and(|end| usize::try_from(*end) == Ok(ids));
+                let all = offsets
+                    .last()
+                    .is_some_and(|end| usize::try_from(*end) == Ok(ids));
                 (rising && all).then(|| offsets.len() - 1)
             }
         }
@@ -107,14 +112,24 @@ impl<'a> Lookup<'a> {
             i32::try_from(rows.binary_search(&row).ok()?).ok()
         });
         let index = member.index;
-        Some(Self { feature, index, positions: &found.positions, bags, num_bags, padding })
+        Some(Self {
+            feature,
+            index,
+            positions: &found.positions,
+            bags,
+            num_bags,
+            padding,
+        })
     }
 
     /// The positions of a bag's values, without padding.
     pub(super) fn bag(&self, bag: usize) -> impl Iterator<Item = usize> + Clone + '_ {
         let padding = self.padding;
         let positions = &self.positions[self.bags.range(bag)];
-        #[expect(clippy::cast_sign_loss, reason = "positions were checked to be in range")]
+        #[expect(
+            clippy::cast_sign_loss,
+            reason = "positions were checked to be in range"
+        )]
         positions
             .iter()
             .filter(move |position| Some(**position) != padding)
@@ -123,7 +138,9 @@ impl<'a> Lookup<'a> {
 
     /// What the sum of `count` vectors is multiplied with.
     pub(super) fn scale(&self, count: usize) -> f32 {
-        self.feature.combiner.map_or(1.0, |combiner| combiner.scale(count))
+        self.feature
+            .combiner
+            .map_or(1.0, |combiner| combiner.scale(count))
     }
 }
 
@@ -145,7 +162,11 @@ impl EmbeddingTables {
         device: &Device,
     ) -> Result<EmbeddingBatch, EmbeddingError> {
         let mut work = Vec::with_capacity(self.features.len());
-        for group in self.groups.iter().filter(|group| !group.features.is_empty()) {
+        for group in self
+            .groups
+            .iter()
+            .filter(|group| !group.features.is_empty())
+        {
             match GroupLookup::new(group, &self.features, plans)? {
                 Some(GroupLookup { rows, features }) => {
                     work.extend(features.into_iter().map(|lookup| (group, rows, lookup)));
@@ -160,14 +181,23 @@ impl EmbeddingTables {
             .par_iter()
             .map(|(group, rows, lookup)| gather_feature(group, rows, lookup))
             .collect();
-        let tensors = work.iter().zip(vectors).map(|((group, _, lookup), vectors)| {
-            let data = TensorData::new(vectors, [lookup.num_bags, group.dim]);
-            let tensor = Tensor::<2>::from_data(data, device);
-            let is_leaf = group.trainable && device.is_autodiff();
-            let tensor = if is_leaf { tensor.require_grad() } else { tensor };
-            (lookup.feature.key.clone(), tensor)
-        });
-        Ok(EmbeddingBatch { tensors: tensors.collect() })
+        let tensors = work
+            .iter()
+            .zip(vectors)
+            .map(|((group, _, lookup), vectors)| {
+                let data = TensorData::new(vectors, [lookup.num_bags, group.dim]);
+                let tensor = Tensor::<2>::from_data(data, device);
+                let is_leaf = group.trainable && device.is_autodiff();
+                let tensor = if is_leaf {
+                    tensor.require_grad()
+                } else {
+                    tensor
+                };
+                (lookup.feature.key.clone(), tensor)
+            });
+        Ok(EmbeddingBatch {
+            tensors: tensors.collect(),
+        })
     }
 }
 
@@ -189,7 +219,10 @@ impl<'a> GroupLookup<'a> {
         let Some(plan) = plans.iter().find(|plan| *plan.group == *group.name) else {
             return Ok(None);
         };
-        let wrong = |problem: String| EmbeddingError::Plan { group: group.name.clone(), problem };
+        let wrong = |problem: String| EmbeddingError::Plan {
+            group: group.name.clone(),
+            problem,
+        };
         if !plan.unique.is_sorted_by(|row, next| row < next) {
             return Err(wrong("its rows do not rise".to_owned()));
         }
@@ -208,13 +241,19 @@ impl<'a> GroupLookup<'a> {
             Lookup::new(&features[member.index], *member, found, &plan.unique)
                 .ok_or_else(|| wrong(format!("positions of `{}` are damaged", found.column)))
         });
-        Ok(Some(Self { rows: &plan.unique, features: lookups.collect::<Result<_, _>>()? }))
+        Ok(Some(Self {
+            rows: &plan.unique,
+            features: lookups.collect::<Result<_, _>>()?,
+        }))
     }
 
     /// The error that there is no plan of `group`.
     pub(super) fn missing(group: &Group) -> EmbeddingError {
         let problem = "there is none of that name".to_owned();
-        EmbeddingError::Plan { group: group.name.clone(), problem }
+        EmbeddingError::Plan {
+            group: group.name.clone(),
+            problem,
+        }
     }
 }
 
@@ -242,7 +281,10 @@ fn gather_feature(group: &Group, rows: &[i64], lookup: &Lookup<'_>) -> Vec<f32> 
                 if count == 1 {
                     vector.copy_from_slice(row);
                 } else {
-                    vector.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+                    vector
+                        .iter_mut()
+                        .zip(row)
+                        .for_each(|(sum, value)| *sum += value);
                 }
             }
             let scale = lookup.scale(count);

@@ -21,7 +21,9 @@ pub(super) fn fill(table: &TableSpec, seed: u64, rows: &mut [f32]) {
         .for_each(|(stream, chunk)| {
             let mut rng = ChaCha8Rng::from_seed(key);
             rng.set_stream(stream as u64);
-            table.initializer.fill(chunk, table.rows, table.dim, &mut rng);
+            table
+                .initializer
+                .fill(chunk, table.rows, table.dim, &mut rng);
         });
 }
 
@@ -48,14 +50,20 @@ mod tests {
         let item = TableSpec::new("item", 10_000, 3);
         assert_eq!(filled(&item, 1), filled(&item, 1));
         assert_ne!(filled(&item, 1), filled(&item, 2));
-        assert_ne!(filled(&item, 1), filled(&TableSpec::new("user", 10_000, 3), 1));
+        assert_ne!(
+            filled(&item, 1),
+            filled(&TableSpec::new("user", 10_000, 3), 1)
+        );
     }
 
     #[test]
     fn values_do_not_depend_on_the_number_of_threads() {
         let table = TableSpec::new("item", 20_000, 5);
         let on = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
             pool.install(|| filled(&table, 7))
         };
         assert_eq!(on(1), on(3));
@@ -73,10 +81,11 @@ mod tests {
 
     #[test]
     fn a_truncated_normal_stays_within_two_deviations() {
-        let table = TableSpec::new("item", 5000, 4).with_initializer(Initializer::TruncatedNormal {
-            mean: 1.0,
-            std: 0.1,
-        });
+        let table =
+            TableSpec::new("item", 5000, 4).with_initializer(Initializer::TruncatedNormal {
+                mean: 1.0,
+                std: 0.1,
+            });
         let values = filled(&table, 3);
         assert!(values.iter().all(|v| (0.8..=1.2).contains(v)));
         let mean = values.iter().sum::<f32>() / values.len() as f32;

@@ -120,8 +120,13 @@ impl Stack {
         if others.iter().any(|group| group.name == name) {
             name += &format!("-{}", others.len());
         }
-        let weights = RowMatrix::zeros(self.rows, self.like.dim)
-            .map_err(|source| memory_error(&self.like.name, self.rows.saturating_mul(self.like.dim), source))?;
+        let weights = RowMatrix::zeros(self.rows, self.like.dim).map_err(|source| {
+            memory_error(
+                &self.like.name,
+                self.rows.saturating_mul(self.like.dim),
+                source,
+            )
+        })?;
         Ok(Group {
             name,
             dim: self.like.dim,
@@ -158,7 +163,9 @@ impl EmbeddingTables {
         let mut made = Self::declare(tables, features)?;
         for table in made.tables.values() {
             let group = &mut made.groups[table.group];
-            let rows = group.weights.row_range_mut(table.first_row, table.spec.rows);
+            let rows = group
+                .weights
+                .row_range_mut(table.first_row, table.spec.rows);
             initialize::fill(&table.spec, seed, rows);
         }
         Ok(made)
@@ -183,7 +190,12 @@ impl EmbeddingTables {
         let mut by_name = BTreeMap::new();
         for spec in specs {
             if spec.rows == 0 || spec.dim == 0 {
-                let TableSpec { name: table, rows, dim, .. } = spec;
+                let TableSpec {
+                    name: table,
+                    rows,
+                    dim,
+                    ..
+                } = spec;
                 return Err(EmbeddingError::EmptyTable { table, rows, dim });
             }
             if let Some(twice) = by_name.insert(spec.name.clone(), spec) {
@@ -199,12 +211,22 @@ impl EmbeddingTables {
                 .iter()
                 .position(|stack| stack.takes(&spec))
                 .unwrap_or_else(|| {
-                    stacks.push(Stack { like: spec.clone(), rows: 0 });
+                    stacks.push(Stack {
+                        like: spec.clone(),
+                        rows: 0,
+                    });
                     stacks.len() - 1
                 });
             let first_row = stacks[group].rows;
             stacks[group].rows = stacks[group].rows.saturating_add(spec.rows);
-            tables.insert(name, Table { spec, group, first_row });
+            tables.insert(
+                name,
+                Table {
+                    spec,
+                    group,
+                    first_row,
+                },
+            );
         }
 
         let mut groups = Vec::with_capacity(stacks.len());
@@ -214,14 +236,22 @@ impl EmbeddingTables {
         for (name, table) in &tables {
             groups[table.group].tables.push(name.clone());
         }
-        let mut made = Self { tables, features: Vec::new(), groups };
+        let mut made = Self {
+            tables,
+            features: Vec::new(),
+            groups,
+        };
         for feature in features {
             if made.features.iter().any(|other| other.key == feature.key) {
                 return Err(EmbeddingError::DuplicateFeature { key: feature.key });
             }
-            let &Table { group, first_row, .. } = made.table(&feature.table)?;
+            let &Table {
+                group, first_row, ..
+            } = made.table(&feature.table)?;
             let index = made.features.len();
-            made.groups[group].features.push(Member { index, first_row });
+            made.groups[group]
+                .features
+                .push(Member { index, first_row });
             made.features.push(feature);
         }
         Ok(made)
@@ -264,7 +294,9 @@ impl EmbeddingTables {
     /// There is no such table.
     pub fn weights(&self, table: &str) -> Result<&[f32], EmbeddingError> {
         let table = self.table(table)?;
-        Ok(self.groups[table.group].weights.row_range(table.first_row, table.spec.rows))
+        Ok(self.groups[table.group]
+            .weights
+            .row_range(table.first_row, table.spec.rows))
     }
 
     /// Sets the weights of a table, row after row: pretrained vectors, say.
@@ -274,7 +306,11 @@ impl EmbeddingTables {
     /// # Errors
     /// There is no such table; `weights` is not rows times width numbers.
     pub fn set_weights(&mut self, table: &str, weights: &[f32]) -> Result<(), EmbeddingError> {
-        let Table { spec, group, first_row } = self.table(table)?;
+        let Table {
+            spec,
+            group,
+            first_row,
+        } = self.table(table)?;
         if weights.len() != spec.rows * spec.dim {
             return Err(EmbeddingError::WrongSize {
                 table: spec.name.clone(),
@@ -295,7 +331,11 @@ impl EmbeddingTables {
     /// # Errors
     /// There is no such table; the id is not one of its rows.
     pub fn row(&self, table: &str, id: i64) -> Result<&[f32], EmbeddingError> {
-        let Table { spec, group, first_row } = self.table(table)?;
+        let Table {
+            spec,
+            group,
+            first_row,
+        } = self.table(table)?;
         let row = usize::try_from(id).ok().filter(|row| *row < spec.rows);
         let row = row.ok_or_else(|| EmbeddingError::IdOutOfRange {
             table: spec.name.clone(),
@@ -326,9 +366,11 @@ impl EmbeddingTables {
     }
 
     pub(super) fn table(&self, name: &str) -> Result<&Table, EmbeddingError> {
-        self.tables.get(name).ok_or_else(|| EmbeddingError::UnknownTable {
-            table: name.to_owned(),
-            available: self.tables.keys().cloned().collect(),
-        })
+        self.tables
+            .get(name)
+            .ok_or_else(|| EmbeddingError::UnknownTable {
+                table: name.to_owned(),
+                available: self.tables.keys().cloned().collect(),
+            })
     }
 }

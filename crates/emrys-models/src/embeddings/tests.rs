@@ -33,10 +33,16 @@ fn shop() -> (Vec<TableSpec>, Vec<EmbeddingFeature>) {
 fn shop_batch(tables: &EmbeddingTables) -> Batch {
     let columns = [
         ("item_id", Column::from(vec![3_i64, 7, 3])),
-        ("history", Column::lists([vec![7_i64, 7, 1], vec![], vec![0]])),
+        (
+            "history",
+            Column::lists([vec![7_i64, 7, 1], vec![], vec![0]]),
+        ),
         ("city", Column::from(vec![4_i32, 0, 4])),
     ];
-    Batch::new(columns).unwrap().with_lookups(&tables.lookup_specs()).unwrap()
+    Batch::new(columns)
+        .unwrap()
+        .with_lookups(&tables.lookup_specs())
+        .unwrap()
 }
 
 /// One step on `sum(vectors * probe)`, whose gradient is the probe.
@@ -60,7 +66,11 @@ fn step_on(
 
 fn shop_probes() -> BTreeMap<&'static str, Vec<f32>> {
     let ramp = |count: u8| (0..count).map(|i| f32::from(i) * 0.1 - 0.5).collect();
-    BTreeMap::from([("item_id", ramp(12)), ("history", ramp(12)), ("city", ramp(6))])
+    BTreeMap::from([
+        ("item_id", ramp(12)),
+        ("history", ramp(12)),
+        ("city", ramp(6)),
+    ])
 }
 
 #[test]
@@ -96,8 +106,11 @@ fn tables_of_one_width_are_stacked_unless_they_are_trained_differently() -> Test
     ];
     let features = ["a", "b", "c", "d", "e"].map(|name| EmbeddingFeature::new(name, name));
     let tables = EmbeddingTables::new(specs, features.to_vec(), 1)?;
-    let groups: Vec<String> =
-        tables.lookup_specs().iter().map(|spec| spec.group.to_string()).collect();
+    let groups: Vec<String> = tables
+        .lookup_specs()
+        .iter()
+        .map(|spec| spec.group.to_string())
+        .collect();
     assert_eq!(groups, ["dim8", "dim8-frozen", "dim8-lazy_adam", "dim16"]);
     assert_eq!(tables.num_parameters(), 8 * (3 + 4 + 5 + 6) + 16 * 7);
     Ok(())
@@ -106,9 +119,15 @@ fn tables_of_one_width_are_stacked_unless_they_are_trained_differently() -> Test
 #[test]
 fn a_lookup_gives_the_rows_and_combines_lists() -> TestResult {
     let (specs, mut features) = shop();
-    features.push(EmbeddingFeature::new("history", "item").with_key("sum").with_combiner(Combiner::Sum));
     features.push(
-        EmbeddingFeature::new("history", "item").with_key("root").with_combiner(Combiner::SqrtN),
+        EmbeddingFeature::new("history", "item")
+            .with_key("sum")
+            .with_combiner(Combiner::Sum),
+    );
+    features.push(
+        EmbeddingFeature::new("history", "item")
+            .with_key("root")
+            .with_combiner(Combiner::SqrtN),
     );
     features.push(EmbeddingFeature::new("history", "item").with_key("each"));
     let tables = EmbeddingTables::new(specs, features, 1)?;
@@ -120,11 +139,18 @@ fn a_lookup_gives_the_rows_and_combines_lists() -> TestResult {
     assert_eq!(get("city"), tables.rows("city", &[4, 0, 4])?);
     assert_eq!(get("each"), tables.rows("item", &[7, 7, 1, 0])?);
 
-    let (seven, one, zero) = (tables.row("item", 7)?, tables.row("item", 1)?, tables.row("item", 0)?);
+    let (seven, one, zero) = (
+        tables.row("item", 7)?,
+        tables.row("item", 1)?,
+        tables.row("item", 0)?,
+    );
     let sum: Vec<f32> = seven.iter().zip(one).map(|(a, b)| a + a + b).collect();
     let list = |scale: f32| {
         let first = sum.iter().map(|value| value * scale);
-        first.chain([0.0; 4]).chain(zero.iter().copied()).collect::<Vec<f32>>()
+        first
+            .chain([0.0; 4])
+            .chain(zero.iter().copied())
+            .collect::<Vec<f32>>()
     };
     assert_eq!(get("sum"), list(1.0));
     assert_eq!(get("history"), list(1.0 / 3.0));
@@ -142,21 +168,34 @@ fn a_plan_of_some_columns_gives_those_features() -> TestResult {
         spec.features.retain(|feature| feature.column == "history");
     }
     specs.retain(|spec| !spec.features.is_empty());
-    let columns = [("history", Column::lists([vec![7_i64, 7, 1], vec![], vec![0]]))];
+    let columns = [(
+        "history",
+        Column::lists([vec![7_i64, 7, 1], vec![], vec![0]]),
+    )];
     let batch = Batch::new(columns)?.with_lookups(&specs)?;
     let lookup = tables.gather(batch.plans(), &device())?;
-    let shapes: Vec<_> = lookup.iter().map(|(key, vectors)| (key, vectors.dims())).collect();
+    let shapes: Vec<_> = lookup
+        .iter()
+        .map(|(key, vectors)| (key, vectors.dims()))
+        .collect();
     assert_eq!(shapes, [("history", [3, 4]), ("each", [4, 4])]);
 
     let city = tables.weights("city")?.to_vec();
-    step_on(&mut tables, &batch, &shop_probes(), &SparseOptimizer::adagrad())?;
+    step_on(
+        &mut tables,
+        &batch,
+        &shop_probes(),
+        &SparseOptimizer::adagrad(),
+    )?;
     assert_eq!(tables.weights("city")?, city);
     Ok(())
 }
 
 #[test]
 fn padding_is_left_out_of_lists_and_never_learns() -> TestResult {
-    let feature = EmbeddingFeature::new("tags", "tag").with_combiner(Combiner::Mean).with_padding_id(0);
+    let feature = EmbeddingFeature::new("tags", "tag")
+        .with_combiner(Combiner::Mean)
+        .with_padding_id(0);
     let mut tables = EmbeddingTables::new(vec![TableSpec::new("tag", 9, 2)], vec![feature], 1)?;
     let column = Column::fixed(vec![5_i64, 2, 0, 0, 0, 0], 3)?;
     let batch = Batch::new([("tags", column)])?.with_lookups(&tables.lookup_specs())?;
@@ -184,7 +223,12 @@ fn frozen_tables_stay_bit_identical() -> TestResult {
     let city = tables.weights("city")?.to_vec();
     let batch = shop_batch(&tables);
     for _ in 0..3 {
-        step_on(&mut tables, &batch, &shop_probes(), &SparseOptimizer::adagrad())?;
+        step_on(
+            &mut tables,
+            &batch,
+            &shop_probes(),
+            &SparseOptimizer::adagrad(),
+        )?;
     }
     assert_eq!(tables.weights("item")?, weights);
     assert_ne!(tables.weights("city")?, city);
@@ -212,7 +256,9 @@ fn features_that_the_loss_does_not_use_change_nothing() -> TestResult {
     probes.remove("history");
     step_on(&mut tables, &batch, &probes, &SparseOptimizer::lazy_adam())?;
     let after = tables.weights("item")?;
-    let changed: Vec<usize> = (0..20).filter(|r| before[r * 4..][..4] != after[r * 4..][..4]).collect();
+    let changed: Vec<usize> = (0..20)
+        .filter(|r| before[r * 4..][..4] != after[r * 4..][..4])
+        .collect();
     assert_eq!(changed, [3, 7]);
     Ok(())
 }
@@ -225,20 +271,36 @@ fn the_gradient_of_a_lookup_is_that_of_finite_differences() -> TestResult {
     // A loss that is not linear: the mean of squares of products of two features' vectors.
     let loss = |tables: &EmbeddingTables| {
         let lookup = tables.gather(batch.plans(), &device()).unwrap();
-        let product = lookup.get("item_id").unwrap().clone() * lookup.get("history").unwrap().clone();
-        ((product + lookup.get("item_id").unwrap().clone()).square().sum(), lookup)
+        let product =
+            lookup.get("item_id").unwrap().clone() * lookup.get("history").unwrap().clone();
+        (
+            (product + lookup.get("item_id").unwrap().clone())
+                .square()
+                .sum(),
+            lookup,
+        )
     };
     let value = |tables: &EmbeddingTables| f64::from(loss(tables).0.into_scalar::<f32>());
 
     // A step of gradient descent with rate 1 subtracts the gradient itself.
     let mut stepped = EmbeddingTables::new(specs, features, 5)?;
-    stepped.set_weights("item", &tables.weights("item")?.iter().map(|w| w * 20.0).collect::<Vec<_>>())?;
+    stepped.set_weights(
+        "item",
+        &tables
+            .weights("item")?
+            .iter()
+            .map(|w| w * 20.0)
+            .collect::<Vec<_>>(),
+    )?;
     let start = stepped.weights("item")?.to_vec();
     let (at_start, lookup) = loss(&stepped);
     let descent = SparseOptimizer::sgd().with_learning_rate(1.0);
     stepped.apply(batch.plans(), &lookup, &mut at_start.backward(), &descent)?;
-    let gradient: Vec<f32> =
-        start.iter().zip(stepped.weights("item")?).map(|(before, after)| before - after).collect();
+    let gradient: Vec<f32> = start
+        .iter()
+        .zip(stepped.weights("item")?)
+        .map(|(before, after)| before - after)
+        .collect();
 
     let mut moved = tables;
     for (index, expected) in gradient.iter().enumerate() {
@@ -249,7 +311,10 @@ fn the_gradient_of_a_lookup_is_that_of_finite_differences() -> TestResult {
             value(&moved)
         };
         let slope = (at(1e-2) - at(-1e-2)) / 2e-2;
-        assert!((slope - f64::from(*expected)).abs() < 5e-3, "weight {index}: {slope} {expected}");
+        assert!(
+            (slope - f64::from(*expected)).abs() < 5e-3,
+            "weight {index}: {slope} {expected}"
+        );
     }
     Ok(())
 }
@@ -257,16 +322,28 @@ fn the_gradient_of_a_lookup_is_that_of_finite_differences() -> TestResult {
 #[test]
 fn the_bits_do_not_depend_on_the_number_of_threads() -> TestResult {
     let rows = 5000;
-    let ids = |factor: i64| (0..3000_i64).map(|i| (i * i * factor) % rows).collect::<Vec<_>>();
+    let ids = |factor: i64| {
+        (0..3000_i64)
+            .map(|i| (i * i * factor) % rows)
+            .collect::<Vec<_>>()
+    };
     let run = |threads| -> Result<Vec<f32>, Box<dyn std::error::Error + Send + Sync>> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()?;
         pool.install(|| {
-            let features = ["a", "b"].map(|column| EmbeddingFeature::new(column, "t")).to_vec();
+            let features = ["a", "b"]
+                .map(|column| EmbeddingFeature::new(column, "t"))
+                .to_vec();
             let spec = TableSpec::new("t", usize::try_from(rows)?, 8);
             let mut tables = EmbeddingTables::new(vec![spec], features, 9)?;
             let batch = Batch::new([("a", Column::from(ids(3))), ("b", Column::from(ids(7)))])?
                 .with_lookups(&tables.lookup_specs())?;
-            let probe = |shift: f32| (0..24_000_u16).map(|i| f32::from(i).sin() + shift).collect();
+            let probe = |shift: f32| {
+                (0..24_000_u16)
+                    .map(|i| f32::from(i).sin() + shift)
+                    .collect()
+            };
             let probes = BTreeMap::from([("a", probe(0.0)), ("b", probe(0.3))]);
             for _ in 0..3 {
                 step_on(&mut tables, &batch, &probes, &SparseOptimizer::adagrad())?;
@@ -276,7 +353,11 @@ fn the_bits_do_not_depend_on_the_number_of_threads() -> TestResult {
     };
     let one = run(1).map_err(|error| error.to_string())?;
     for threads in [2, 5] {
-        assert_eq!(run(threads).map_err(|error| error.to_string())?, one, "{threads} threads");
+        assert_eq!(
+            run(threads).map_err(|error| error.to_string())?,
+            one,
+            "{threads} threads"
+        );
     }
     Ok(())
 }
@@ -284,7 +365,10 @@ fn the_bits_do_not_depend_on_the_number_of_threads() -> TestResult {
 #[test]
 fn saved_weights_and_state_continue_with_the_same_bits() -> TestResult {
     let folder = tempfile::tempdir()?;
-    let (weights, state) = (folder.path().join("w.safetensors"), folder.path().join("s.safetensors"));
+    let (weights, state) = (
+        folder.path().join("w.safetensors"),
+        folder.path().join("s.safetensors"),
+    );
     for optimizer in [
         SparseOptimizer::sgd(),
         SparseOptimizer::adagrad(),
@@ -307,8 +391,16 @@ fn saved_weights_and_state_continue_with_the_same_bits() -> TestResult {
         for one in [&mut tables, &mut restored] {
             step_on(one, &batch, &shop_probes(), &optimizer)?;
         }
-        assert_eq!(restored.weights("item")?, tables.weights("item")?, "{optimizer:?}");
-        assert_eq!(restored.weights("city")?, tables.weights("city")?, "{optimizer:?}");
+        assert_eq!(
+            restored.weights("item")?,
+            tables.weights("item")?,
+            "{optimizer:?}"
+        );
+        assert_eq!(
+            restored.weights("city")?,
+            tables.weights("city")?,
+            "{optimizer:?}"
+        );
     }
     Ok(())
 }
@@ -330,7 +422,10 @@ fn files_of_other_tables_are_refused() -> TestResult {
         "{error}"
     );
     let error = grown.load_state(&path).unwrap_err().to_string();
-    assert!(error.ends_with("it does not describe the state of an optimizer"), "{error}");
+    assert!(
+        error.ends_with("it does not describe the state of an optimizer"),
+        "{error}"
+    );
 
     std::fs::write(&path, "not a tensor")?;
     let error = grown.load_weights(&path).unwrap_err().to_string();
@@ -343,10 +438,11 @@ fn another_optimizer_begins_only_after_the_state_is_reset() -> TestResult {
     let (specs, features) = shop();
     let mut tables = EmbeddingTables::new(specs, features, 1)?;
     let batch = shop_batch(&tables);
-    let step =
-        |tables: &mut EmbeddingTables, with| step_on(tables, &batch, &shop_probes(), &with);
+    let step = |tables: &mut EmbeddingTables, with| step_on(tables, &batch, &shop_probes(), &with);
     step(&mut tables, SparseOptimizer::adagrad())?;
-    let error = step(&mut tables, SparseOptimizer::lazy_adam()).unwrap_err().to_string();
+    let error = step(&mut tables, SparseOptimizer::lazy_adam())
+        .unwrap_err()
+        .to_string();
     insta::assert_snapshot!(error, @"embedding table `city` holds the state of `adagrad`, but `lazy_adam` is to update it; call `reset_state` to start the new optimizer from scratch");
     tables.reset_state();
     step(&mut tables, SparseOptimizer::lazy_adam())?;
@@ -356,7 +452,10 @@ fn another_optimizer_begins_only_after_the_state_is_reset() -> TestResult {
 #[test]
 fn mistakes_are_named() -> TestResult {
     let new = |specs: Vec<TableSpec>, features: Vec<EmbeddingFeature>| {
-        EmbeddingTables::new(specs, features, 0).map(|_| ()).unwrap_err().to_string()
+        EmbeddingTables::new(specs, features, 0)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string()
     };
     let item = || TableSpec::new("item", 5, 2);
     insta::assert_snapshot!(new(vec![item(), item()], vec![]), @"embedding table `item` is declared twice; features that share a table name it in one declaration");
@@ -396,14 +495,22 @@ fn exported_rows_come_back() -> TestResult {
     let batch = read(&path)?;
     assert_eq!((batch.num_rows(), batch.num_columns()), (20, 5));
     assert_eq!(batch["id"].as_primitive::<Int64Type>().value(19), 19);
-    let third: Vec<f32> =
-        (0..4).map(|d| batch[d.to_string().as_str()].as_primitive::<Float32Type>().value(3)).collect();
+    let third: Vec<f32> = (0..4)
+        .map(|d| {
+            batch[d.to_string().as_str()]
+                .as_primitive::<Float32Type>()
+                .value(3)
+        })
+        .collect();
     assert_eq!(third, tables.row("item", 3)?);
 
     tables.export_parquet("item", VectorLayout::List, &path)?;
     let batch = read(&path)?;
     let lists = batch["embedding"].as_fixed_size_list();
-    assert_eq!(lists.values().as_primitive::<Float32Type>().values(), tables.weights("item")?);
+    assert_eq!(
+        lists.values().as_primitive::<Float32Type>().values(),
+        tables.weights("item")?
+    );
     Ok(())
 }
 
@@ -413,7 +520,11 @@ fn dense_step(optimizer: &SparseOptimizer, w: &mut [f64], a: &mut [f64], g: &[f6
     for ((w, a), g) in w.iter_mut().zip(a).zip(g) {
         match *optimizer {
             SparseOptimizer::Sgd { learning_rate } => *w -= learning_rate * g,
-            SparseOptimizer::Adagrad { learning_rate, initial_accumulator, epsilon } => {
+            SparseOptimizer::Adagrad {
+                learning_rate,
+                initial_accumulator,
+                epsilon,
+            } => {
                 *a += g * g;
                 *w -= learning_rate * g / (*a + initial_accumulator + epsilon).sqrt();
             }

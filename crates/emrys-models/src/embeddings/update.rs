@@ -52,7 +52,10 @@ impl EmbeddingTables {
         let used = |group: &&mut Group| group.trainable && !group.features.is_empty();
         for group in self.groups.iter_mut().filter(used) {
             let Some(lookup) = GroupLookup::new(group, &self.features, plans)? else {
-                let mut keys = group.features.iter().map(|member| &self.features[member.index].key);
+                let mut keys = group
+                    .features
+                    .iter()
+                    .map(|member| &self.features[member.index].key);
                 if keys.any(|key| batch.get(key).is_some()) {
                     return Err(GroupLookup::missing(group));
                 }
@@ -77,7 +80,10 @@ impl EmbeddingTables {
                 dim: group.dim,
                 rows,
                 uses: &Uses::new(rows.len(), &parts),
-                gradients: parts.iter().map(|(_, gradient)| gradient.as_slice()).collect(),
+                gradients: parts
+                    .iter()
+                    .map(|(_, gradient)| gradient.as_slice())
+                    .collect(),
             };
             group.update(&sums, group.optimizer.unwrap_or(*optimizer))?;
         }
@@ -134,16 +140,16 @@ impl Group {
             RowMatrix::zeros(rows, width)
                 .map_err(|source| memory_error(&self.tables[0], rows.saturating_mul(width), source))
         };
-        Ok(State { optimizer, step: 0, slots: [slot(0)?, slot(1)?] })
+        Ok(State {
+            optimizer,
+            step: 0,
+            slots: [slot(0)?, slot(1)?],
+        })
     }
 }
 
 /// The gradient of a feature's tensor in host memory, if backward reached it.
-fn take_gradient(
-    batch: &EmbeddingBatch,
-    key: &str,
-    gradients: &mut Gradients,
-) -> Option<Vec<f32>> {
+fn take_gradient(batch: &EmbeddingBatch, key: &str, gradients: &mut Gradients) -> Option<Vec<f32>> {
     let gradient = batch.get(key)?.grad_remove(gradients)?;
     gradient.into_data().try_into_vec_as::<f32>().ok()
 }
@@ -168,7 +174,9 @@ impl Uses {
         let mut starts = vec![0; distinct + 1];
         for (lookup, _) in parts {
             for bag in 0..lookup.num_bags {
-                lookup.bag(bag).for_each(|position| starts[position + 1] += 1);
+                lookup
+                    .bag(bag)
+                    .for_each(|position| starts[position + 1] += 1);
             }
         }
         for row in 0..distinct {
@@ -181,7 +189,11 @@ impl Uses {
                 let positions = lookup.bag(bag);
                 let scale = lookup.scale(positions.clone().count());
                 for position in positions {
-                    uses[next[position]] = Use { feature, row, scale };
+                    uses[next[position]] = Use {
+                        feature,
+                        row,
+                        scale,
+                    };
                     next[position] += 1;
                 }
             }
@@ -219,10 +231,17 @@ impl RowGradients<'_> {
     fn sum_into(&self, position: usize, sum: &mut [f32]) -> bool {
         let uses = self.uses.of(position);
         sum.fill(0.0);
-        for Use { feature, row, scale } in uses {
+        for Use {
+            feature,
+            row,
+            scale,
+        } in uses
+        {
             let start = *row as usize * self.dim;
             let gradient = &self.gradients[*feature as usize][start..start + self.dim];
-            sum.iter_mut().zip(gradient).for_each(|(sum, value)| *sum += scale * value);
+            sum.iter_mut()
+                .zip(gradient)
+                .for_each(|(sum, value)| *sum += scale * value);
         }
         !uses.is_empty()
     }
@@ -248,7 +267,12 @@ struct Task<'a> {
 
 impl<'a> UpdateRows<'a> {
     fn tasks(self) -> Vec<Task<'a>> {
-        let Self { mut weights, slots: [mut slot0, mut slot1], widths, sums } = self;
+        let Self {
+            mut weights,
+            slots: [mut slot0, mut slot1],
+            widths,
+            sums,
+        } = self;
         let mut reached = 0;
         let distinct = sums.rows.len();
         let mut tasks = Vec::with_capacity(distinct.div_ceil(ROWS_PER_TASK));
@@ -286,7 +310,12 @@ impl RowUpdateVisitor for UpdateRows<'_> {
         self.tasks().into_par_iter().for_each_init(
             || vec![0.0; dim],
             |sum, task| {
-                let Task { positions, first_row, weights, slots: [slot0, slot1] } = task;
+                let Task {
+                    positions,
+                    first_row,
+                    weights,
+                    slots: [slot0, slot1],
+                } = task;
                 for position in positions {
                     if !sums.sum_into(position, sum) {
                         continue;

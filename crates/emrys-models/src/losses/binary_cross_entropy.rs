@@ -63,7 +63,9 @@ mod tests {
     #[test]
     fn it_equals_the_formula_in_f64_at_any_logit() {
         let device = Device::default();
-        let logits = [-1e4, -88.0, -20.0, -1.5, -1e-6, 0.0, 1e-6, 0.3, 17.0, 100.0, 3e4f32];
+        let logits = [
+            -1e4, -88.0, -20.0, -1.5, -1e-6, 0.0, 1e-6, 0.3, 17.0, 100.0, 3e4f32,
+        ];
         for label in [0.0, 0.25, 1.0f32] {
             let rows = binary_cross_entropy(
                 Tensor::from_floats(logits, &device),
@@ -73,7 +75,10 @@ mod tests {
                 let z = f64::from(logit);
                 let exact = z.max(0.0) - f64::from(label) * z + (-z.abs()).exp().ln_1p();
                 let difference = (f64::from(loss) - exact).abs();
-                assert!(difference <= 2e-7 * exact.max(1e-30), "{loss} is not {exact} at {z}");
+                assert!(
+                    difference <= 2e-7 * exact.max(1e-30),
+                    "{loss} is not {exact} at {z}"
+                );
             }
         }
     }
@@ -88,7 +93,10 @@ mod tests {
         let gradient = host(logits.grad(&rows.sum().backward()).unwrap());
         for ((gradient, z), y) in gradient.into_iter().zip(values).zip(labels) {
             let exact = 1.0 / (1.0 + (-f64::from(z)).exp()) - f64::from(y);
-            assert!((f64::from(gradient) - exact).abs() < 1e-6, "{gradient} is not {exact} at {z}");
+            assert!(
+                (f64::from(gradient) - exact).abs() < 1e-6,
+                "{gradient} is not {exact} at {z}"
+            );
         }
     }
 
@@ -100,7 +108,10 @@ mod tests {
             Tensor::from_floats([1.0, 0.0, 1.0], &device),
         );
         let rows = host(rows);
-        assert!(rows[0] > 15.0 && rows[0] < 16.2 && rows[1] > 15.0 && rows[1] < 16.2, "{rows:?}");
+        assert!(
+            rows[0] > 15.0 && rows[0] < 16.2 && rows[1] > 15.0 && rows[1] < 16.2,
+            "{rows:?}"
+        );
         assert!((rows[2] - 2f32.ln()).abs() < 1e-6);
     }
 }

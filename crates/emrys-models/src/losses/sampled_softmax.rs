@@ -75,7 +75,11 @@ pub struct SampledSoftmax {
 
 impl Default for SampledSoftmax {
     fn default() -> Self {
-        Self { temperature: 1.0, false_negatives: FalseNegatives::Mask, log_q_weight: 1.0 }
+        Self {
+            temperature: 1.0,
+            false_negatives: FalseNegatives::Mask,
+            log_q_weight: 1.0,
+        }
     }
 }
 
@@ -123,7 +127,11 @@ impl SampledSoftmax {
         known: Candidates<'_>,
     ) -> Tensor<1> {
         let classes = Tensor::arange(0..queries.dims()[0] as i64, &queries.device());
-        softmax_cross_entropy(self.in_batch_logits(queries, candidates, known), classes, 0.0)
+        softmax_cross_entropy(
+            self.in_batch_logits(queries, candidates, known),
+            classes,
+            0.0,
+        )
     }
 
     /// The logits `[B, C]` of [`in_batch`](Self::in_batch).
@@ -138,13 +146,19 @@ impl SampledSoftmax {
     ) -> Tensor<2> {
         let device = queries.device();
         let (rows, columns) = (queries.dims()[0], candidates.dims()[0]);
-        assert!(columns >= rows, "each query has a positive among the candidates");
+        assert!(
+            columns >= rows,
+            "each query has a positive among the candidates"
+        );
         known.check(columns);
         let scores = queries.matmul(candidates.transpose());
-        let same = self.searched(known.ids).filter(|ids| has_repeats(ids)).map(|ids| {
-            let off_diagonal = Tensor::<2, Bool>::diag_mask([rows, columns], 0, &device);
-            same_item(&ids[..rows], ids, &device).bool_and(off_diagonal)
-        });
+        let same = self
+            .searched(known.ids)
+            .filter(|ids| has_repeats(ids))
+            .map(|ids| {
+                let off_diagonal = Tensor::<2, Bool>::diag_mask([rows, columns], 0, &device);
+                same_item(&ids[..rows], ids, &device).bool_and(off_diagonal)
+            });
         self.adjust(scores, known.log_q, same)
     }
 
@@ -210,7 +224,10 @@ impl Candidates<'_> {
     fn check(&self, candidates: usize) {
         let fits = |length: Option<usize>| length.is_none_or(|length| length == candidates);
         assert!(fits(self.ids.map(<[_]>::len)), "one id a candidate");
-        assert!(fits(self.log_q.map(<[_]>::len)), "one probability a candidate");
+        assert!(
+            fits(self.log_q.map(<[_]>::len)),
+            "one probability a candidate"
+        );
     }
 }
 
@@ -268,20 +285,34 @@ mod tests {
         let device = Device::default();
         let logits = |rule| {
             let (queries, candidates) = small(&device);
-            let softmax = SampledSoftmax::new().with_temperature(2.0).with_false_negatives(rule);
-            let ids = Candidates { ids: Some(&[1 << 40, 1 << 40]), log_q: None };
+            let softmax = SampledSoftmax::new()
+                .with_temperature(2.0)
+                .with_false_negatives(rule);
+            let ids = Candidates {
+                ids: Some(&[1 << 40, 1 << 40]),
+                log_q: None,
+            };
             host(softmax.in_batch_logits(queries, candidates, ids))
         };
         assert_eq!(logits(FalseNegatives::Keep), [3.0, 1.5, 4.5, 2.5]);
-        assert_eq!(logits(FalseNegatives::Replace(-10.0)), [3.0, -5.0, -5.0, 2.5]);
-        assert_eq!(logits(FalseNegatives::Add(-100.0)), [3.0, -98.5, -95.5, 2.5]);
+        assert_eq!(
+            logits(FalseNegatives::Replace(-10.0)),
+            [3.0, -5.0, -5.0, 2.5]
+        );
+        assert_eq!(
+            logits(FalseNegatives::Add(-100.0)),
+            [3.0, -98.5, -95.5, 2.5]
+        );
         assert_eq!(logits(FalseNegatives::Mask)[1], f32::MIN / 2.0);
     }
 
     #[test]
     fn ids_are_compared_in_64_bits() {
         let (queries, candidates) = small(&Device::default());
-        let ids = Candidates { ids: Some(&[5, 5 + (1 << 32)]), log_q: None };
+        let ids = Candidates {
+            ids: Some(&[5, 5 + (1 << 32)]),
+            log_q: None,
+        };
         let logits = SampledSoftmax::new().in_batch_logits(queries, candidates, ids);
         assert_eq!(host(logits), [6.0, 3.0, 9.0, 5.0]);
     }
@@ -291,8 +322,13 @@ mod tests {
         let device = Device::default().autodiff();
         let (queries, candidates) = small(&device);
         let queries = queries.require_grad();
-        let ids = Candidates { ids: Some(&[3, 3]), log_q: None };
-        let loss = SampledSoftmax::new().in_batch(queries.clone(), candidates, ids).sum();
+        let ids = Candidates {
+            ids: Some(&[3, 3]),
+            log_q: None,
+        };
+        let loss = SampledSoftmax::new()
+            .in_batch(queries.clone(), candidates, ids)
+            .sum();
         let gradient = host(queries.grad(&loss.backward()).unwrap());
         assert_eq!(loss.into_scalar::<f32>(), 0.0);
         assert_eq!(gradient, [0.0; 6]);
@@ -302,10 +338,17 @@ mod tests {
     fn log_q_lowers_what_is_sampled_often() {
         let (queries, candidates) = small(&Device::default());
         let log_q = [0.5f32.ln(), 0.25f32.ln()];
-        let known = Candidates { ids: None, log_q: Some(&log_q) };
+        let known = Candidates {
+            ids: None,
+            log_q: Some(&log_q),
+        };
         let softmax = SampledSoftmax::new().with_log_q_weight(2.0);
         let logits = host(softmax.in_batch_logits(queries, candidates, known));
-        for (logit, expected) in logits.iter().zip([6.0, 3.0, 9.0, 5.0]).map(|(l, s)| (*l, s)) {
+        for (logit, expected) in logits
+            .iter()
+            .zip([6.0, 3.0, 9.0, 5.0])
+            .map(|(l, s)| (*l, s))
+        {
             let column = usize::from(expected == 3.0 || expected == 5.0);
             assert!((logit - (expected - 2.0 * log_q[column])).abs() < 1e-5);
         }

@@ -31,9 +31,15 @@ pub fn softmax_cross_entropy(
     classes: Tensor<1, Int>,
     label_smoothing: f32,
 ) -> Tensor<1> {
-    assert!((0.0..1.0).contains(&label_smoothing), "label smoothing lies in [0, 1)");
+    assert!(
+        (0.0..1.0).contains(&label_smoothing),
+        "label smoothing lies in [0, 1)"
+    );
     let log_probabilities = log_softmax(logits, 1);
-    let right = log_probabilities.clone().gather(1, classes.unsqueeze_dim(1)).squeeze_dim(1);
+    let right = log_probabilities
+        .clone()
+        .gather(1, classes.unsqueeze_dim(1))
+        .squeeze_dim(1);
     if label_smoothing == 0.0 {
         return right.neg();
     }
@@ -57,7 +63,11 @@ mod tests {
         };
         let log_p: Vec<f32> = log_softmax(logits(), 1).into_data().try_to_vec().unwrap();
         let target = [0.8 + 0.05, 0.05, 0.05, 0.05];
-        let expected: f32 = -log_p.iter().zip(target).map(|(log_p, t)| log_p * t).sum::<f32>();
+        let expected: f32 = -log_p
+            .iter()
+            .zip(target)
+            .map(|(log_p, t)| log_p * t)
+            .sum::<f32>();
         assert!((loss(0.2) - expected).abs() < 1e-6);
         assert!((loss(0.0) + log_p[0]).abs() < 1e-6);
     }

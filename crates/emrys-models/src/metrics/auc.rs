@@ -64,7 +64,12 @@ impl Metric for Auc {
     }
 
     fn update(&mut self, rows: ScoredRows<'_>) {
-        self.rows.extend(rows.rows().map(|(score, label, weight)| Row { score, label, weight }));
+        self.rows
+            .extend(rows.rows().map(|(score, label, weight)| Row {
+                score,
+                label,
+                weight,
+            }));
     }
 
     fn value(&mut self) -> f64 {
@@ -108,14 +113,24 @@ mod tests {
 
     fn auc(scores: &[f32], labels: &[f32], weights: Option<&[f32]>) -> f64 {
         let mut auc = Auc::new();
-        auc.update(ScoredRows { predictions: Predictions::Logits(scores), labels, weights });
+        auc.update(ScoredRows {
+            predictions: Predictions::Logits(scores),
+            labels,
+            weights,
+        });
         auc.value()
     }
 
     #[test]
     fn a_perfect_order_is_one_and_its_reverse_is_zero() {
-        assert_eq!(auc(&[-3.0, -1.0, 0.5, 2.0], &[0.0, 0.0, 1.0, 1.0], None), 1.0);
-        assert_eq!(auc(&[-3.0, -1.0, 0.5, 2.0], &[1.0, 1.0, 0.0, 0.0], None), 0.0);
+        assert_eq!(
+            auc(&[-3.0, -1.0, 0.5, 2.0], &[0.0, 0.0, 1.0, 1.0], None),
+            1.0
+        );
+        assert_eq!(
+            auc(&[-3.0, -1.0, 0.5, 2.0], &[1.0, 1.0, 0.0, 0.0], None),
+            0.0
+        );
     }
 
     #[test]
@@ -135,8 +150,14 @@ mod tests {
     #[test]
     fn batches_make_no_difference_and_reset_forgets() {
         let mut auc = Auc::new();
-        auc.update(ScoredRows::new(Predictions::Logits(&[0.1, 0.4]), &[0.0, 0.0]));
-        auc.update(ScoredRows::new(Predictions::Logits(&[0.35, 0.8]), &[1.0, 1.0]));
+        auc.update(ScoredRows::new(
+            Predictions::Logits(&[0.1, 0.4]),
+            &[0.0, 0.0],
+        ));
+        auc.update(ScoredRows::new(
+            Predictions::Logits(&[0.35, 0.8]),
+            &[1.0, 1.0],
+        ));
         assert_eq!(auc.value(), 0.75);
         auc.reset();
         assert!(auc.value().is_nan());

@@ -46,7 +46,10 @@ impl CatalogueMetrics {
     pub fn new(frequencies: &[u64], k: usize) -> Self {
         let all = frequencies.iter().sum::<u64>().max(1) as f64;
         Self {
-            probabilities: frequencies.iter().map(|count| *count as f64 / all).collect(),
+            probabilities: frequencies
+                .iter()
+                .map(|count| *count as f64 / all)
+                .collect(),
             k,
             shown: BTreeSet::new(),
             places: 0,
@@ -58,7 +61,9 @@ impl CatalogueMetrics {
     /// Takes in one list of recommended ids, best first; only the first k count.
     pub fn update(&mut self, recommended: &[i64]) {
         for &id in recommended.iter().take(self.k) {
-            let known = usize::try_from(id).ok().and_then(|id| self.probabilities.get(id));
+            let known = usize::try_from(id)
+                .ok()
+                .and_then(|id| self.probabilities.get(id));
             let probability = known.copied().unwrap_or(0.0);
             self.shown.insert(id);
             self.places += 1;

@@ -29,17 +29,26 @@ impl Evaluation {
         elapsed: Duration,
         values: impl IntoIterator<Item = (String, f64)>,
     ) -> Self {
-        Self { rows, seconds: elapsed.as_secs_f64(), values: values.into_iter().collect() }
+        Self {
+            rows,
+            seconds: elapsed.as_secs_f64(),
+            values: values.into_iter().collect(),
+        }
     }
 
     /// The number of that name.
     pub fn get(&self, name: &str) -> Option<f64> {
-        self.values.iter().find(|(other, _)| other == name).map(|(_, value)| *value)
+        self.values
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| *value)
     }
 
     /// Names and numbers, in the order in which the tasks report them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.values.iter().map(|(name, value)| (name.as_str(), *value))
+        self.values
+            .iter()
+            .map(|(name, value)| (name.as_str(), *value))
     }
 
     /// How many rows, or users, were measured.

@@ -48,9 +48,8 @@ impl Metric for LogLoss {
     }
 
     fn update(&mut self, rows: ScoredRows<'_>) {
-        let from_logit = |logit: f64, label: f64| {
-            logit.max(0.0) - label * logit + (-logit.abs()).exp().ln_1p()
-        };
+        let from_logit =
+            |logit: f64, label: f64| logit.max(0.0) - label * logit + (-logit.abs()).exp().ln_1p();
         let from_probability = |probability: f64, label: f64| {
             let probability = probability.clamp(CLIP, 1.0 - CLIP);
             -(label * probability.ln() + (1.0 - label) * (1.0 - probability).ln())

@@ -67,7 +67,11 @@ pub struct ScoredRows<'a> {
 impl<'a> ScoredRows<'a> {
     /// Rows that count once each.
     pub fn new(predictions: Predictions<'a>, labels: &'a [f32]) -> Self {
-        Self { predictions, labels, weights: None }
+        Self {
+            predictions,
+            labels,
+            weights: None,
+        }
     }
 
     /// The same rows with weights.
@@ -80,7 +84,11 @@ impl<'a> ScoredRows<'a> {
     /// `(prediction, label, weight)` of each row.
     fn rows(self) -> impl Iterator<Item = (f32, f32, f32)> + 'a {
         let predictions = self.predictions.raw();
-        assert_eq!(predictions.len(), self.labels.len(), "one label a prediction");
+        assert_eq!(
+            predictions.len(),
+            self.labels.len(),
+            "one label a prediction"
+        );
         if let Some(weights) = self.weights {
             assert_eq!(predictions.len(), weights.len(), "one weight a prediction");
         }

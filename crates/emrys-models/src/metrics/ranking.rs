@@ -28,7 +28,13 @@ pub enum RankingMetric {
 
 impl RankingMetric {
     /// The families in the order in which they are reported.
-    pub const ALL: [Self; 5] = [Self::Recall, Self::Precision, Self::Map, Self::Ndcg, Self::Mrr];
+    pub const ALL: [Self; 5] = [
+        Self::Recall,
+        Self::Precision,
+        Self::Map,
+        Self::Ndcg,
+        Self::Mrr,
+    ];
 
     /// The metric that looks at the first `k` places.
     ///
@@ -92,21 +98,29 @@ impl RankingAt {
     /// k places, or the whole list if it is shorter), `relevant` how many items are in all.
     pub fn of(self, ranked: &[bool], relevant: usize) -> f64 {
         let top = &ranked[..self.k.min(ranked.len())];
-        let hits = || top.iter().enumerate().filter(|(_, hit)| **hit).map(|(place, _)| place);
+        let hits = || {
+            top.iter()
+                .enumerate()
+                .filter(|(_, hit)| **hit)
+                .map(|(place, _)| place)
+        };
         let reachable = relevant.clamp(1, self.k) as f64;
         match self.metric {
             RankingMetric::Recall => hits().count() as f64 / reachable,
             RankingMetric::Precision => hits().count() as f64 / self.k as f64,
             RankingMetric::Map => {
-                let precision = |(earlier, place): (usize, usize)| {
-                    (earlier + 1) as f64 / (place + 1) as f64
-                };
+                let precision =
+                    |(earlier, place): (usize, usize)| (earlier + 1) as f64 / (place + 1) as f64;
                 hits().enumerate().map(precision).sum::<f64>() / reachable
             }
             RankingMetric::Ndcg => {
                 let gain = |place: usize| 1.0 / ((place + 2) as f64).log2();
                 let best: f64 = (0..relevant.min(self.k)).map(gain).sum();
-                if best > 0.0 { hits().map(gain).sum::<f64>() / best } else { 0.0 }
+                if best > 0.0 {
+                    hits().map(gain).sum::<f64>() / best
+                } else {
+                    0.0
+                }
             }
             RankingMetric::Mrr => hits().next().map_or(0.0, |place| 1.0 / (place + 1) as f64),
         }
@@ -126,10 +140,14 @@ impl FromStr for RankingAt {
     fn from_str(text: &str) -> Result<Self> {
         let parse = || {
             let (prefix, k) = text.rsplit_once("_at_")?;
-            let metric = RankingMetric::ALL.into_iter().find(|m| m.prefix() == prefix)?;
+            let metric = RankingMetric::ALL
+                .into_iter()
+                .find(|m| m.prefix() == prefix)?;
             k.parse().ok().filter(|k| *k > 0).map(|k| metric.at(k))
         };
-        parse().ok_or_else(|| Error::UnknownMetric { name: text.to_owned() })
+        parse().ok_or_else(|| Error::UnknownMetric {
+            name: text.to_owned(),
+        })
     }
 }
 
@@ -157,8 +175,9 @@ impl From<RankingAt> for String {
 /// If the lengths differ.
 pub fn ranked_relevance(scores: &[f32], relevant: &[bool]) -> Vec<bool> {
     assert_eq!(scores.len(), relevant.len(), "one flag a score");
-    let mut list: Vec<(f32, bool)> =
-        std::iter::zip(scores, relevant).map(|(&score, &hit)| (ranking_score(score, hit), hit)).collect();
+    let mut list: Vec<(f32, bool)> = std::iter::zip(scores, relevant)
+        .map(|(&score, &hit)| (ranking_score(score, hit), hit))
+        .collect();
     list.sort_unstable_by(|a, b| pessimistic_order(*a, *b));
     list.into_iter().map(|(_, hit)| hit).collect()
 }
@@ -174,7 +193,9 @@ pub(crate) fn ranking_score(score: f32, relevant: bool) -> f32 {
 
 /// Falling score, then irrelevant before relevant. Scores come from [`ranking_score`].
 pub(crate) fn pessimistic_order(a: (f32, bool), b: (f32, bool)) -> Ordering {
-    b.0.partial_cmp(&a.0).unwrap_or(Ordering::Equal).then(a.1.cmp(&b.1))
+    b.0.partial_cmp(&a.0)
+        .unwrap_or(Ordering::Equal)
+        .then(a.1.cmp(&b.1))
 }
 
 /// Means of several [`RankingAt`] over many lists.
@@ -189,12 +210,20 @@ impl RankingMetrics {
     /// Means that have seen no list.
     pub fn new(metrics: impl IntoIterator<Item = RankingAt>) -> Self {
         let metrics: Vec<_> = metrics.into_iter().collect();
-        Self { sums: vec![0.0; metrics.len()], metrics, lists: 0 }
+        Self {
+            sums: vec![0.0; metrics.len()],
+            metrics,
+            lists: 0,
+        }
     }
 
     /// The greatest k among them; 0 if there is no metric.
     pub fn max_k(&self) -> usize {
-        self.metrics.iter().map(|metric| metric.k).max().unwrap_or(0)
+        self.metrics
+            .iter()
+            .map(|metric| metric.k)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Takes in one list, as [`RankingAt::of`] does.
@@ -213,7 +242,11 @@ impl RankingMetrics {
     /// The metrics with their means.
     pub fn values(&self) -> Vec<(RankingAt, f64)> {
         let mean = |sum: &f64| sum / self.lists as f64;
-        self.metrics.iter().copied().zip(self.sums.iter().map(mean)).collect()
+        self.metrics
+            .iter()
+            .copied()
+            .zip(self.sums.iter().map(mean))
+            .collect()
     }
 }
 
@@ -223,9 +256,15 @@ mod tests {
 
     /// The worked values of the spec: labels, scores, k = 4.
     const LISTS: [([bool; 5], [f32; 5]); 3] = [
-        ([false, true, false, true, false], [10.0, 9.0, 8.0, 7.0, 6.0]),
+        (
+            [false, true, false, true, false],
+            [10.0, 9.0, 8.0, 7.0, 6.0],
+        ),
         ([true, false, false, true, false], [1.0, 4.0, 3.0, 2.0, 5.0]),
-        ([false, false, false, false, true], [10.0, 9.0, 8.0, 7.0, 6.0]),
+        (
+            [false, false, false, false, true],
+            [10.0, 9.0, 8.0, 7.0, 6.0],
+        ),
     ];
 
     fn means(k: usize) -> Vec<f64> {
@@ -234,14 +273,21 @@ mod tests {
             let relevant = labels.iter().filter(|label| **label).count();
             metrics.update(&ranked_relevance(&scores, &labels), relevant);
         }
-        metrics.values().into_iter().map(|(_, value)| value).collect()
+        metrics
+            .values()
+            .into_iter()
+            .map(|(_, value)| value)
+            .collect()
     }
 
     #[test]
     fn worked_values() {
         let expected = [0.5, 0.25, 0.625 / 3.0, 0.304_996_350_793, 0.25];
         for (value, expected) in means(4).into_iter().zip(expected) {
-            assert!((value - expected).abs() < 1e-12, "{value} is not {expected}");
+            assert!(
+                (value - expected).abs() < 1e-12,
+                "{value} is not {expected}"
+            );
         }
     }
 
@@ -270,7 +316,11 @@ mod tests {
         for metric in RankingMetric::ALL {
             assert_eq!(metric.at(3).of(&[false; 3], 0), 0.0);
         }
-        assert!(RankingMetrics::new([RankingMetric::Recall.at(1)]).values()[0].1.is_nan());
+        assert!(
+            RankingMetrics::new([RankingMetric::Recall.at(1)]).values()[0]
+                .1
+                .is_nan()
+        );
     }
 
     #[test]

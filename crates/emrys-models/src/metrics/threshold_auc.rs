@@ -50,7 +50,10 @@ impl ThresholdAuc {
         // Keras compares in single precision.
         let inner = (1..thresholds - 1).map(|index| (index as f64 / gaps) as f32);
         let thresholds: Vec<f32> = inner.chain([1.0 + 1e-7]).collect();
-        Self { buckets: vec![[0.0; 2]; thresholds.len() + 1], thresholds }
+        Self {
+            buckets: vec![[0.0; 2]; thresholds.len() + 1],
+            thresholds,
+        }
     }
 }
 
@@ -66,10 +69,20 @@ impl Metric for ThresholdAuc {
     fn update(&mut self, rows: ScoredRows<'_>) {
         let logits = matches!(rows.predictions, Predictions::Logits(_));
         for (prediction, label, weight) in rows.rows() {
-            let probability = if logits { 1.0 / (1.0 + (-prediction).exp()) } else { prediction };
-            let above = self.thresholds.partition_point(|threshold| probability > *threshold);
+            let probability = if logits {
+                1.0 / (1.0 + (-prediction).exp())
+            } else {
+                prediction
+            };
+            let above = self
+                .thresholds
+                .partition_point(|threshold| probability > *threshold);
             // A NaN makes its bucket NaN, and with it the value.
-            let weight = f64::from(if probability.is_nan() { f32::NAN } else { weight });
+            let weight = f64::from(if probability.is_nan() {
+                f32::NAN
+            } else {
+                weight
+            });
             let label = f64::from(label);
             self.buckets[above][0] += weight * label;
             self.buckets[above][1] += weight * (1.0 - label);
@@ -104,15 +117,30 @@ mod tests {
     #[test]
     fn it_is_exact_where_no_two_share_a_gap() {
         let labels = [0.0, 0.0, 1.0, 1.0];
-        assert_eq!(auc(Predictions::Probabilities(&[0.1, 0.4, 0.35, 0.8]), &labels), 0.75);
-        assert_eq!(auc(Predictions::Logits(&[-2.0, -0.4, -0.6, 1.4]), &labels), 0.75);
-        assert_eq!(auc(Predictions::Probabilities(&[0.0, 0.0, 1.0, 1.0]), &labels), 1.0);
+        assert_eq!(
+            auc(Predictions::Probabilities(&[0.1, 0.4, 0.35, 0.8]), &labels),
+            0.75
+        );
+        assert_eq!(
+            auc(Predictions::Logits(&[-2.0, -0.4, -0.6, 1.4]), &labels),
+            0.75
+        );
+        assert_eq!(
+            auc(Predictions::Probabilities(&[0.0, 0.0, 1.0, 1.0]), &labels),
+            1.0
+        );
     }
 
     #[test]
     fn one_class_no_rows_and_nan_are_nan() {
         assert!(auc(Predictions::Probabilities(&[0.2, 0.7]), &[1.0, 1.0]).is_nan());
         assert!(auc(Predictions::Probabilities(&[]), &[]).is_nan());
-        assert!(auc(Predictions::Probabilities(&[f32::NAN, 0.5, 0.9]), &[0.0, 0.0, 1.0]).is_nan());
+        assert!(
+            auc(
+                Predictions::Probabilities(&[f32::NAN, 0.5, 0.9]),
+                &[0.0, 0.0, 1.0]
+            )
+            .is_nan()
+        );
     }
 }

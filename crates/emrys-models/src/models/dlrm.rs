@@ -1,6 +1,5 @@
 //! [`Dlrm`].
 
-
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -61,7 +60,12 @@ const BOTTOM: &str = "bottom_block";
 impl Dlrm {
     /// These embeddings, which must all be of one width.
     pub fn new(embeddings: Embeddings) -> Dlrm {
-        Dlrm { embeddings, continuous: ContinuousFeatures::new(), bottom: None, top: None }
+        Dlrm {
+            embeddings,
+            continuous: ContinuousFeatures::new(),
+            bottom: None,
+            top: None,
+        }
     }
 
     /// Other continuous columns than all that are tagged so.
@@ -161,13 +165,15 @@ impl BlockSpec for Dlrm {
         if let Some(top) = &self.top {
             let bottom_width = bottom.as_ref().map_or(0, |(_, built)| built.output.width());
             let joined = RowShape::Vector(bottom_width + output.width());
-            let built =
-                scope.enter("top_block", |scope| top.build(&Signature::Tensor(joined), scope))?;
+            let built = scope.enter("top_block", |scope| {
+                top.build(&Signature::Tensor(joined), scope)
+            })?;
             output = built.output;
             top_block = Some(built.block);
         }
-        let (continuous, bottom) =
-            bottom.map(|(columns, built)| (columns, built.block)).unzip();
+        let (continuous, bottom) = bottom
+            .map(|(columns, built)| (columns, built.block))
+            .unzip();
         let block = DlrmBlock {
             continuous,
             bottom_block: bottom,
@@ -197,8 +203,15 @@ impl Block for DlrmBlock {
             }
             _ => None,
         };
-        let mut fields = self.embeddings.forward(input, pass)?.into_dict(Dlrm::NAME)?;
-        fields.extend(bottom.iter().map(|bottom| (BOTTOM.to_owned(), bottom.clone().into())));
+        let mut fields = self
+            .embeddings
+            .forward(input, pass)?
+            .into_dict(Dlrm::NAME)?;
+        fields.extend(
+            bottom
+                .iter()
+                .map(|bottom| (BOTTOM.to_owned(), bottom.clone().into())),
+        );
         let products = self.interaction.forward(Value::Dict(fields), pass)?;
         let Some(top) = &self.top_block else {
             return Ok(products);

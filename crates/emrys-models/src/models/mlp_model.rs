@@ -32,7 +32,10 @@ pub struct MlpModel {
 impl MlpModel {
     /// These embeddings and all continuous columns, through these layers.
     pub fn new(embeddings: Embeddings, layers: Mlp) -> MlpModel {
-        MlpModel { inputs: Inputs::new(embeddings), layers }
+        MlpModel {
+            inputs: Inputs::new(embeddings),
+            layers,
+        }
     }
 
     /// Other inputs.
@@ -48,6 +51,8 @@ impl BlockSpec for MlpModel {
 
     fn build(&self, input: &Signature, scope: &mut Scope<'_>) -> Result<Built, Problems> {
         let inputs = self.inputs.clone().named("inputs");
-        inputs.connect(self.layers.clone().named("layers")).build(input, scope)
+        inputs
+            .connect(self.layers.clone().named("layers"))
+            .build(input, scope)
     }
 }

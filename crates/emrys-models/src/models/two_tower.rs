@@ -59,7 +59,11 @@ struct Tower {
 impl Tower {
     fn new(tag: Tag, embeddings: Embeddings, network: impl Into<Spec>) -> Tower {
         let inputs = Inputs::new(embeddings);
-        Tower { columns: Filter::tag(tag), inputs, network: network.into() }
+        Tower {
+            columns: Filter::tag(tag),
+            inputs,
+            network: network.into(),
+        }
     }
 
     fn build(
@@ -138,7 +142,10 @@ impl BlockSpec for TwoTower {
         }
         let shape = RowShape::Vector(query.output.width());
         let output = Signature::dict([(QUERY, shape), (CANDIDATE, shape)]);
-        let block = TwoTowerBlock { query: query.block, candidate: candidate.block };
+        let block = TwoTowerBlock {
+            query: query.block,
+            candidate: candidate.block,
+        };
         Ok(Built::new(block, output))
     }
 }
@@ -151,9 +158,18 @@ struct TwoTowerBlock {
 
 impl Block for TwoTowerBlock {
     fn forward(&self, input: Value, pass: &Pass) -> Result<Value> {
-        let query = self.query.forward(input.clone(), pass)?.into_rank2(TwoTower::NAME)?;
-        let candidate = self.candidate.forward(input, pass)?.into_rank2(TwoTower::NAME)?;
-        let towers = [(QUERY.to_owned(), query.into()), (CANDIDATE.to_owned(), candidate.into())];
+        let query = self
+            .query
+            .forward(input.clone(), pass)?
+            .into_rank2(TwoTower::NAME)?;
+        let candidate = self
+            .candidate
+            .forward(input, pass)?
+            .into_rank2(TwoTower::NAME)?;
+        let towers = [
+            (QUERY.to_owned(), query.into()),
+            (CANDIDATE.to_owned(), candidate.into()),
+        ];
         Ok(Value::Dict(BTreeMap::from(towers)))
     }
 

@@ -60,7 +60,10 @@ impl Catalogue {
     pub fn new(ids: Vec<i64>, vectors: Tensor<2>) -> Result<Self> {
         let vectors = vectors.inner();
         if ids.len() != vectors.dims()[0] {
-            return Err(Error::CatalogueLength { ids: ids.len(), vectors: vectors.dims()[0] });
+            return Err(Error::CatalogueLength {
+                ids: ids.len(),
+                vectors: vectors.dims()[0],
+            });
         }
         let mut rows = HashMap::with_capacity(ids.len());
         for (row, id) in (0..).zip(&ids) {
@@ -130,7 +133,10 @@ impl Catalogue {
     ) -> Result<Vec<Vec<Recommendation>>> {
         let rows = queries.dims()[0];
         if !excluded.is_empty() && excluded.len() != rows {
-            return Err(Error::ExclusionLists { queries: rows, lists: excluded.len() });
+            return Err(Error::ExclusionLists {
+                queries: rows,
+                lists: excluded.len(),
+            });
         }
         let mut lists = Vec::with_capacity(rows);
         // A query of no rows must still hear of a wrong k.
@@ -138,7 +144,10 @@ impl Catalogue {
             let end = rows.min(start + QUERIES);
             let marks = (start..end)
                 .map(|row| match excluded.get(row) {
-                    Some(ids) => Marks { excluded: self.rows_of(ids.as_ref()), ..Marks::default() },
+                    Some(ids) => Marks {
+                        excluded: self.rows_of(ids.as_ref()),
+                        ..Marks::default()
+                    },
                     None => Marks::default(),
                 })
                 .collect();
@@ -174,7 +183,10 @@ impl Catalogue {
 
     /// The rows of those ids that are in the catalogue, rising and distinct.
     pub(super) fn rows_of(&self, ids: &[i64]) -> Vec<u32> {
-        let mut rows: Vec<u32> = ids.iter().filter_map(|id| self.rows.get(id).copied()).collect();
+        let mut rows: Vec<u32> = ids
+            .iter()
+            .filter_map(|id| self.rows.get(id).copied())
+            .collect();
         rows.sort_unstable();
         rows.dedup();
         rows
@@ -199,7 +211,10 @@ pub(super) fn encode(tower: &Tower<'_>, batch: &emrys_loader::Batch) -> Result<T
 
 /// The numbers of a tensor, row by row.
 pub(super) fn to_host(tensor: Tensor<2>) -> Vec<f32> {
-    tensor.into_data().try_into_vec().expect("models compute in f32")
+    tensor
+        .into_data()
+        .try_into_vec()
+        .expect("models compute in f32")
 }
 
 #[cfg(test)]
@@ -225,7 +240,13 @@ mod tests {
         let big = i64::MAX - 1;
         let catalogue = catalogue(vec![big, 1], &[[1.0, 1.0], [0.0, 1.0]]).unwrap();
         let best = catalogue.top_k(queries(1), 1, NONE).unwrap();
-        assert_eq!(best, [[Recommendation { id: big, score: 2.0 }]]);
+        assert_eq!(
+            best,
+            [[Recommendation {
+                id: big,
+                score: 2.0
+            }]]
+        );
     }
 
     #[test]
@@ -241,7 +262,9 @@ mod tests {
     #[test]
     fn a_list_is_shorter_when_little_is_left() {
         let catalogue = catalogue(vec![1, 2, 3], &[[1.0, 0.0]; 3]).unwrap();
-        let lists = catalogue.top_k(queries(2), 3, &[vec![1, 3, 99], vec![]]).unwrap();
+        let lists = catalogue
+            .top_k(queries(2), 3, &[vec![1, 3, 99], vec![]])
+            .unwrap();
         assert_eq!((lists[0].len(), lists[1].len()), (1, 3));
     }
 

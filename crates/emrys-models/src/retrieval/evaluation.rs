@@ -56,7 +56,11 @@ pub struct RetrievalEvaluation<'a> {
 impl<'a> RetrievalEvaluation<'a> {
     /// Recall, NDCG and MRR at 10; nothing excluded. The arguments are the columns of the ids.
     pub fn new(user_id: impl Into<String>, item_id: impl Into<String>) -> Self {
-        let metrics = [RankingMetric::Recall, RankingMetric::Ndcg, RankingMetric::Mrr];
+        let metrics = [
+            RankingMetric::Recall,
+            RankingMetric::Ndcg,
+            RankingMetric::Mrr,
+        ];
         Self {
             user_id: user_id.into(),
             item_id: item_id.into(),
@@ -92,8 +96,12 @@ impl<'a> RetrievalEvaluation<'a> {
     ) -> Result<Evaluation> {
         let tower = model.tower(QUERY)?;
         let mut evaluated = self.start(held_out, catalogue)?;
-        let users =
-            UniqueRows::new(held_out, &self.user_id, tower.input_columns(), tower.lookup_specs())?;
+        let users = UniqueRows::new(
+            held_out,
+            &self.user_id,
+            tower.input_columns(),
+            tower.lookup_specs(),
+        )?;
         for rows in users {
             let (users, batch) = rows?;
             let queries = encode(&tower, &batch)?;
@@ -157,7 +165,12 @@ impl Evaluated<'_> {
     fn relevant(&self, user: i64) -> Vec<i64> {
         let excluded = self.excluded.map_or(&[][..], |seen| seen.items(user));
         let shown = |item: &i64| excluded.binary_search(item).is_err();
-        self.held_out.items(user).iter().copied().filter(shown).collect()
+        self.held_out
+            .items(user)
+            .iter()
+            .copied()
+            .filter(shown)
+            .collect()
     }
 
     pub(super) fn update(&mut self, user: i64, best: &[Entry]) {
@@ -172,7 +185,15 @@ impl Evaluated<'_> {
         if self.metrics.lists() == 0 {
             return Err(Error::NothingHeldOut);
         }
-        let values = self.metrics.values().into_iter().map(|(metric, value)| (metric.to_string(), value));
-        Ok(Evaluation::new(self.metrics.lists(), self.started.elapsed(), values))
+        let values = self
+            .metrics
+            .values()
+            .into_iter()
+            .map(|(metric, value)| (metric.to_string(), value));
+        Ok(Evaluation::new(
+            self.metrics.lists(),
+            self.started.elapsed(),
+            values,
+        ))
     }
 }

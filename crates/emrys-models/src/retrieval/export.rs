@@ -30,7 +30,14 @@ pub(super) fn write_vectors(
         let end = rows.min(start + ROWS);
         let block = to_host(vectors.clone().slice([start..end]));
         let column = |index: usize| -> ArrayRef {
-            Arc::new(block.iter().skip(index).step_by(width).copied().collect::<Float32Array>())
+            Arc::new(
+                block
+                    .iter()
+                    .skip(index)
+                    .step_by(width)
+                    .copied()
+                    .collect::<Float32Array>(),
+            )
         };
         let ids: ArrayRef = Arc::new(Int64Array::from(ids[start..end].to_vec()));
         let columns = std::iter::once(ids).chain((0..width).map(column)).collect();

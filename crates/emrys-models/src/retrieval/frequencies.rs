@@ -68,6 +68,8 @@ impl ItemFrequencies {
     /// batch. An id that was never counted is taken for one that was counted once.
     pub fn log_q(&self, ids: &[i64]) -> Vec<f32> {
         let rows = self.rows.max(1) as f64;
-        ids.iter().map(|id| ((self.count(*id).max(1) as f64 / rows).ln()) as f32).collect()
+        ids.iter()
+            .map(|id| ((self.count(*id).max(1) as f64 / rows).ln()) as f32)
+            .collect()
     }
 }

@@ -37,7 +37,10 @@ impl Interactions {
     pub fn new(mut pairs: Vec<(i64, i64)>) -> Self {
         pairs.par_sort_unstable();
         pairs.dedup();
-        let mut interactions = Self { items: Vec::with_capacity(pairs.len()), ..Self::default() };
+        let mut interactions = Self {
+            items: Vec::with_capacity(pairs.len()),
+            ..Self::default()
+        };
         for (user, item) in pairs {
             if interactions.users.last() != Some(&user) {
                 interactions.users.push(user);

@@ -24,8 +24,11 @@ impl RetrievalEvaluation<'_> {
         held_out: &Loader,
         catalogue: &Catalogue,
     ) -> Result<Evaluation> {
-        let scores: Vec<f32> =
-            catalogue.ids().iter().map(|id| frequencies.count(*id) as f32).collect();
+        let scores: Vec<f32> = catalogue
+            .ids()
+            .iter()
+            .map(|id| frequencies.count(*id) as f32)
+            .collect();
         let mut evaluated = self.start(held_out, catalogue)?;
         let users = evaluated.users().to_vec();
         for users in users.chunks(USERS) {

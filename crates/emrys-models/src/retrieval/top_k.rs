@@ -49,10 +49,15 @@ pub(super) fn best(
     mut scores: impl FnMut(Range<usize>) -> Result<Vec<f32>>,
 ) -> Result<Vec<Vec<Entry>>> {
     if k == 0 || k > catalogue {
-        return Err(Error::InvalidK { k, candidates: catalogue });
+        return Err(Error::InvalidK {
+            k,
+            candidates: catalogue,
+        });
     }
-    let mut selections: Vec<Selection> =
-        marks.into_iter().map(|marks| Selection::new(k, marks)).collect();
+    let mut selections: Vec<Selection> = marks
+        .into_iter()
+        .map(|marks| Selection::new(k, marks))
+        .collect();
     for start in (0..catalogue).step_by(BLOCK) {
         let rows = start..catalogue.min(start + BLOCK);
         let width = rows.len();
@@ -64,7 +69,11 @@ pub(super) fn best(
             .into_par_iter()
             .for_each(|(selection, scores)| selection.offer_block(start, scores));
     }
-    Ok(selections.into_par_iter().map(Selection::into_sorted).with_min_len(16).collect())
+    Ok(selections
+        .into_par_iter()
+        .map(Selection::into_sorted)
+        .with_min_len(16)
+        .collect())
 }
 
 /// The best entries that one query has met so far.
@@ -83,12 +92,20 @@ struct Selection {
 impl Selection {
     fn new(k: usize, marks: Marks) -> Self {
         let entries = Vec::with_capacity(2 * k);
-        Self { k, marks, next_relevant: 0, next_excluded: 0, entries, last: None }
+        Self {
+            k,
+            marks,
+            next_relevant: 0,
+            next_excluded: 0,
+            entries,
+            last: None,
+        }
     }
 
     /// Takes the scores of the rows from `start`; blocks come in the order of their rows.
     fn offer_block(&mut self, start: usize, scores: &[f32]) {
-        let row = |offset: usize| u32::try_from(start + offset).expect("catalogues have below 2^32 rows");
+        let row =
+            |offset: usize| u32::try_from(start + offset).expect("catalogues have below 2^32 rows");
         let mut offset = 0;
         while offset < scores.len() {
             // Rows up to the next special one need no look at the marks.
@@ -120,7 +137,11 @@ impl Selection {
         if self.last.is_some_and(|last| score < last.score) {
             return;
         }
-        let entry = Entry { score: ranking_score(score, relevant), row, relevant };
+        let entry = Entry {
+            score: ranking_score(score, relevant),
+            row,
+            relevant,
+        };
         if self.last.is_some_and(|last| entry.order(&last).is_ge()) {
             return;
         }
@@ -131,7 +152,9 @@ impl Selection {
     }
 
     fn sort_out(&mut self) {
-        let (_, last, _) = self.entries.select_nth_unstable_by(self.k - 1, Entry::order);
+        let (_, last, _) = self
+            .entries
+            .select_nth_unstable_by(self.k - 1, Entry::order);
         self.last = Some(*last);
         self.entries.truncate(self.k);
     }
@@ -156,7 +179,11 @@ mod tests {
             .filter(|(row, _)| !marks.excluded.contains(row))
             .map(|(row, score)| {
                 let relevant = marks.relevant.contains(&row);
-                Entry { score: ranking_score(*score, relevant), row, relevant }
+                Entry {
+                    score: ranking_score(*score, relevant),
+                    row,
+                    relevant,
+                }
             })
             .collect();
         all.sort_by(Entry::order);

@@ -40,7 +40,12 @@ impl UniqueRows {
             names.push(id_column);
         }
         let epoch = in_file_order(loader, names, Vec::new())?.epoch(0)?;
-        Ok(Self { epoch, id_column: id_column.to_owned(), lookups, seen: HashSet::new() })
+        Ok(Self {
+            epoch,
+            id_column: id_column.to_owned(),
+            lookups,
+            seen: HashSet::new(),
+        })
     }
 
     fn first_rows(&mut self, batch: &Batch) -> Result<Option<(Vec<i64>, Batch)>> {

@@ -129,7 +129,9 @@ impl Task for BinaryClassification {
     }
 
     fn columns(&self) -> Vec<&str> {
-        std::iter::once(self.target.as_str()).chain(self.weight.as_deref()).collect()
+        std::iter::once(self.target.as_str())
+            .chain(self.weight.as_deref())
+            .collect()
     }
 
     fn check(
@@ -146,16 +148,13 @@ impl Task for BinaryClassification {
         .map(drop)
     }
 
-    fn loss(
-        &self,
-        output: Value,
-        batch: &Batch,
-        _: Option<&ItemFrequencies>,
-    ) -> Result<Tensor<1>> {
+    fn loss(&self, output: Value, batch: &Batch, _: Option<&ItemFrequencies>) -> Result<Tensor<1>> {
         let predictions = self.divided(output)?;
         let device = predictions.device();
         let labels = columns::tensor(self.read_labels(batch)?, &device);
-        let weights = self.weights(batch)?.map(|weights| columns::tensor(weights, &device));
+        let weights = self
+            .weights(batch)?
+            .map(|weights| columns::tensor(weights, &device));
         let rows = match self.temperature_on {
             TemperatureOn::Logits => binary_cross_entropy(predictions, labels),
             TemperatureOn::Probability => {
@@ -185,7 +184,8 @@ impl Task for BinaryClassification {
     }
 
     fn metrics(&self) -> Vec<Box<dyn Metric>> {
-        let mut metrics: Vec<Box<dyn Metric>> = vec![Box::new(Auc::new()), Box::new(LogLoss::new())];
+        let mut metrics: Vec<Box<dyn Metric>> =
+            vec![Box::new(Auc::new()), Box::new(LogLoss::new())];
         if self.temperature_on == TemperatureOn::Probability {
             metrics.push(Box::new(ThresholdAuc::keras()));
         }

@@ -32,7 +32,10 @@ pub(super) fn numbers(
     is_valid: impl Fn(f32) -> bool,
 ) -> Result<Vec<f32>> {
     let numbers = scalar(batch, reader, name)?.to_f32();
-    match numbers.iter().position(|number| !number.is_finite() || !is_valid(*number)) {
+    match numbers
+        .iter()
+        .position(|number| !number.is_finite() || !is_valid(*number))
+    {
         Some(row) => Err(Error::InvalidLabel {
             column: name.to_owned(),
             row,
@@ -87,5 +90,7 @@ pub(super) fn check_temperature(temperature: f32, scope: &Scope<'_>) -> Result<(
     if temperature > 0.0 && temperature.is_finite() {
         return Ok(());
     }
-    Err(scope.problem(format!("the temperature is {temperature}, expected a number above 0")))
+    Err(scope.problem(format!(
+        "the temperature is {temperature}, expected a number above 0"
+    )))
 }

@@ -113,11 +113,14 @@ fn towers(output: Value) -> Result<(Tensor<2>, Tensor<2>)> {
     let mut vectors = output.into_dict(READER)?;
     let available: Vec<String> = vectors.keys().cloned().collect();
     let mut take = |name: &str| {
-        vectors.remove(name).and_then(|tensor| tensor.rank2()).ok_or_else(|| Error::MissingEntry {
-            block: READER,
-            name: name.to_owned(),
-            available: available.clone(),
-        })
+        vectors
+            .remove(name)
+            .and_then(|tensor| tensor.rank2())
+            .ok_or_else(|| Error::MissingEntry {
+                block: READER,
+                name: name.to_owned(),
+                available: available.clone(),
+            })
     };
     Ok((take(QUERY)?, take(CANDIDATE)?))
 }
@@ -175,9 +178,16 @@ impl Task for ItemRetrieval {
     ) -> Result<Tensor<1>> {
         let (queries, candidates) = towers(output)?;
         let ids = columns::item_ids(batch, READER, &self.item_id)?;
-        let log_q = frequencies.filter(|_| self.log_q_correction).map(|counted| counted.log_q(&ids));
-        let known = Candidates { ids: Some(&ids), log_q: log_q.as_deref() };
-        Ok(self.reduction.apply(self.softmax.in_batch(queries, candidates, known), None))
+        let log_q = frequencies
+            .filter(|_| self.log_q_correction)
+            .map(|counted| counted.log_q(&ids));
+        let known = Candidates {
+            ids: Some(&ids),
+            log_q: log_q.as_deref(),
+        };
+        Ok(self
+            .reduction
+            .apply(self.softmax.in_batch(queries, candidates, known), None))
     }
 
     /// The score of each row's own item.

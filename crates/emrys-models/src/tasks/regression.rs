@@ -42,7 +42,10 @@ const READER: &str = "regression";
 impl Regression {
     /// Predicts the column `target`.
     pub fn new(target: impl Into<String>) -> Self {
-        Self { target: target.into(), weight: None }
+        Self {
+            target: target.into(),
+            weight: None,
+        }
     }
 
     /// The column with each row's weight, 0 or more, in loss and metrics; default none.
@@ -67,7 +70,9 @@ impl Task for Regression {
     }
 
     fn columns(&self) -> Vec<&str> {
-        std::iter::once(self.target.as_str()).chain(self.weight.as_deref()).collect()
+        std::iter::once(self.target.as_str())
+            .chain(self.weight.as_deref())
+            .collect()
     }
 
     fn check(
@@ -83,16 +88,13 @@ impl Task for Regression {
         .map(drop)
     }
 
-    fn loss(
-        &self,
-        output: Value,
-        batch: &Batch,
-        _: Option<&ItemFrequencies>,
-    ) -> Result<Tensor<1>> {
+    fn loss(&self, output: Value, batch: &Batch, _: Option<&ItemFrequencies>) -> Result<Tensor<1>> {
         let predictions = single_unit(output, READER)?;
         let device = predictions.device();
         let labels = columns::tensor(self.read_labels(batch)?, &device);
-        let weights = self.weights(batch)?.map(|weights| columns::tensor(weights, &device));
+        let weights = self
+            .weights(batch)?
+            .map(|weights| columns::tensor(weights, &device));
         Ok(Reduction::Mean.apply(squared_error(predictions, labels), weights))
     }
 

@@ -98,7 +98,10 @@ impl TryFrom<String> for Exact {
 
 impl From<&EpochReport> for SavedEpoch {
     fn from(report: &EpochReport) -> Self {
-        let valid = report.valid.iter().map(|(name, value)| (name.clone(), Exact(*value)));
+        let valid = report
+            .valid
+            .iter()
+            .map(|(name, value)| (name.clone(), Exact(*value)));
         Self {
             epoch: report.epoch,
             rows: report.rows,
@@ -116,7 +119,11 @@ impl From<SavedEpoch> for EpochReport {
             rows: saved.rows,
             seconds: saved.seconds.0,
             loss: saved.loss.0,
-            valid: saved.valid.into_iter().map(|(name, value)| (name, value.0)).collect(),
+            valid: saved
+                .valid
+                .into_iter()
+                .map(|(name, value)| (name, value.0))
+                .collect(),
         }
     }
 }
@@ -124,7 +131,10 @@ impl From<SavedEpoch> for EpochReport {
 impl Checkpoints {
     /// Saves after each epoch into `folder`, which is made if it is not there.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), every: None }
+        Self {
+            folder: folder.into(),
+            every: None,
+        }
     }
 
     /// Saves also after each `steps` batches; 0 does not.
@@ -168,7 +178,9 @@ impl Checkpoints {
         if !self.folder.exists() {
             return Ok(None);
         }
-        let Some(path) = self.existing()?.pop() else { return Ok(None) };
+        let Some(path) = self.existing()?.pop() else {
+            return Ok(None);
+        };
         let saved = read_description(&path.join(DESCRIPTION))?;
         let same = [
             ("model", saved.model == *model.spec()),
@@ -182,8 +194,7 @@ impl Checkpoints {
         }
         model.load_weights(path.join(MODEL))?;
         model.tables_mut().load_state(&path.join(SPARSE))?;
-        let optimizer =
-            load_dense_state(trainer.dense.init(), model.network(), &path.join(DENSE))?;
+        let optimizer = load_dense_state(trainer.dense.init(), model.network(), &path.join(DENSE))?;
         let epochs: Vec<EpochReport> = saved.history.into_iter().map(EpochReport::from).collect();
         Ok(Some(Run {
             optimizer,
@@ -255,15 +266,26 @@ fn read_description(path: &Path) -> Result<Description> {
     let Version { format } = serde_json::from_slice(&json).map_err(damaged(path))?;
     if format > FORMAT {
         let (path, supported) = (path.to_owned(), FORMAT);
-        return Err(Error::NewerFormat { path, found: format, supported });
+        return Err(Error::NewerFormat {
+            path,
+            found: format,
+            supported,
+        });
     }
     serde_json::from_slice(&json).map_err(damaged(path))
 }
 
 fn damaged(path: &Path) -> impl Fn(serde_json::Error) -> Error + '_ {
-    move |error| Error::Checkpoint { path: path.to_owned(), problem: error.to_string() }
+    move |error| Error::Checkpoint {
+        path: path.to_owned(),
+        problem: error.to_string(),
+    }
 }
 
 fn io<'a>(action: &'static str, path: &'a Path) -> impl Fn(std::io::Error) -> Error + 'a {
-    move |source| Error::Io { action, path: path.to_owned(), source }
+    move |source| Error::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
 }

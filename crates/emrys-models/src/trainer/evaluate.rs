@@ -7,8 +7,8 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use emrys_loader::Loader;
 
-use super::progress::Bar;
 use super::Trainer;
+use super::progress::Bar;
 use crate::loading::{columns_of, in_file_order};
 use crate::metrics::{Evaluation, Metric, ScoredRows};
 use crate::retrieval::ItemFrequencies;
@@ -41,7 +41,12 @@ impl Trainer {
         let loader = in_file_order(data, columns_of(model), model.lookup_specs())?;
         let (network, pass) = (model.network().valid(), Pass::evaluation());
         let mut measured: Vec<Measured> = model.tasks().iter().map(Measured::new).collect();
-        let bar = Bar::new(self.progress, "evaluate".to_owned(), loader.len_batches(), 0);
+        let bar = Bar::new(
+            self.progress,
+            "evaluate".to_owned(),
+            loader.len_batches(),
+            0,
+        );
         let mut rows = 0;
         for batch in loader.epoch(0)? {
             let batch = batch?;
@@ -60,13 +65,20 @@ impl Trainer {
                         labels: &labels,
                         weights: weights.as_deref(),
                     };
-                    measured.metrics.iter_mut().for_each(|metric| metric.update(scored));
+                    measured
+                        .metrics
+                        .iter_mut()
+                        .for_each(|metric| metric.update(scored));
                 }
             }
             rows += batch.num_rows();
             bar.advance();
         }
-        Ok(Evaluation::new(rows, started.elapsed(), values(measured, rows)))
+        Ok(Evaluation::new(
+            rows,
+            started.elapsed(),
+            values(measured, rows),
+        ))
     }
 }
 
@@ -80,7 +92,11 @@ struct Measured<'a> {
 
 impl<'a> Measured<'a> {
     fn new(task: &'a TaskSpec) -> Self {
-        Self { task, loss: 0.0, metrics: task.metrics() }
+        Self {
+            task,
+            loss: 0.0,
+            metrics: task.metrics(),
+        }
     }
 }
 
@@ -88,7 +104,10 @@ impl<'a> Measured<'a> {
 fn values(measured: Vec<Measured<'_>>, rows: usize) -> Vec<(String, f64)> {
     let one = measured.len() == 1;
     let mean = |loss: f64| loss / rows as f64;
-    let mut values = vec![("loss".to_owned(), mean(measured.iter().map(|task| task.loss).sum()))];
+    let mut values = vec![(
+        "loss".to_owned(),
+        mean(measured.iter().map(|task| task.loss).sum()),
+    )];
     for mut measured in measured {
         let name = |metric: String| match one {
             true => metric,
@@ -97,12 +116,20 @@ fn values(measured: Vec<Measured<'_>>, rows: usize) -> Vec<(String, f64)> {
         if !one {
             values.push((name("loss".to_owned()), mean(measured.loss)));
         }
-        values.extend(measured.metrics.iter_mut().map(|metric| (name(metric.name()), metric.value())));
+        values.extend(
+            measured
+                .metrics
+                .iter_mut()
+                .map(|metric| (name(metric.name()), metric.value())),
+        );
     }
     values
 }
 
 /// The numbers of a tensor.
 pub(super) fn to_host(tensor: Tensor<1>) -> Vec<f32> {
-    tensor.into_data().try_into_vec().expect("models compute in f32")
+    tensor
+        .into_data()
+        .try_into_vec()
+        .expect("models compute in f32")
 }

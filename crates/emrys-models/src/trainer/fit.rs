@@ -129,12 +129,18 @@ impl Trainer {
             if self.max_steps.is_some_and(|most| run.steps >= most) {
                 return Ok(false);
             }
-            let Some(batch) = batches.next() else { return Ok(true) };
+            let Some(batch) = batches.next() else {
+                return Ok(true);
+            };
             let batch = batch?;
             let loss = self.step(model, &batch, frequencies, run)?;
             if !loss.is_finite() {
                 let batch = batches.state().batches_done();
-                return Err(Error::Diverged { loss, epoch: run.epoch + 1, batch });
+                return Err(Error::Diverged {
+                    loss,
+                    epoch: run.epoch + 1,
+                    batch,
+                });
             }
             let rows = batch.num_rows();
             run.steps += 1;
@@ -196,7 +202,10 @@ fn count(model: &Model, train: &Loader) -> Result<Frequencies> {
     let mut frequencies = Frequencies::new();
     for task in model.tasks() {
         if let Some(column) = task.frequencies_of() {
-            frequencies.insert(task.name().to_owned(), ItemFrequencies::read(train, column)?);
+            frequencies.insert(
+                task.name().to_owned(),
+                ItemFrequencies::read(train, column)?,
+            );
         }
     }
     Ok(frequencies)

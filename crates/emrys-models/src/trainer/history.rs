@@ -29,11 +29,17 @@ impl EpochReport {
 
     /// The validation metric of that name, such as `auc`.
     pub fn valid(&self, name: &str) -> Option<f64> {
-        self.valid.iter().find(|(other, _)| other == name).map(|(_, value)| *value)
+        self.valid
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| *value)
     }
 
     pub(super) fn with_valid(mut self, evaluation: &Evaluation) -> Self {
-        self.valid = evaluation.iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        self.valid = evaluation
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
         self
     }
 }
@@ -94,14 +100,21 @@ impl History {
     /// If the file cannot be written.
     pub fn write_csv(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let failed = |source| Error::Csv { path: path.to_owned(), source };
+        let failed = |source| Error::Csv {
+            path: path.to_owned(),
+            source,
+        };
         let names = self.valid_names();
         let mut csv = csv::Writer::from_path(path).map_err(failed)?;
         let valid = names.iter().map(|name| format!("valid_{name}"));
-        let header = ["epoch", "rows", "seconds", "loss"].map(str::to_owned).into_iter().chain(valid);
+        let header = ["epoch", "rows", "seconds", "loss"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(valid);
         csv.write_record(header).map_err(failed)?;
         for epoch in &self.epochs {
-            let text = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+            let text =
+                |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
             let numbers = [
                 epoch.epoch.to_string(),
                 epoch.rows.to_string(),
@@ -109,7 +122,8 @@ impl History {
                 epoch.loss.to_string(),
             ];
             let valid = names.iter().map(|name| text(epoch.valid(name)));
-            csv.write_record(numbers.into_iter().chain(valid)).map_err(failed)?;
+            csv.write_record(numbers.into_iter().chain(valid))
+                .map_err(failed)?;
         }
         csv.flush().map_err(|error| failed(error.into()))
     }
@@ -117,8 +131,11 @@ impl History {
 
 impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> =
-            self.valid_names().into_iter().map(|name| format!("valid_{name}")).collect();
+        let names: Vec<String> = self
+            .valid_names()
+            .into_iter()
+            .map(|name| format!("valid_{name}"))
+            .collect();
         write!(f, "epoch    rows   rows/s    loss")?;
         for name in &names {
             write!(f, "  {name:>6}")?;
@@ -126,7 +143,11 @@ impl fmt::Display for History {
         writeln!(f)?;
         for epoch in &self.epochs {
             let speed = epoch.rows_per_second();
-            write!(f, "{:>5} {:>7} {speed:>8.0}  {:.4}", epoch.epoch, epoch.rows, epoch.loss)?;
+            write!(
+                f,
+                "{:>5} {:>7} {speed:>8.0}  {:.4}",
+                epoch.epoch, epoch.rows, epoch.loss
+            )?;
             for name in &names {
                 let width = name.len().max(6);
                 match epoch.valid(&name["valid_".len()..]) {
@@ -151,7 +172,10 @@ mod tests {
             rows: 10,
             seconds: 2.0,
             loss: 0.25,
-            valid: valid.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+            valid: valid
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), *value))
+                .collect(),
         };
         let history = History::from(vec![report(1, &[]), report(2, &[("auc", 0.75)])]);
         let folder = tempfile::tempdir().unwrap();

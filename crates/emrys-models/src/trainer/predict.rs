@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch,
-};
+use arrow::array::{ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use burn::module::Module;
 use burn::tensor::activation::sigmoid;
@@ -46,13 +44,20 @@ impl Trainer {
         keep: &[&str],
     ) -> Result<PredictionStream<'a>> {
         let mut columns = model.input_columns();
-        columns.extend(keep.iter().filter(|name| !model.input_columns().contains(name)));
+        columns.extend(
+            keep.iter()
+                .filter(|name| !model.input_columns().contains(name)),
+        );
         let loader = in_file_order(data, columns, model.lookup_specs())?;
         let mut fields = Vec::new();
         for name in keep {
             let column = loader.schema().column(name)?;
             let values = loader.sample_batch()?;
-            fields.push(Field::new(column.name(), kept(&values, name)?.data_type().clone(), false));
+            fields.push(Field::new(
+                column.name(),
+                kept(&values, name)?.data_type().clone(),
+                false,
+            ));
         }
         let tasks = model.tasks().iter();
         fields.extend(tasks.map(|task| Field::new(task.name(), DataType::Float32, false)));

@@ -13,11 +13,16 @@ use emrys_schema::{Schema, Tag};
 use super::{movies, vector};
 
 fn refusal(spec: impl Into<Spec>, input: &Signature) -> String {
-    build(spec, input, &Device::default(), 0).unwrap_err().to_string()
+    build(spec, input, &Device::default(), 0)
+        .unwrap_err()
+        .to_string()
 }
 
 fn model_refusal(spec: impl Into<Spec>, schema: &Schema) -> String {
-    ModelSpec::new(spec).build(schema, &Device::default(), 0).unwrap_err().to_string()
+    ModelSpec::new(spec)
+        .build(schema, &Device::default(), 0)
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -45,7 +50,11 @@ fn dlrm_says_what_does_not_fit() {
 #[test]
 fn everything_that_does_not_fit_is_told_at_once() {
     let spec = Dlrm::new(Embeddings::new(0).of(["userId", "TE_zipcode_rating"]))
-        .with_continuous(ContinuousFeatures::of(["TE_zipcode_rating", "genres", "TE_movie"]))
+        .with_continuous(ContinuousFeatures::of([
+            "TE_zipcode_rating",
+            "genres",
+            "TE_movie",
+        ]))
         .with_bottom(Mlp::new([32]));
     insta::assert_snapshot!(model_refusal(spec, &movies()), @r"
         3 problems:
@@ -55,7 +64,12 @@ fn everything_that_does_not_fit_is_told_at_once() {
         ");
     let branches = Parallel::new([
         ("a", Mlp::new([])),
-        ("b", Mlp::new([4, 0]).with_activations([Activation::Relu]).with_dropout(1.5)),
+        (
+            "b",
+            Mlp::new([4, 0])
+                .with_activations([Activation::Relu])
+                .with_dropout(1.5),
+        ),
     ]);
     insta::assert_snapshot!(refusal(branches, &vector(3)), @r"
         4 problems:
@@ -98,7 +112,9 @@ fn combinations_of_shapes_that_do_not_fit() {
         @"sequential.1_residual: the block `mlp` gives a tensor [B, 4] but takes a tensor [B, 3]; the sum needs them equal"
     );
     insta::assert_snapshot!(refusal(Sequential::new([]), &vector(3)), @"sequential: there are no blocks; give at least one");
-    let twice = Mlp::new([3]).named("same").connect(Mlp::new([3]).named("same"));
+    let twice = Mlp::new([3])
+        .named("same")
+        .connect(Mlp::new([3]).named("same"));
     insta::assert_snapshot!(refusal(twice, &vector(3)), @"sequential: two blocks of a sequence are called `same`; give one another name");
 }
 
@@ -110,8 +126,14 @@ fn columns_that_do_not_fit() {
         @"embeddings: column `genres` holds lists of different lengths, which need a combiner; choose one with `with_combiner`"
     );
     let twice = Parallel::new([
-        ("deep", Embeddings::new(8).of(["userId"]).connect(Concat::new())),
-        ("wide", Embeddings::new(1).of(["userId"]).connect(Concat::new())),
+        (
+            "deep",
+            Embeddings::new(8).of(["userId"]).connect(Concat::new()),
+        ),
+        (
+            "wide",
+            Embeddings::new(1).of(["userId"]).connect(Concat::new()),
+        ),
     ]);
     insta::assert_snapshot!(model_refusal(twice, &movies()), @"parallel.wide.0_embeddings: column `userId` needs a table `userId` of 13 rows and width 1, but another column or block has a table of that name with 13 rows and width 8; columns that share a domain share a table, so give the blocks `with_own_tables` or the columns domains of their own");
     insta::assert_snapshot!(
@@ -123,13 +145,21 @@ fn columns_that_do_not_fit() {
 
 #[test]
 fn tasks_are_checked_with_the_body() {
-    let body = || Dlrm::new(Embeddings::new(8)).with_bottom(Mlp::new([8])).with_top(Mlp::new([4]));
+    let body = || {
+        Dlrm::new(Embeddings::new(8))
+            .with_bottom(Mlp::new([8]))
+            .with_top(Mlp::new([4]))
+    };
     let build = |spec: ModelSpec| {
-        spec.build(&movies(), &Device::default(), 0).unwrap_err().to_string()
+        spec.build(&movies(), &Device::default(), 0)
+            .unwrap_err()
+            .to_string()
     };
     let missing = ModelSpec::new(body()).with_task(BinaryClassification::new("ratin"));
     insta::assert_snapshot!(build(missing), @"dlrm.heads.ratin: column `ratin` is not in the schema; did you mean `rating`? (columns: userId, movieId, title, gender, genres, TE_zipcode_rating, TE_movieId_rating, rating)");
     let rating = BinaryClassification::new("rating");
-    let twice = ModelSpec::new(body()).with_task(rating.clone()).with_task(rating);
+    let twice = ModelSpec::new(body())
+        .with_task(rating.clone())
+        .with_task(rating);
     insta::assert_snapshot!(build(twice), @"dlrm.heads.rating: two tasks of a model have this name; give each its own target");
 }

@@ -20,13 +20,22 @@ use super::{evaluate, five_rows, movies, numbers, tensor, vector};
 pub fn tutorial_interaction() -> Spec {
     let embeddings = Embeddings::new(64)
         .of(["userId", "movieId", "title", "gender"])
-        .with_initializer(Initializer::TruncatedNormal { mean: 0.0, std: 0.05 });
+        .with_initializer(Initializer::TruncatedNormal {
+            mean: 0.0,
+            std: 0.05,
+        });
     let deep_continuous =
         ContinuousFeatures::of(["TE_zipcode_rating", "TE_movieId_rating"]).connect(Mlp::new([64]));
-    Parallel::new([("embeddings", Spec::from(embeddings)), ("deep_continuous", deep_continuous.into())])
-        .connect_with_shortcut(DotProductInteraction::new(), Filter::names(["deep_continuous"]))
-        .connect(Concat::new())
-        .into()
+    Parallel::new([
+        ("embeddings", Spec::from(embeddings)),
+        ("deep_continuous", deep_continuous.into()),
+    ])
+    .connect_with_shortcut(
+        DotProductInteraction::new(),
+        Filter::names(["deep_continuous"]),
+    )
+    .connect(Concat::new())
+    .into()
 }
 
 #[test]
@@ -62,12 +71,18 @@ fn combinators_leave_their_parts_alone() {
     let longer = first.clone().connect(Mlp::new([2]));
     assert_eq!(first, Mlp::new([4]).connect(Mlp::new([3])));
     assert_ne!(first, longer);
-    assert_eq!(longer, Mlp::new([4]).connect(Mlp::new([3]).connect(Mlp::new([2]))));
+    assert_eq!(
+        longer,
+        Mlp::new([4]).connect(Mlp::new([3]).connect(Mlp::new([2])))
+    );
 }
 
 #[test]
 fn branches_read_the_entry_of_their_name_if_all_are_there() {
-    let routed = Signature::dict([("left", RowShape::Vector(1)), ("right", RowShape::Vector(2))]);
+    let routed = Signature::dict([
+        ("left", RowShape::Vector(1)),
+        ("right", RowShape::Vector(2)),
+    ]);
     let value = Value::dict([
         ("left", AnyTensor::from(tensor([[1.0]]))),
         ("right", tensor([[2.0, 3.0]]).into()),
@@ -99,7 +114,9 @@ fn a_branch_that_gives_nothing_is_left_out() {
 #[test]
 fn a_residual_adds_its_input() {
     let doubling = Mlp::linear(2).with_kernel_initializer(Initializer::Zeros);
-    let spec = Filter::all().connect(Concat::new()).connect_with_residual(doubling, Activation::Linear);
+    let spec = Filter::all()
+        .connect(Concat::new())
+        .connect_with_residual(doubling, Activation::Linear);
     let input = Signature::dict([("x", RowShape::Vector(2))]);
     let value = Value::dict([("x", tensor([[3.0, 4.0]]))]);
     assert_eq!(numbers(evaluate(spec, &input, value)), [3.0, 4.0]);
@@ -108,13 +125,19 @@ fn a_residual_adds_its_input() {
 #[test]
 fn specs_survive_json() {
     let specs: [Spec; 4] = [
-        tutorial_interaction().connect(Mlp::new([64, 128, 512])).into(),
+        tutorial_interaction()
+            .connect(Mlp::new([64, 128, 512]))
+            .into(),
         Dlrm::new(Embeddings::new(64))
             .with_bottom(Mlp::new([64]).named("own name"))
             .with_top(Mlp::new([8]).with_dropout(0.25).with_last_linear())
             .into(),
-        TwoTower::new(Embeddings::inferred().with_frozen("movieId"), Mlp::new([4]), Mlp::new([4]))
-            .into(),
+        TwoTower::new(
+            Embeddings::inferred().with_frozen("movieId"),
+            Mlp::new([4]),
+            Mlp::new([4]),
+        )
+        .into(),
         Mlp::new([4])
             .connect_branch([Mlp::new([3]), Mlp::new([3]).without_bias()])
             .connect(ElementwiseSum::new())
@@ -134,7 +157,10 @@ fn unknown_block_types_are_named() {
     let error = serde_json::from_str::<Spec>(r#"{"mlpp": {"units": [4]}}"#).unwrap_err();
     insta::assert_snapshot!(error.to_string().split(" (there are").next().unwrap(), @"block type `mlpp` is not registered; did you mean `mlp`?");
     let error = serde_json::from_str::<Spec>(r#"{"mlp": {"unit": [4]}}"#).unwrap_err();
-    assert!(error.to_string().starts_with("mlp: unknown field `unit`"), "{error}");
+    assert!(
+        error.to_string().starts_with("mlp: unknown field `unit`"),
+        "{error}"
+    );
 }
 
 /// A block of a user's own, with a parameter.
@@ -168,13 +194,19 @@ impl Block for ScaleBlock {
 fn blocks_of_ones_own_compose_and_load() {
     register_block::<Scale>().unwrap();
     register_block::<Scale>().unwrap();
-    let spec: Spec = Mlp::new([2]).connect(Scale { start: 3.0 }.named("scale")).into();
+    let spec: Spec = Mlp::new([2])
+        .connect(Scale { start: 3.0 }.named("scale"))
+        .into();
     let read: Spec = serde_json::from_str(&spec.to_string()).unwrap();
     assert_eq!(read, spec);
-    let block = build(read, &vector(2), &Device::default(), 1).unwrap().block;
+    let block = build(read, &vector(2), &Device::default(), 1)
+        .unwrap()
+        .block;
     assert_eq!(block.num_params(), 2 * 2 + 2 + 2);
     let part = block.part("scale").unwrap();
-    let out = part.forward(tensor([[1.0, 2.0]]), &Pass::evaluation()).unwrap();
+    let out = part
+        .forward(tensor([[1.0, 2.0]]), &Pass::evaluation())
+        .unwrap();
     assert_eq!(numbers(out), [3.0, 6.0]);
 }
 
@@ -204,13 +236,19 @@ fn towers_run_on_their_own_columns_alone() {
     let mut whole = whole.body().clone().into_dict("test").unwrap();
 
     let tower = model.tower("candidate").unwrap();
-    assert_eq!(tower.input_columns(), ["TE_movieId_rating", "genres", "movieId", "title"]);
+    assert_eq!(
+        tower.input_columns(),
+        ["TE_movieId_rating", "genres", "movieId", "title"]
+    );
     let columns = five_rows().into_columns().into_iter();
     let items = columns.filter(|(name, _)| tower.input_columns().contains(&&**name));
     let items = emrys_loader::Batch::new(items).unwrap();
     let items = items.with_lookups(&tower.lookup_specs()).unwrap();
     let vectors = numbers(tower.forward(&items).unwrap().into());
-    assert_eq!(vectors, numbers(Value::Tensor(whole.remove("candidate").unwrap())));
+    assert_eq!(
+        vectors,
+        numbers(Value::Tensor(whole.remove("candidate").unwrap()))
+    );
 
     let error = model.tower("item").unwrap_err();
     insta::assert_snapshot!(error, @"the model has no part `item` (there are: candidate, query)");
@@ -218,9 +256,10 @@ fn towers_run_on_their_own_columns_alone() {
 
 #[test]
 fn a_block_can_serve_several_tasks_and_each_has_its_head() {
-    let schema = movies().with_column(
-        emrys_schema::ColumnSchema::new("liked", emrys_schema::DType::Float32),
-    );
+    let schema = movies().with_column(emrys_schema::ColumnSchema::new(
+        "liked",
+        emrys_schema::DType::Float32,
+    ));
     let model = ModelSpec::new(MlpModel::new(Embeddings::new(4), Mlp::new([8])))
         .with_task(BinaryClassification::new("rating"))
         .with_task(BinaryClassification::new("liked"))
@@ -229,5 +268,8 @@ fn a_block_can_serve_several_tasks_and_each_has_its_head() {
     let batch = five_rows().with_lookups(&model.lookup_specs()).unwrap();
     let outputs = model.forward(&batch, &Pass::evaluation()).unwrap();
     assert_eq!(outputs.get("rating").to_string(), "a tensor [5, 1]");
-    assert_ne!(numbers(outputs.get("rating").clone()), numbers(outputs.get("liked").clone()));
+    assert_ne!(
+        numbers(outputs.get("rating").clone()),
+        numbers(outputs.get("liked").clone())
+    );
 }

@@ -17,7 +17,9 @@ fn loss(block: &BoxedBlock, x: &Tensor<2>) -> Tensor<1> {
     let output = block.forward(x.clone(), &Pass::evaluation()).unwrap();
     let output = output.into_rank2("test").unwrap();
     let [rows, width] = output.dims();
-    let weights: Vec<f32> = (0..rows * width).map(|i| 0.3 + (i % 7) as f32 * 0.1).collect();
+    let weights: Vec<f32> = (0..rows * width)
+        .map(|i| 0.3 + (i % 7) as f32 * 0.1)
+        .collect();
     let weights = Tensor::from_data(TensorData::new(weights, [rows, width]), &output.device());
     (output * weights).sum()
 }
@@ -57,8 +59,12 @@ struct Collect<'a> {
 
 impl ModuleVisitor for Collect<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let gradient = param.val().grad(self.gradients).expect("every parameter has a gradient");
-        self.found.extend(gradient.into_data().try_to_vec::<f32>().unwrap());
+        let gradient = param
+            .val()
+            .grad(self.gradients)
+            .expect("every parameter has a gradient");
+        self.found
+            .extend(gradient.into_data().try_to_vec::<f32>().unwrap());
     }
 }
 
@@ -66,7 +72,9 @@ fn check(name: &str, spec: impl Into<Spec>) {
     const STEP: f32 = 2e-3;
     let device = Device::default().autodiff();
     let block = build(spec, &vector(WIDTH), &device, 7).unwrap().block;
-    let numbers: Vec<f32> = (0..3 * WIDTH).map(|i| ((i * 37 % 19) as f32 - 9.0) / 8.0).collect();
+    let numbers: Vec<f32> = (0..3 * WIDTH)
+        .map(|i| ((i * 37 % 19) as f32 - 9.0) / 8.0)
+        .collect();
     let input = |numbers: &[f32]| {
         Tensor::<2>::from_data(TensorData::new(numbers.to_vec(), [3, WIDTH]), &device)
     };
@@ -81,7 +89,12 @@ fn check(name: &str, spec: impl Into<Spec>) {
             "{name}: gradient {index} of {what} is {analytic}, the difference quotient {numeric}"
         );
     };
-    let analytic: Vec<f32> = x.grad(&gradients).unwrap().into_data().try_to_vec().unwrap();
+    let analytic: Vec<f32> = x
+        .grad(&gradients)
+        .unwrap()
+        .into_data()
+        .try_to_vec()
+        .unwrap();
     for (index, analytic) in analytic.into_iter().enumerate() {
         let at = |by: f32| {
             let mut moved = numbers.clone();
@@ -90,12 +103,19 @@ fn check(name: &str, spec: impl Into<Spec>) {
         };
         near("the input", index, analytic, at(STEP), at(-STEP));
     }
-    let mut collect = Collect { gradients: &gradients, found: Vec::new() };
+    let mut collect = Collect {
+        gradients: &gradients,
+        found: Vec::new(),
+    };
     block.visit(&mut collect);
     assert_eq!(collect.found.len(), block.num_params(), "{name}");
     for (index, analytic) in collect.found.into_iter().enumerate() {
         let at = |by: f32| {
-            let moved = block.clone().map(&mut Nudge { at: index, by, seen: 0 });
+            let moved = block.clone().map(&mut Nudge {
+                at: index,
+                by,
+                seen: 0,
+            });
             value(&loss(&moved, &x))
         };
         near("the parameters", index, analytic, at(STEP), at(-STEP));
@@ -111,11 +131,18 @@ fn smooth(units: &[usize]) -> Mlp {
 fn gradients_are_those_of_difference_quotients() {
     check("mlp", smooth(&[5, 3]));
     check("mlp without bias", smooth(&[3]).without_bias());
-    for activation in [Activation::Sigmoid, Activation::Gelu, Activation::Silu, Activation::Softplus]
-    {
+    for activation in [
+        Activation::Sigmoid,
+        Activation::Gelu,
+        Activation::Silu,
+        Activation::Softplus,
+    ] {
         check("activation", Mlp::new([3]).with_activation(activation));
     }
-    check("residual", smooth(&[4]).connect_with_residual(smooth(&[4]), Activation::Tanh));
+    check(
+        "residual",
+        smooth(&[4]).connect_with_residual(smooth(&[4]), Activation::Tanh),
+    );
     check("l2 norm", smooth(&[4]).connect(L2Norm::new()));
     let two = || Parallel::new([smooth(&[3]), smooth(&[3])]);
     check("branches", two().connect(Concat::new()));
@@ -123,14 +150,17 @@ fn gradients_are_those_of_difference_quotients() {
     check("cosine", two().connect(CosineSimilarity::new()));
     let three = Parallel::new([smooth(&[3]), smooth(&[3]), smooth(&[3])]);
     check("interaction", three.connect(DotProductInteraction::new()));
-    let shortcut = two().connect_with_shortcut(DotProductInteraction::new(), Filter::names(["mlp"]));
+    let shortcut =
+        two().connect_with_shortcut(DotProductInteraction::new(), Filter::names(["mlp"]));
     check("shortcut", shortcut.connect(Concat::new()));
 }
 
 #[test]
 fn batches_of_one_row_work() {
     let device = Device::default().autodiff();
-    let block = build(smooth(&[3, 1]), &vector(WIDTH), &device, 7).unwrap().block;
+    let block = build(smooth(&[3, 1]), &vector(WIDTH), &device, 7)
+        .unwrap()
+        .block;
     let x = Tensor::<2>::random([1, WIDTH], Distribution::Default, &device);
     let output = block.forward(x, &Pass::training(1)).unwrap();
     assert!(matches!(&output, Value::Tensor(tensor) if tensor.batch_size() == 1));

@@ -19,11 +19,17 @@ fn two() -> (Signature, Value) {
 fn dictionaries_are_ordered_by_code_point() {
     let names = ["f2", "f10", "_x", "TE_age", "deep"];
     let signature = Signature::dict(names.map(|name| (name, RowShape::Vector(1))));
-    let value = Value::dict(names.iter().zip(1_u8..).map(|(name, number)| {
-        (*name, tensor([[f32::from(number)]]))
-    }));
+    let value = Value::dict(
+        names
+            .iter()
+            .zip(1_u8..)
+            .map(|(name, number)| (*name, tensor([[f32::from(number)]]))),
+    );
     // TE_age, _x, deep, f10, f2
-    assert_eq!(numbers(evaluate(Concat::new(), &signature, value)), [4.0, 3.0, 5.0, 2.0, 1.0]);
+    assert_eq!(
+        numbers(evaluate(Concat::new(), &signature, value)),
+        [4.0, 3.0, 5.0, 2.0, 1.0]
+    );
 }
 
 #[test]
@@ -35,9 +41,15 @@ fn aggregations_of_two_vectors() {
     assert_eq!(run(ElementwiseSum::new().into()), [4.0, 6.0]);
     assert_eq!(run(ElementwiseProduct::new().into()), [3.0, 8.0]);
     let cosine = run(CosineSimilarity::new().into())[0];
-    assert!((cosine - 11.0 / (5.0_f32.sqrt() * 5.0)).abs() < 1e-6, "{cosine}");
+    assert!(
+        (cosine - 11.0 / (5.0_f32.sqrt() * 5.0)).abs() < 1e-6,
+        "{cosine}"
+    );
     assert_eq!(run(Filter::names(["b"]).into_concat()), [3.0, 4.0]);
-    assert_eq!(run(Filter::names(["b"]).excluded().into_concat()), [1.0, 2.0]);
+    assert_eq!(
+        run(Filter::names(["b"]).excluded().into_concat()),
+        [1.0, 2.0]
+    );
 }
 
 /// A filter whose result can be looked at as one tensor.
@@ -95,16 +107,24 @@ fn mlp_applies_layers_to_each_position_of_a_list() {
 fn dropout_acts_in_training_only_and_not_behind_a_last_linear_layer() {
     let ones = || tensor([[1.0; 50]]);
     let constant = Initializer::Constant { value: 1.0 };
-    let dropping = Mlp::new([40]).with_kernel_initializer(constant).with_dropout(0.5);
+    let dropping = Mlp::new([40])
+        .with_kernel_initializer(constant)
+        .with_dropout(0.5);
     let all = block(dropping.clone(), &vector(50));
     let last_linear = block(dropping.with_last_linear(), &vector(50));
 
-    assert_eq!(numbers(all.forward(ones(), &Pass::evaluation()).unwrap()), [50.0; 40]);
+    assert_eq!(
+        numbers(all.forward(ones(), &Pass::evaluation()).unwrap()),
+        [50.0; 40]
+    );
     let trained = numbers(all.forward(ones(), &Pass::training(1)).unwrap());
     let dropped = trained.iter().filter(|unit| **unit == 0.0).count();
     assert!((8..=32).contains(&dropped), "{dropped} of 40 dropped");
     assert!(trained.iter().all(|unit| *unit == 0.0 || *unit == 100.0));
-    assert_eq!(numbers(last_linear.forward(ones(), &Pass::training(1)).unwrap()), [50.0; 40]);
+    assert_eq!(
+        numbers(last_linear.forward(ones(), &Pass::training(1)).unwrap()),
+        [50.0; 40]
+    );
 }
 
 #[test]
@@ -114,8 +134,9 @@ fn the_same_seed_gives_the_same_parameters_wherever_else_blocks_are_added() {
     let alone = Parallel::new([("deep", Mlp::new([4]))]);
     let beside = Parallel::new([("aside", Mlp::new([7])), ("deep", Mlp::new([4]))]);
     let deep = |spec: Parallel| {
-        let mut entries =
-            evaluate(spec.clone(), &vector(3), x()).into_dict("test").unwrap();
+        let mut entries = evaluate(spec.clone(), &vector(3), x())
+            .into_dict("test")
+            .unwrap();
         numbers(Value::Tensor(entries.remove("deep").unwrap()))
     };
     assert_eq!(deep(alone.clone()), deep(beside));

@@ -1,6 +1,13 @@
 //! Blocks, their composition, what their specs refuse, and saved models.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests stop at the first surprise and tell what they skip")]
+#![allow(
+    unreachable_pub,
+    clippy::clone_on_ref_ptr,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests stop at the first surprise and tell what they skip"
+)]
 
 mod build_errors;
 mod composition;
@@ -39,7 +46,9 @@ fn block(spec: impl Into<Spec>, input: &Signature) -> BoxedBlock {
 }
 
 fn evaluate(spec: impl Into<Spec>, input: &Signature, value: impl Into<Value>) -> Value {
-    block(spec, input).forward(value, &Pass::evaluation()).unwrap()
+    block(spec, input)
+        .forward(value, &Pass::evaluation())
+        .unwrap()
 }
 
 /// Users and movies as in the MovieLens tutorial.
@@ -54,7 +63,9 @@ fn movies() -> Schema {
         id("movieId", 9).with_tags([Tag::ItemId]),
         id("title", 7).with_tags([Tag::Item]),
         id("gender", 2).with_tags([Tag::User]),
-        id("genres", 5).with_tags([Tag::Item]).with_shape(Shape::ragged(0, None)),
+        id("genres", 5)
+            .with_tags([Tag::Item])
+            .with_shape(Shape::ragged(0, None)),
         ColumnSchema::new("TE_zipcode_rating", DType::Float32)
             .with_tags([Tag::Continuous, Tag::User]),
         ColumnSchema::new("TE_movieId_rating", DType::Float32)
@@ -71,9 +82,18 @@ fn five_rows() -> Batch {
         ("movieId", vec![9_i64, 2, 2, 4, 1].into()),
         ("title", vec![7_i64, 1, 1, 5, 2].into()),
         ("gender", vec![1_i64, 2, 1, 1, 2].into()),
-        ("genres", Column::lists([vec![1_i64, 2], vec![], vec![5], vec![3, 3, 4], vec![1]])),
-        ("TE_zipcode_rating", vec![0.5_f32, -1.0, 0.0, 2.0, 0.25].into()),
-        ("TE_movieId_rating", vec![0.1_f32, 0.2, -0.3, 0.4, 1.5].into()),
+        (
+            "genres",
+            Column::lists([vec![1_i64, 2], vec![], vec![5], vec![3, 3, 4], vec![1]]),
+        ),
+        (
+            "TE_zipcode_rating",
+            vec![0.5_f32, -1.0, 0.0, 2.0, 0.25].into(),
+        ),
+        (
+            "TE_movieId_rating",
+            vec![0.1_f32, 0.2, -0.3, 0.4, 1.5].into(),
+        ),
         ("rating", vec![1.0_f32, 0.0, 1.0, 1.0, 0.0].into()),
     ])
     .unwrap()

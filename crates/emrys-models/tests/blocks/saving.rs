@@ -20,12 +20,18 @@ fn nested() -> BoxedBlock {
         .connect(Concat::new())
         .connect_with_residual(Mlp::new([6]).named("inner"), Activation::Linear)
         .connect(Mlp::linear(1));
-    build(spec, &vector(3), &Device::default().autodiff(), 5).unwrap().block
+    build(spec, &vector(3), &Device::default().autodiff(), 5)
+        .unwrap()
+        .block
 }
 
 fn paths(block: &BoxedBlock) -> Vec<String> {
     use burn::store::ModuleSnapshot;
-    block.collect(None, None, false).into_iter().map(|tensor| tensor.name.clone()).collect()
+    block
+        .collect(None, None, false)
+        .into_iter()
+        .map(|tensor| tensor.name.clone())
+        .collect()
 }
 
 #[test]
@@ -57,7 +63,9 @@ fn nested_boxed_blocks_train_with_burns_optimizer() {
     let mut losses = Vec::new();
     for step in 0..60 {
         let output = block.forward(x.clone(), &Pass::training(step)).unwrap();
-        let loss = (output.into_rank2("test").unwrap() - y.clone()).square().mean();
+        let loss = (output.into_rank2("test").unwrap() - y.clone())
+            .square()
+            .mean();
         losses.push(loss.clone().into_scalar::<f32>());
         let gradients = GradientsParams::from_grads(loss.backward(), &block);
         assert_eq!(gradients.len(), paths(&block).len());
@@ -76,7 +84,10 @@ fn burns_records_keep_every_bit_of_boxed_blocks() {
     block.clone().save_file(&path).unwrap();
     let other = build(
         Mlp::new([6])
-            .connect(Parallel::new([("deep", Mlp::new([8, 4])), ("wide", Mlp::linear(2))]))
+            .connect(Parallel::new([
+                ("deep", Mlp::new([8, 4])),
+                ("wide", Mlp::linear(2)),
+            ]))
             .connect(Concat::new())
             .connect_with_residual(Mlp::new([6]).named("inner"), Activation::Linear)
             .connect(Mlp::linear(1)),
@@ -85,9 +96,15 @@ fn burns_records_keep_every_bit_of_boxed_blocks() {
         99,
     );
     let other = other.unwrap().block.valid();
-    assert_ne!(before, numbers(other.forward(x(), &Pass::evaluation()).unwrap()));
+    assert_ne!(
+        before,
+        numbers(other.forward(x(), &Pass::evaluation()).unwrap())
+    );
     let loaded = other.load_file(&path);
-    assert_eq!(before, numbers(loaded.forward(x(), &Pass::evaluation()).unwrap()));
+    assert_eq!(
+        before,
+        numbers(loaded.forward(x(), &Pass::evaluation()).unwrap())
+    );
 }
 
 fn models() -> Vec<(ModelSpec, &'static str)> {
@@ -104,8 +121,12 @@ fn models() -> Vec<(ModelSpec, &'static str)> {
             "rating",
         ),
         (
-            ModelSpec::new(TwoTower::new(Embeddings::inferred(), network.clone(), network))
-                .with_task(ItemRetrieval::new("movieId")),
+            ModelSpec::new(TwoTower::new(
+                Embeddings::inferred(),
+                network.clone(),
+                network,
+            ))
+            .with_task(ItemRetrieval::new("movieId")),
             "movieId",
         ),
     ]
@@ -120,8 +141,15 @@ fn predictions(model: &Model, task: &str) -> Vec<Vec<u32>> {
         emrys_models::Value::Tensor(tensor) => vec![tensor],
         other => panic!("{other}"),
     };
-    let bits = |tensor| numbers(emrys_models::Value::Tensor(tensor)).into_iter().map(f32::to_bits);
-    tensors.into_iter().map(|tensor| bits(tensor).collect()).collect()
+    let bits = |tensor| {
+        numbers(emrys_models::Value::Tensor(tensor))
+            .into_iter()
+            .map(f32::to_bits)
+    };
+    tensors
+        .into_iter()
+        .map(|tensor| bits(tensor).collect())
+        .collect()
 }
 
 #[test]
@@ -138,10 +166,19 @@ fn a_saved_model_predicts_the_same_bits_without_the_code_that_composed_it() {
         assert_eq!(predictions(&loaded, task), predictions(&model, task));
         let other = spec.build(&movies(), &device, 12).unwrap();
         assert_ne!(predictions(&other, task), predictions(&model, task));
-        let mut files: Vec<_> =
-            fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut files: Vec<_> = fs::read_dir(&path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         files.sort();
-        assert_eq!(files, ["embeddings.safetensors", "model.json", "weights.safetensors"]);
+        assert_eq!(
+            files,
+            [
+                "embeddings.safetensors",
+                "model.json",
+                "weights.safetensors"
+            ]
+        );
     }
     let left = fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(left, 3, "drafts are removed");
@@ -182,9 +219,16 @@ fn what_is_wrong_with_a_saved_model_is_told() {
     insta::assert_snapshot!(error.split(" (there are").next().unwrap(), @"`DIR/model/model.json` is not a model description that this program can read: block type `dlrn` is not registered; did you mean `dlrm`?");
     rewrite("{");
     insta::assert_snapshot!(told(Model::load(&path, &device).unwrap_err()), @"`DIR/model/model.json` is not a model description that this program can read: EOF while parsing an object at line 1 column 1");
-    rewrite(&description.replacen("\"units\": [\n              8\n", "\"units\": [\n              9,\n 8\n", 1));
+    rewrite(&description.replacen(
+        "\"units\": [\n              8\n",
+        "\"units\": [\n              9,\n 8\n",
+        1,
+    ));
     let error = told(Model::load(&path, &device).unwrap_err());
-    assert!(error.starts_with("weights in `DIR/model/weights.safetensors`: "), "{error}");
+    assert!(
+        error.starts_with("weights in `DIR/model/weights.safetensors`: "),
+        "{error}"
+    );
     rewrite(&description);
     fs::remove_file(path.join("weights.safetensors")).unwrap();
     insta::assert_snapshot!(told(Model::load(&path, &device).unwrap_err()), @"cannot read `DIR/model/weights.safetensors`: No such file or directory (os error 2)");

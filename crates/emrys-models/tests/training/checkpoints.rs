@@ -23,7 +23,11 @@ fn train(folder: &Folder, trainer: &Trainer) -> (Model, Vec<(u64, u64, String)>)
     let mut model = dlrm();
     let history = trainer.fit(&mut model, &train, Some(&train)).unwrap();
     let epochs = history.epochs().iter().map(|epoch| {
-        let valid: Vec<_> = epoch.valid.iter().map(|(name, v)| (name, v.to_bits())).collect();
+        let valid: Vec<_> = epoch
+            .valid
+            .iter()
+            .map(|(name, v)| (name, v.to_bits()))
+            .collect();
         (epoch.rows, epoch.loss.to_bits(), format!("{valid:?}"))
     });
     let epochs = epochs.collect();
@@ -46,7 +50,9 @@ fn bits(folder: &Folder, model: &Model, name: &str) -> BTreeMap<String, Vec<u8>>
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
     let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
     names.sort();
     names
@@ -61,16 +67,24 @@ fn resuming_gives_the_bits_of_an_uninterrupted_run() {
     // Batches: within the first epoch, at its end, within the second; some after a checkpoint.
     for stops in [vec![5], vec![24], vec![17, 31, 40]] {
         let checkpoints = folder.path(&format!("checkpoints-{}", stops.len() + stops[0] as usize));
-        let trainer =
-            quiet().with_epochs(2).with_checkpoints(Checkpoints::new(&checkpoints).every(5));
+        let trainer = quiet()
+            .with_epochs(2)
+            .with_checkpoints(Checkpoints::new(&checkpoints).every(5));
         for stop in &stops {
             train(&folder, &trainer.clone().with_max_steps(*stop));
-            assert_eq!(names(&checkpoints).len(), 1, "older checkpoints are removed");
+            assert_eq!(
+                names(&checkpoints).len(),
+                1,
+                "older checkpoints are removed"
+            );
         }
         let (resumed, resumed_history) = train(&folder, &trainer);
         assert_eq!(resumed_history, history, "stopped at {stops:?}");
         let name = format!("resumed-{}", stops.len() + stops[0] as usize);
-        assert!(bits(&folder, &resumed, &name) == expected, "stopped at {stops:?}");
+        assert!(
+            bits(&folder, &resumed, &name) == expected,
+            "stopped at {stops:?}"
+        );
     }
 }
 
@@ -96,7 +110,15 @@ fn a_save_that_was_cut_off_is_no_checkpoint() {
     assert_eq!(history.len(), 1);
     assert_eq!(names(&path), ["step-000000000024"]);
     let parts = names(&path.join("step-000000000024"));
-    assert_eq!(parts, ["checkpoint.json", "dense_optimizer", "model", "sparse_optimizer.safetensors"]);
+    assert_eq!(
+        parts,
+        [
+            "checkpoint.json",
+            "dense_optimizer",
+            "model",
+            "sparse_optimizer.safetensors"
+        ]
+    );
 }
 
 #[test]
@@ -105,7 +127,12 @@ fn other_settings_and_newer_formats_are_refused() {
     let path = folder.path("checkpoints");
     let trainer = quiet().with_checkpoints(Checkpoints::new(&path));
     train(&folder, &trainer);
-    let load = || load(&folder.path("train.parquet"), LoaderConfig::new(128).with_shuffle(true).with_seed(9));
+    let load = || {
+        load(
+            &folder.path("train.parquet"),
+            LoaderConfig::new(128).with_shuffle(true).with_seed(9),
+        )
+    };
     let refused = |trainer: Trainer| trainer.fit(&mut dlrm(), &load(), None).unwrap_err();
     let text = |error: Error| {
         let place = path.display().to_string();
@@ -118,7 +145,11 @@ fn other_settings_and_newer_formats_are_refused() {
 
     let file = path.join("step-000000000024/checkpoint.json");
     let json = fs::read_to_string(&file).unwrap();
-    fs::write(&file, json.replace("\"format\": 1", "\"format\": 2, \"more\": true")).unwrap();
+    fs::write(
+        &file,
+        json.replace("\"format\": 1", "\"format\": 2, \"more\": true"),
+    )
+    .unwrap();
     insta::assert_snapshot!(text(refused(trainer.clone())), @"`checkpoints/step-000000000024/checkpoint.json` has format version 2, this program reads up to 1; upgrade emrys to load it");
     fs::write(&file, &json[..40]).unwrap();
     assert!(matches!(refused(trainer), Error::Checkpoint { .. }));

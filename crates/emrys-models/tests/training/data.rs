@@ -38,8 +38,9 @@ impl Folder {
     pub fn write(&self, name: &str, columns: Vec<(&str, ArrayRef)>) -> PathBuf {
         let rows = RecordBatch::try_from_iter(columns).unwrap();
         let path = self.path(name);
-        let properties =
-            WriterProperties::builder().set_max_row_group_row_count(Some(500)).build();
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(500))
+            .build();
         let file = File::create(&path).unwrap();
         let mut writer = ArrowWriter::try_new(file, rows.schema(), Some(properties)).unwrap();
         writer.write(&rows).unwrap();
@@ -70,7 +71,8 @@ pub fn click_schema() -> Schema {
         id("user", USERS - 1),
         id("item", ITEMS - 1),
         ColumnSchema::new("price", DType::Float32).with_tags([Tag::Continuous]),
-        ColumnSchema::new("click", DType::Int32).with_tags([Tag::BinaryClassification, Tag::Target]),
+        ColumnSchema::new("click", DType::Int32)
+            .with_tags([Tag::BinaryClassification, Tag::Target]),
     ])
     .unwrap()
 }
@@ -107,7 +109,11 @@ pub fn clicks(folder: &Folder, name: &str, rows: usize, seed: u64) -> Clicks {
             ("click", ints(labels.iter().copied())),
         ],
     );
-    Clicks { file, chances, labels: labels.iter().map(|label| *label as f32).collect() }
+    Clicks {
+        file,
+        chances,
+        labels: labels.iter().map(|label| *label as f32).collect(),
+    }
 }
 
 pub fn load(file: &Path, config: LoaderConfig) -> Loader {
@@ -128,7 +134,9 @@ pub fn dlrm() -> Model {
 }
 
 pub fn quiet() -> Trainer {
-    Trainer::new().with_progress(Progress::Quiet).with_learning_rate(0.01)
+    Trainer::new()
+        .with_progress(Progress::Quiet)
+        .with_learning_rate(0.01)
 }
 
 pub const CLUSTERS: i32 = 8;
@@ -156,7 +164,11 @@ pub fn purchases(folder: &Folder) -> (PathBuf, PathBuf) {
     for user in 0..SHOPPERS {
         let mut bought = std::collections::BTreeSet::new();
         while bought.len() < 12 {
-            let cluster = if rng.random::<f32>() < 0.9 { user % CLUSTERS } else { rng.random_range(0..CLUSTERS) };
+            let cluster = if rng.random::<f32>() < 0.9 {
+                user % CLUSTERS
+            } else {
+                rng.random_range(0..CLUSTERS)
+            };
             let rank = (rng.random::<f32>().powi(2) * (GOODS / CLUSTERS) as f32) as i32;
             let item = rank * CLUSTERS + cluster;
             if bought.insert(item) {
@@ -169,12 +181,16 @@ pub fn purchases(folder: &Folder) -> (PathBuf, PathBuf) {
         let (users, items): (Vec<i64>, Vec<i64>) = pairs.into_iter().unzip();
         vec![("user_id", longs(users)), ("item_id", longs(items))]
     });
-    (folder.write("train.parquet", train), folder.write("valid.parquet", valid))
+    (
+        folder.write("train.parquet", train),
+        folder.write("valid.parquet", valid),
+    )
 }
 
 pub fn two_tower(task: ItemRetrieval) -> Model {
     let tower = || Mlp::new([16]).with_last_linear().connect(L2Norm::new());
     let body = TwoTower::new(Embeddings::new(16), tower(), tower());
     let spec = ModelSpec::new(body).with_task(task);
-    spec.build(&purchase_schema(), &Device::default(), 3).unwrap()
+    spec.build(&purchase_schema(), &Device::default(), 3)
+        .unwrap()
 }

@@ -1,6 +1,13 @@
 //! Models trained on small data with known structure, from parquet files to metrics.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests stop at the first surprise and tell what they skip")]
+#![allow(
+    unreachable_pub,
+    clippy::clone_on_ref_ptr,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests stop at the first surprise and tell what they skip"
+)]
 
 mod checkpoints;
 mod data;

@@ -15,24 +15,49 @@ use crate::data::{Folder, clicks, dlrm, load, quiet};
 fn rows_come_in_the_order_of_the_file_with_the_columns_that_are_kept() {
     let folder = Folder::new();
     let file = clicks(&folder, "clicks.parquet", 1_300, 1).file;
-    let shuffled = load(&file, LoaderConfig::new(100).with_shuffle(true).with_drop_last(true));
+    let shuffled = load(
+        &file,
+        LoaderConfig::new(100)
+            .with_shuffle(true)
+            .with_drop_last(true),
+    );
     let (trainer, model) = (quiet(), dlrm());
     let path = folder.path("scores.parquet");
-    let stream = trainer.predict(&model, &shuffled, &["user", "price"]).unwrap();
+    let stream = trainer
+        .predict(&model, &shuffled, &["user", "price"])
+        .unwrap();
     assert_eq!(stream.write_parquet(&path).unwrap(), 1_300);
 
     let read = |path| {
         let file = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
-        let batches: Vec<RecordBatch> =
-            file.with_batch_size(2_000).build().unwrap().map(Result::unwrap).collect();
+        let batches: Vec<RecordBatch> = file
+            .with_batch_size(2_000)
+            .build()
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
         arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap()
     };
     let (scores, rows) = (read(&path), read(&file));
-    let names: Vec<_> = scores.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let names: Vec<_> = scores
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
     assert_eq!(names, ["user", "price", "click"]);
-    let users = |rows: &RecordBatch| rows.column_by_name("user").unwrap().as_primitive::<Int32Type>().clone();
+    let users = |rows: &RecordBatch| {
+        rows.column_by_name("user")
+            .unwrap()
+            .as_primitive::<Int32Type>()
+            .clone()
+    };
     assert_eq!(users(&scores), users(&rows));
-    let scores = scores.column_by_name("click").unwrap().as_primitive::<Float32Type>().clone();
+    let scores = scores
+        .column_by_name("click")
+        .unwrap()
+        .as_primitive::<Float32Type>()
+        .clone();
     assert!(scores.values().iter().all(|p| (0.0..=1.0).contains(p)));
 }
 
@@ -46,7 +71,11 @@ fn a_loaded_model_predicts_the_same_bits() {
     model.save(folder.path("model")).unwrap();
     let loaded = Model::load(folder.path("model"), &Device::default()).unwrap();
     let predict = |model: &Model| -> Vec<RecordBatch> {
-        trainer.predict(model, &data, &[]).unwrap().map(Result::unwrap).collect()
+        trainer
+            .predict(model, &data, &[])
+            .unwrap()
+            .map(Result::unwrap)
+            .collect()
     };
     assert_eq!(predict(&model), predict(&loaded));
 }

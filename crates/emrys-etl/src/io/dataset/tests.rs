@@ -7,19 +7,28 @@ use crate::io::testing::{TestResult, batch, integers, numbered, session, write_p
 
 /// The error's text without the temporary folder, which differs from run to run.
 fn text(error: &Error, folder: &Path) -> String {
-    error.to_string().replace(&format!("{}/", folder.display()), "").replace(&*folder.to_string_lossy(), "FOLDER")
+    error
+        .to_string()
+        .replace(&format!("{}/", folder.display()), "")
+        .replace(&*folder.to_string_lossy(), "FOLDER")
 }
 
 fn ids(dataset: &Dataset) -> Vec<i64> {
     let session = session(1);
-    let frame = dataset.to_dataframe(session.context(), Some(&["id"])).unwrap();
+    let frame = dataset
+        .to_dataframe(session.context(), Some(&["id"]))
+        .unwrap();
     integers(&session.block_on(frame.collect()).unwrap(), "id")
 }
 
 #[test]
 fn a_folder_is_read_in_natural_order_without_hidden_files() -> TestResult {
     let folder = tempfile::tempdir()?;
-    write_parquet(folder.path().join("part_10.parquet"), &numbered(20..30), 100);
+    write_parquet(
+        folder.path().join("part_10.parquet"),
+        &numbered(20..30),
+        100,
+    );
     write_parquet(folder.path().join("part_2.parquet"), &numbered(10..20), 100);
     write_parquet(folder.path().join("part_1.PARQUET"), &numbered(0..10), 3);
     std::fs::write(folder.path().join(".part_0.parquet"), "not parquet")?;
@@ -41,7 +50,10 @@ fn globs_and_lists_name_files() -> TestResult {
         write_parquet(day(n), &numbered(n..n + 1), 100);
     }
     write_parquet(folder.path().join("week.parquet"), &numbered(7..8), 100);
-    assert_eq!(ids(&Dataset::open(folder.path().join("day_*.parquet"))?), [1, 2, 10]);
+    assert_eq!(
+        ids(&Dataset::open(folder.path().join("day_*.parquet"))?),
+        [1, 2, 10]
+    );
     assert_eq!(ids(&Dataset::from_paths([day(10), day(1)])?), [10, 1]);
     assert_eq!(ids(&Dataset::open(day(2))?), [2]);
     Ok(())
@@ -59,7 +71,12 @@ fn names_with_special_characters_are_read() -> TestResult {
 #[test]
 fn sources_without_files_say_so() -> TestResult {
     let folder = tempfile::tempdir()?;
-    let open = |path: &str| text(&Dataset::open(folder.path().join(path)).unwrap_err(), folder.path());
+    let open = |path: &str| {
+        text(
+            &Dataset::open(folder.path().join(path)).unwrap_err(),
+            folder.path(),
+        )
+    };
     let error = Dataset::open(folder.path()).unwrap_err();
     assert_snapshot!(text(&error, folder.path()), @"folder `FOLDER`: it holds no `*.parquet` file (subfolders and names that begin with `.` or `_` are not read); name the files or another folder");
     assert_snapshot!(open("day_*.parquet"), @"pattern `day_*.parquet`: no file matches it");
@@ -101,20 +118,37 @@ fn damaged_files_are_named() -> TestResult {
 #[test]
 fn files_with_other_columns_are_refused_with_both_named() -> TestResult {
     let folder = tempfile::tempdir()?;
-    let (a, b) = (folder.path().join("a.parquet"), folder.path().join("b.parquet"));
+    let (a, b) = (
+        folder.path().join("a.parquet"),
+        folder.path().join("b.parquet"),
+    );
     let price: ArrayRef = Arc::new(Float64Array::from(vec![1.0]));
     let word: ArrayRef = Arc::new(StringArray::from(vec!["one"]));
     let id: ArrayRef = Arc::new(Int64Array::from(vec![1]));
     let open = |left: &[(&str, &ArrayRef)], right: &[(&str, &ArrayRef)]| {
         for (path, columns) in [(&a, left), (&b, right)] {
-            write_parquet(path, &batch(columns.iter().map(|(name, column)| (*name, Arc::clone(column)))), 10);
+            write_parquet(
+                path,
+                &batch(
+                    columns
+                        .iter()
+                        .map(|(name, column)| (*name, Arc::clone(column))),
+                ),
+                10,
+            );
         }
         Dataset::open(folder.path()).map_err(|error| text(&error, folder.path()))
     };
     assert_snapshot!(open(&[("price", &price)], &[("price", &word)]).unwrap_err(), @"files of one data set differ: column `price` is float64 in `a.parquet` but string in `b.parquet`; cast it, or leave one of the files out");
     assert_snapshot!(open(&[("id", &id), ("price", &price)], &[("id", &id)]).unwrap_err(), @"files of one data set differ: column `price` is float64 in `a.parquet` but missing in `b.parquet`; cast it, or leave one of the files out");
     assert_snapshot!(open(&[("id", &id)], &[("price", &price), ("id", &id)]).unwrap_err(), @"files of one data set differ: column `price` is missing in `a.parquet` but float64 in `b.parquet`; cast it, or leave one of the files out");
-    assert!(open(&[("id", &id), ("price", &price)], &[("price", &price), ("id", &id)]).is_ok());
+    assert!(
+        open(
+            &[("id", &id), ("price", &price)],
+            &[("price", &price), ("id", &id)]
+        )
+        .is_ok()
+    );
     Ok(())
 }
 
@@ -134,18 +168,41 @@ fn columns_are_found_by_name_whatever_their_order_nullability_and_encoding() -> 
         arrow::compute::cast(&words, &to).unwrap()
     };
     let path = |name: &str| folder.path().join(format!("{name}.parquet"));
-    write_parquet(path("1"), &batch([("id", ids(vec![Some(1), Some(2)])), ("w", as_type("plain"))]), 10);
-    write_parquet(path("2"), &batch([("w", as_type("large")), ("id", ids(vec![Some(3), None]))]), 10);
-    write_parquet(path("3"), &batch([("w", as_type("view")), ("id", ids(vec![Some(5), Some(6)]))]), 10);
-    write_parquet(path("4"), &batch([("w", as_type("dictionary")), ("id", ids(vec![Some(7), Some(8)]))]), 10);
+    write_parquet(
+        path("1"),
+        &batch([("id", ids(vec![Some(1), Some(2)])), ("w", as_type("plain"))]),
+        10,
+    );
+    write_parquet(
+        path("2"),
+        &batch([("w", as_type("large")), ("id", ids(vec![Some(3), None]))]),
+        10,
+    );
+    write_parquet(
+        path("3"),
+        &batch([("w", as_type("view")), ("id", ids(vec![Some(5), Some(6)]))]),
+        10,
+    );
+    write_parquet(
+        path("4"),
+        &batch([
+            ("w", as_type("dictionary")),
+            ("id", ids(vec![Some(7), Some(8)])),
+        ]),
+        10,
+    );
     let dataset = Dataset::open(folder.path())?;
     assert!(dataset.arrow_schema().field(0).is_nullable());
     let session = session(1);
     let mut shown = Vec::new();
     for dictionary_strings in [false, true] {
-        let table = dataset.table(ReadOptions { dictionary_strings, ..Default::default() })?;
+        let table = dataset.table(ReadOptions {
+            dictionary_strings,
+            ..Default::default()
+        })?;
         let declared = table.schema();
-        let batches = session.block_on(async { session.context().read_table(table)?.collect().await })?;
+        let batches =
+            session.block_on(async { session.context().read_table(table)?.collect().await })?;
         assert!(batches.iter().all(|batch| batch.schema() == declared));
         shown.push(arrow::util::pretty::pretty_format_batches(&batches)?.to_string());
     }
@@ -178,8 +235,16 @@ fn lists_with_differently_named_elements_are_the_same() -> TestResult {
         let values = Arc::new(Int64Array::from(vec![1, 2, 3]));
         Arc::new(ListArray::new(field, offsets, values, None)) as ArrayRef
     };
-    write_parquet(folder.path().join("1.parquet"), &batch([("l", lists("item"))]), 10);
-    write_parquet(folder.path().join("2.parquet"), &batch([("l", lists("element"))]), 10);
+    write_parquet(
+        folder.path().join("1.parquet"),
+        &batch([("l", lists("item"))]),
+        10,
+    );
+    write_parquet(
+        folder.path().join("2.parquet"),
+        &batch([("l", lists("element"))]),
+        10,
+    );
     let dataset = Dataset::open(folder.path())?;
     let session = session(1);
     let frame = dataset.to_dataframe(session.context(), None)?;
@@ -204,17 +269,31 @@ fn the_schema_is_the_given_else_of_the_folder_else_of_the_footer_else_inferred()
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("x.parquet");
     let tagged = |tag: Tag| {
-        Schema::new([ColumnSchema::new("id", DType::Unknown).with_tags([tag]), ColumnSchema::new("absent", DType::Bool)])
+        Schema::new([
+            ColumnSchema::new("id", DType::Unknown).with_tags([tag]),
+            ColumnSchema::new("absent", DType::Bool),
+        ])
     };
     write_parquet(&path, &numbered(0..3), 10);
     let dataset = Dataset::open(&path)?;
     assert_eq!(dataset.schema().names(), ["id", "text"]);
-    assert_eq!(dataset.schema().get("id"), Some(&ColumnSchema::new("id", DType::Int64)));
+    assert_eq!(
+        dataset.schema().get("id"),
+        Some(&ColumnSchema::new("id", DType::Int64))
+    );
 
     let footer = tagged(Tag::Item)?;
-    let embedded = numbered(0..3).with_schema(Arc::new(footer.embed_in(numbered(0..3).schema().as_ref().clone())?))?;
+    let embedded = numbered(0..3).with_schema(Arc::new(
+        footer.embed_in(numbered(0..3).schema().as_ref().clone())?,
+    ))?;
     write_parquet(&path, &embedded, 10);
-    assert!(Dataset::open(&path)?.schema().get("id").unwrap().has_tag(Tag::Item));
+    assert!(
+        Dataset::open(&path)?
+            .schema()
+            .get("id")
+            .unwrap()
+            .has_tag(Tag::Item)
+    );
 
     tagged(Tag::User)?.write_dir(folder.path())?;
     let dataset = Dataset::open(&path)?;
@@ -222,7 +301,10 @@ fn the_schema_is_the_given_else_of_the_folder_else_of_the_footer_else_inferred()
     assert_eq!(dataset.schema().names(), ["id", "text"]);
     assert_eq!(dataset.schema().get("id").unwrap().dtype(), DType::Int64);
 
-    let error = dataset.clone().with_schema(&tagged(Tag::Time)?).unwrap_err();
+    let error = dataset
+        .clone()
+        .with_schema(&tagged(Tag::Time)?)
+        .unwrap_err();
     assert_snapshot!(error, @"schema of the data set: column `absent` is not in the input (input: id, text)");
     let wrong = Schema::new([ColumnSchema::new("id", DType::String)])?;
     assert_snapshot!(dataset.clone().with_schema(&wrong).unwrap_err(), @"schema of the data set: column `id` is int64 in the data, but the given schema says string; cast the data or correct the schema");
@@ -242,7 +324,10 @@ fn a_changed_file_is_noticed_when_it_is_read() -> TestResult {
     write_parquet(&path, &numbered(0..300), 10);
     let session = session(1);
     let frame = dataset.to_dataframe(session.context(), None)?;
-    let error = session.block_on(frame.collect()).map_err(Error::query("reading")).unwrap_err();
+    let error = session
+        .block_on(frame.collect())
+        .map_err(Error::query("reading"))
+        .unwrap_err();
     assert_snapshot!(text(&error, folder.path()), @"read `x.parquet`: the file has changed since the data set was opened; open it again");
     Ok(())
 }
@@ -251,13 +336,17 @@ fn a_changed_file_is_noticed_when_it_is_read() -> TestResult {
 fn the_fingerprint_depends_on_the_data_and_not_on_the_place() -> TestResult {
     let (here, there) = (tempfile::tempdir()?, tempfile::tempdir()?);
     write_parquet(here.path().join("a.parquet"), &numbered(0..100), 10);
-    std::fs::copy(here.path().join("a.parquet"), there.path().join("b.parquet"))?;
+    std::fs::copy(
+        here.path().join("a.parquet"),
+        there.path().join("b.parquet"),
+    )?;
     let fingerprint = Dataset::open(here.path())?.fingerprint()?;
     assert_eq!(fingerprint, Dataset::open(there.path())?.fingerprint()?);
     write_parquet(there.path().join("b.parquet"), &numbered(1..101), 10);
     assert_ne!(fingerprint, Dataset::open(there.path())?.fingerprint()?);
 
-    let memory = |batch: RecordBatch| Dataset::from_batches(batch.schema(), vec![batch])?.fingerprint();
+    let memory =
+        |batch: RecordBatch| Dataset::from_batches(batch.schema(), vec![batch])?.fingerprint();
     let fingerprint = memory(numbered(5..10))?;
     assert_eq!(fingerprint, memory(numbered(0..10).slice(5, 5))?);
     assert_ne!(fingerprint, memory(numbered(6..11))?);
@@ -267,14 +356,17 @@ fn the_fingerprint_depends_on_the_data_and_not_on_the_place() -> TestResult {
 #[test]
 fn batches_must_have_the_declared_columns() {
     let other = batch([("id", Arc::new(Int32Array::from(vec![1])) as ArrayRef)]);
-    let error = Dataset::from_batches(numbered(0..1).schema(), vec![numbered(0..1), other]).unwrap_err();
+    let error =
+        Dataset::from_batches(numbered(0..1).schema(), vec![numbered(0..1), other]).unwrap_err();
     assert_snapshot!(error, @"data set: batch 1 has the columns id int32, but the declared ones are id int64, text string; let all batches have the declared ones");
 }
 
 #[test]
 fn an_unknown_column_of_a_frame_is_refused() -> TestResult {
     let dataset = Dataset::from_batches(numbered(0..1).schema(), vec![])?;
-    let error = dataset.to_dataframe(session(1).context(), Some(&["idd"])).unwrap_err();
+    let error = dataset
+        .to_dataframe(session(1).context(), Some(&["idd"]))
+        .unwrap_err();
     assert_snapshot!(error, @"data set: column `idd` is not in the input; did you mean `id`? (input: id, text)");
     Ok(())
 }

@@ -10,7 +10,10 @@ use crate::io::testing::{
     TestResult, collect_partitions, column, frame, integers, numbered, session, write_parquet,
 };
 
-const WITH_ROW_ID: ReadOptions = ReadOptions { row_id: true, dictionary_strings: false };
+const WITH_ROW_ID: ReadOptions = ReadOptions {
+    row_id: true,
+    dictionary_strings: false,
+};
 
 /// Three files of 7, 50 and 43 rows, with row groups of several lengths; `id` counts all rows.
 fn three_files(folder: &Path) -> Dataset {
@@ -38,7 +41,11 @@ fn partitions_are_contiguous_and_row_ids_count_all_rows(#[case] partitions: usiz
     for dataset in [three_files(folder.path()), in_memory()] {
         let found = collect_partitions(&session, frame(&session, &dataset, WITH_ROW_ID));
         assert!(found.len() <= partitions);
-        assert!(partitions > 7 || found.len() == partitions, "{} partitions", found.len());
+        assert!(
+            partitions > 7 || found.len() == partitions,
+            "{} partitions",
+            found.len()
+        );
         let all: Vec<i64> = (0..100).collect();
         assert_eq!(integers(found.iter().flatten(), "id"), all);
         assert_eq!(integers(found.iter().flatten(), ROW_ID), all);
@@ -75,12 +82,17 @@ fn only_needed_columns_and_row_groups_are_read() -> TestResult {
         .select_columns(&["id"])?;
     let plan = session.block_on(frame.create_physical_plan())?;
     let context = session.context().task_ctx();
-    session.block_on(datafusion::physical_plan::collect(Arc::clone(&plan), context))?;
+    session.block_on(datafusion::physical_plan::collect(
+        Arc::clone(&plan),
+        context,
+    ))?;
     let text = displayable(&*plan).indent(false).to_string();
     assert!(text.contains("predicate=id@0 >= 60"), "{text}");
     assert!(text.contains("projection=[id]"), "{text}");
     // The last file, all of whose rows match; the row groups of the others are left out.
-    let scanned = plan.children()[0].metrics().and_then(|metrics| metrics.output_rows());
+    let scanned = plan.children()[0]
+        .metrics()
+        .and_then(|metrics| metrics.output_rows());
     assert_eq!(scanned, Some(43));
     Ok(())
 }
@@ -89,11 +101,21 @@ fn only_needed_columns_and_row_groups_are_read() -> TestResult {
 fn counting_rows_reads_no_rows() -> TestResult {
     let folder = tempfile::tempdir()?;
     let session = session(2);
-    let frame = frame(&session, &three_files(folder.path()), ReadOptions::default());
-    let plan = frame.aggregate(vec![], vec![datafusion::functions_aggregate::expr_fn::count(lit(1i64))])?;
+    let frame = frame(
+        &session,
+        &three_files(folder.path()),
+        ReadOptions::default(),
+    );
+    let plan = frame.aggregate(
+        vec![],
+        vec![datafusion::functions_aggregate::expr_fn::count(lit(1i64))],
+    )?;
     let plan = session.block_on(plan.create_physical_plan())?;
     let text = displayable(&*plan).indent(false).to_string();
-    assert!(text.contains("PlaceholderRowExec") && !text.contains("DataSourceExec"), "{text}");
+    assert!(
+        text.contains("PlaceholderRowExec") && !text.contains("DataSourceExec"),
+        "{text}"
+    );
     Ok(())
 }
 
@@ -101,12 +123,18 @@ fn counting_rows_reads_no_rows() -> TestResult {
 fn texts_come_as_dictionaries_on_request() -> TestResult {
     let folder = tempfile::tempdir()?;
     let session = session(2);
-    let options = ReadOptions { dictionary_strings: true, ..ReadOptions::default() };
+    let options = ReadOptions {
+        dictionary_strings: true,
+        ..ReadOptions::default()
+    };
     for dataset in [three_files(folder.path()), in_memory()] {
         let found = collect_partitions(&session, frame(&session, &dataset, options));
         let mut row = 0;
         for batch in found.iter().flatten() {
-            let texts = batch.column_by_name("text").unwrap().as_dictionary::<Int32Type>();
+            let texts = batch
+                .column_by_name("text")
+                .unwrap()
+                .as_dictionary::<Int32Type>();
             for text in texts.downcast_dict::<arrow::array::StringArray>().unwrap() {
                 assert_eq!(text, Some(&*format!("word {}", row % 10)));
                 row += 1;
@@ -138,7 +166,10 @@ fn a_limit_stops_the_scan() -> TestResult {
     for dataset in [three_files(folder.path()), in_memory()] {
         let frame = frame(&session, &dataset, WITH_ROW_ID).limit(0, Some(9))?;
         let found = collect_partitions(&session, frame);
-        assert_eq!(integers(found.iter().flatten(), "id"), (0..9).collect::<Vec<_>>());
+        assert_eq!(
+            integers(found.iter().flatten(), "id"),
+            (0..9).collect::<Vec<_>>()
+        );
     }
     Ok(())
 }
@@ -160,17 +191,26 @@ fn damage_found_while_scanning_is_blamed_on_its_row_group() -> TestResult {
         let dataset = Dataset::open(folder.path())?;
         let frame = frame(&session, &dataset, ReadOptions::default());
         let collect = async { frame.collect().await.map_err(Error::query("reading")) };
-        let Err(error) = session.run("reading", collect).map_err(|error| dataset.blame(error)) else {
+        let Err(error) = session
+            .run("reading", collect)
+            .map_err(|error| dataset.blame(error))
+        else {
             continue;
         };
         failures += 1;
         let text = error.to_string();
-        assert!(text.contains("b.parquet`: row group ") && text.contains("is damaged ("), "{text}");
+        assert!(
+            text.contains("b.parquet`: row group ") && text.contains("is damaged ("),
+            "{text}"
+        );
     }
     assert!(failures > 3, "{failures} of the damages were noticed");
 
     let unrelated = Error::Internal("x".into());
-    assert!(matches!(Dataset::open(folder.path())?.blame(unrelated), Error::Internal(_)));
+    assert!(matches!(
+        Dataset::open(folder.path())?.blame(unrelated),
+        Error::Internal(_)
+    ));
     Ok(())
 }
 

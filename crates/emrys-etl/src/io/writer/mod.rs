@@ -47,7 +47,10 @@ pub async fn write_partitions(
         return Err(Error::Internal("a query has no partitions".into()));
     };
     let output = Output::create(&first.schema(), schema, path, options)?;
-    if let Some(other) = streams.iter().find(|stream| stream.schema() != first.schema()) {
+    if let Some(other) = streams
+        .iter()
+        .find(|stream| stream.schema() != first.schema())
+    {
         return Err(Error::Internal(format!(
             "partitions of one query have the schemas {} and {}",
             first.schema(),
@@ -125,7 +128,8 @@ pub fn write_batches(
     let output = Output::create(arrow_schema, schema, path, options)?;
     let mut sink = output.sink(0);
     for batch in batches {
-        sink.write(&batch?).map_err(|error| output.at_target(error))?;
+        sink.write(&batch?)
+            .map_err(|error| output.at_target(error))?;
     }
     let parts = sink.finish().map_err(|error| output.at_target(error))?;
     output.finish(parts)
@@ -148,7 +152,11 @@ impl<'a> Output<'a> {
         options: &'a WriteOptions,
     ) -> Result<Output<'a>> {
         options.check()?;
-        let columns: Vec<&str> = arrow.fields().iter().map(|field| field.name().as_str()).collect();
+        let columns: Vec<&str> = arrow
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect();
         if columns != schema.names() {
             return Err(Error::Data {
                 operator: "write".into(),
@@ -165,7 +173,13 @@ impl<'a> Output<'a> {
             false => Existing::Refuse,
         };
         let folder = AtomicDir::create(path, existing)?;
-        Ok(Output { target: path, folder, encoding, schema, options })
+        Ok(Output {
+            target: path,
+            folder,
+            encoding,
+            schema,
+            options,
+        })
     }
 
     fn sink(&self, number: usize) -> Sink {
@@ -181,7 +195,10 @@ impl<'a> Output<'a> {
     fn at_target(&self, error: Error) -> Error {
         match error {
             Error::DiskFull { action, path } if path.starts_with(self.folder.path()) => {
-                Error::DiskFull { action, path: self.target.to_owned() }
+                Error::DiskFull {
+                    action,
+                    path: self.target.to_owned(),
+                }
             }
             error => error,
         }
@@ -198,7 +215,12 @@ impl<'a> Output<'a> {
         for (number, part) in parts.into_iter().enumerate() {
             let name = format!("part_{number:05}.parquet");
             fs::rename(&part.path, folder.join(&name)).map_err(Error::io("write", part.path))?;
-            files.push(ManifestFile { name, rows: part.rows, bytes: part.bytes, xxh64: part.xxh64 });
+            files.push(ManifestFile {
+                name,
+                rows: part.rows,
+                bytes: part.bytes,
+                xxh64: part.xxh64,
+            });
         }
         self.schema.write_dir(folder)?;
         let schema_path = folder.join(SCHEMA_JSON);

@@ -111,7 +111,11 @@ impl WriteOptions {
             Compression::Lz4 => parquet::basic::Compression::LZ4_RAW,
             Compression::Zstd(level) => {
                 let level = ZstdLevel::try_new(level).map_err(|_| {
-                    invalid("compression", &format!("Zstd({level})"), "levels are 1 to 22")
+                    invalid(
+                        "compression",
+                        &format!("Zstd({level})"),
+                        "levels are 1 to 22",
+                    )
                 })?;
                 parquet::basic::Compression::ZSTD(level)
             }
@@ -124,9 +128,11 @@ impl WriteOptions {
         }
         match self.layout {
             FileLayout::Files(0) => Err(invalid("layout", "Files(0)", "at least 1 file is needed")),
-            FileLayout::RowsPerFile(0) => {
-                Err(invalid("layout", "RowsPerFile(0)", "at least 1 row is needed"))
-            }
+            FileLayout::RowsPerFile(0) => Err(invalid(
+                "layout",
+                "RowsPerFile(0)",
+                "at least 1 row is needed",
+            )),
             _ => self.compression().map(|_| ()),
         }
     }
@@ -153,7 +159,12 @@ impl FileLayout {
         let count = items.len();
         let mut items = items.into_iter();
         (0..groups)
-            .map(|i| items.by_ref().take((i + 1) * count / groups - i * count / groups).collect())
+            .map(|i| {
+                items
+                    .by_ref()
+                    .take((i + 1) * count / groups - i * count / groups)
+                    .collect()
+            })
             .collect()
     }
 

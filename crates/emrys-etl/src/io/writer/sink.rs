@@ -33,20 +33,29 @@ pub(super) struct Encoding {
 }
 
 impl Encoding {
-    pub(super) fn new(arrow: &ArrowSchema, schema: &Schema, options: &WriteOptions) -> Result<Encoding> {
+    pub(super) fn new(
+        arrow: &ArrowSchema,
+        schema: &Schema,
+        options: &WriteOptions,
+    ) -> Result<Encoding> {
         let stored = plain_schema(arrow);
-        let accepted = arrow.fields().iter().zip(stored.fields()).map(|(field, stored)| {
-            match stored.data_type() {
-                DataType::Utf8 | DataType::Binary => Arc::clone(field),
-                plain => with_type(field, plain.clone()),
-            }
-        });
+        let accepted =
+            arrow
+                .fields()
+                .iter()
+                .zip(stored.fields())
+                .map(|(field, stored)| match stored.data_type() {
+                    DataType::Utf8 | DataType::Binary => Arc::clone(field),
+                    plain => with_type(field, plain.clone()),
+                });
         let accepted = Arc::new(ArrowSchema::new(accepted.collect::<Vec<_>>()));
 
-        let columns = ArrowSchemaConverter::new().convert(&stored).map_err(|error| Error::Data {
-            operator: "write".into(),
-            problem: format!("a column has no parquet type ({error}); cast or drop it"),
-        })?;
+        let columns = ArrowSchemaConverter::new()
+            .convert(&stored)
+            .map_err(|error| Error::Data {
+                operator: "write".into(),
+                problem: format!("a column has no parquet type ({error}); cast or drop it"),
+            })?;
         let mut properties = WriterProperties::builder()
             .set_compression(options.compression()?)
             .set_max_row_group_row_count(Some(options.row_group_rows()))
@@ -58,13 +67,20 @@ impl Encoding {
         for column in columns.columns() {
             let name = column.path().parts().first();
             let cardinality = name.and_then(|name| schema.get(name)?.cardinality());
-            let is_measured = matches!(column.physical_type(), PhysicalType::FLOAT | PhysicalType::DOUBLE);
+            let is_measured = matches!(
+                column.physical_type(),
+                PhysicalType::FLOAT | PhysicalType::DOUBLE
+            );
             // Where values hardly repeat, looking them up costs time and saves no space.
             if is_measured || cardinality.is_some_and(|values| values > DICTIONARY_MAX_VALUES) {
                 properties = properties.set_column_dictionary_enabled(column.path().clone(), false);
             }
         }
-        Ok(Encoding { stored, accepted, properties: properties.build() })
+        Ok(Encoding {
+            stored,
+            accepted,
+            properties: properties.build(),
+        })
     }
 }
 
@@ -100,7 +116,14 @@ impl Sink {
         encoding: Encoding,
         rows_per_file: Option<usize>,
     ) -> Sink {
-        Sink { folder, number, encoding, rows_per_file, open: None, parts: Vec::new() }
+        Sink {
+            folder,
+            number,
+            encoding,
+            rows_per_file,
+            open: None,
+            parts: Vec::new(),
+        }
     }
 
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -117,7 +140,9 @@ impl Sink {
                     self.open.insert(open)
                 }
             };
-            let room = self.rows_per_file.map_or(usize::MAX, |rows| rows - open.rows);
+            let room = self
+                .rows_per_file
+                .map_or(usize::MAX, |rows| rows - open.rows);
             let length = room.min(batch.num_rows() - start);
             open.writer
                 .write(&batch.slice(start, length))
@@ -152,7 +177,11 @@ impl Sink {
             Some(self.encoding.properties.clone()),
         )
         .map_err(Error::parquet("write", path.as_path()))?;
-        Ok(OpenPart { path, writer, rows: 0 })
+        Ok(OpenPart {
+            path,
+            writer,
+            rows: 0,
+        })
     }
 
     fn close_part(&mut self) -> Result<()> {
@@ -165,7 +194,15 @@ impl Sink {
 
 impl OpenPart {
     fn close(self) -> Result<Part> {
-        let sink = self.writer.into_inner().map_err(Error::parquet("write", self.path.as_path()))?;
-        Ok(Part { path: self.path, rows: self.rows as u64, bytes: sink.bytes(), xxh64: sink.checksum() })
+        let sink = self
+            .writer
+            .into_inner()
+            .map_err(Error::parquet("write", self.path.as_path()))?;
+        Ok(Part {
+            path: self.path,
+            rows: self.rows as u64,
+            bytes: sink.bytes(),
+            xxh64: sink.checksum(),
+        })
     }
 }

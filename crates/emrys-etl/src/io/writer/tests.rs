@@ -20,9 +20,12 @@ fn schema_of(batch: &RecordBatch) -> Schema {
 fn streams(partitions: Vec<Vec<Result<RecordBatch>>>) -> Vec<SendableRecordBatchStream> {
     let schema = numbered(0..0).schema();
     let stream = |batches: Vec<Result<RecordBatch>>| {
-        let batches = batches.into_iter().map(|batch| batch.map_err(DataFusionError::from));
+        let batches = batches
+            .into_iter()
+            .map(|batch| batch.map_err(DataFusionError::from));
         let stream = futures::stream::iter(batches.collect::<Vec<_>>());
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), stream)) as SendableRecordBatchStream
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), stream))
+            as SendableRecordBatchStream
     };
     partitions.into_iter().map(stream).collect()
 }
@@ -33,7 +36,11 @@ fn ids_of(session: &Session, dataset: &Dataset) -> Vec<i64> {
         let streams = frame.execute_stream_partitioned().await.unwrap();
         let mut all = Vec::new();
         for stream in streams {
-            all.extend(futures::TryStreamExt::try_collect::<Vec<_>>(stream).await.unwrap());
+            all.extend(
+                futures::TryStreamExt::try_collect::<Vec<_>>(stream)
+                    .await
+                    .unwrap(),
+            );
         }
         all
     });
@@ -66,17 +73,35 @@ fn rows_keep_their_order(
     let input = Dataset::open(folder.path().join("in.parquet"))?;
     let out = folder.path().join("deeper/out");
     let session = session(partitions);
-    let options = WriteOptions::new().with_layout(layout).with_row_group_rows(15);
+    let options = WriteOptions::new()
+        .with_layout(layout)
+        .with_row_group_rows(15);
     let manifest = session.block_on(async {
         let frame = frame(&session, &input, ReadOptions::default());
-        let streams = frame.execute_stream_partitioned().await.map_err(Error::query("planning"))?;
+        let streams = frame
+            .execute_stream_partitioned()
+            .await
+            .map_err(Error::query("planning"))?;
         write_partitions(streams, input.schema(), &out, &options).await
     })?;
-    assert_eq!(manifest.files.iter().map(|file| file.rows).collect::<Vec<_>>(), expected);
+    assert_eq!(
+        manifest
+            .files
+            .iter()
+            .map(|file| file.rows)
+            .collect::<Vec<_>>(),
+        expected
+    );
     assert_eq!(manifest.rows, 100);
     let output = Dataset::open(&out)?;
     assert_eq!(ids_of(&session, &output), (0..100).collect::<Vec<_>>());
-    assert!(output.files().iter().flat_map(|file| &file.row_groups).all(|rows| *rows <= 15));
+    assert!(
+        output
+            .files()
+            .iter()
+            .flat_map(|file| &file.row_groups)
+            .all(|rows| *rows <= 15)
+    );
     assert_eq!(names(folder.path()), ["deeper", "in.parquet"]);
     assert_eq!(names(out.parent().unwrap()), ["out"]);
     Ok(())
@@ -88,14 +113,32 @@ fn the_folder_describes_itself() -> TestResult {
     let out = folder.path().join("out");
     let data = numbered(0..5);
     let schema = schema_of(&data);
-    let written = write_batches([Ok(data.clone())], &data.schema(), &schema, &out, &WriteOptions::new())?;
-    assert_eq!(names(&out), ["_emrys.json", "part_00000.parquet", "schema.json", "schema.pbtxt"]);
+    let written = write_batches(
+        [Ok(data.clone())],
+        &data.schema(),
+        &schema,
+        &out,
+        &WriteOptions::new(),
+    )?;
+    assert_eq!(
+        names(&out),
+        [
+            "_emrys.json",
+            "part_00000.parquet",
+            "schema.json",
+            "schema.pbtxt"
+        ]
+    );
     assert_eq!(Manifest::read(&out)?, Some(written.clone()));
     written.verify(&out)?;
     assert_eq!(Schema::read(&out)?, schema);
     fs::remove_file(out.join("schema.json"))?;
     fs::remove_file(out.join("schema.pbtxt"))?;
-    assert_eq!(*Dataset::open(&out)?.schema(), schema, "the footer has it too");
+    assert_eq!(
+        *Dataset::open(&out)?.schema(),
+        schema,
+        "the footer has it too"
+    );
     Ok(())
 }
 
@@ -110,21 +153,49 @@ fn values_of_every_kind_come_back() -> TestResult {
         None,
         Some(vec![]),
     ]);
-    let to_words = DataType::List(Arc::new(arrow::datatypes::Field::new_list_field(DataType::Utf8View, true)));
+    let to_words = DataType::List(Arc::new(arrow::datatypes::Field::new_list_field(
+        DataType::Utf8View,
+        true,
+    )));
     let data = batch([
         ("plain", Arc::clone(&words)),
         ("large", as_type(&DataType::LargeUtf8)),
         ("view", as_type(&DataType::Utf8View)),
-        ("dictionary", as_type(&DataType::Dictionary(Box::new(DataType::UInt8), Box::new(DataType::Utf8)))),
-        ("number", Arc::new(Float32Array::from(vec![Some(0.5), None, Some(f32::NAN)]))),
+        (
+            "dictionary",
+            as_type(&DataType::Dictionary(
+                Box::new(DataType::UInt8),
+                Box::new(DataType::Utf8),
+            )),
+        ),
+        (
+            "number",
+            Arc::new(Float32Array::from(vec![Some(0.5), None, Some(f32::NAN)])),
+        ),
         ("list", Arc::new(word_lists.clone())),
         ("words", arrow::compute::cast(&word_lists, &to_words)?),
-        ("bits", arrow::compute::cast(&Int32Array::from(vec![0, 1, 1]), &DataType::Boolean)?),
+        (
+            "bits",
+            arrow::compute::cast(&Int32Array::from(vec![0, 1, 1]), &DataType::Boolean)?,
+        ),
     ]);
     let mut shown = Vec::new();
-    for compression in [Compression::None, Compression::Snappy, Compression::Lz4, Compression::Zstd(1)] {
-        let options = WriteOptions::new().with_compression(compression).with_overwrite(true);
-        write_batches([Ok(data.clone())], &data.schema(), &schema_of(&data), &out, &options)?;
+    for compression in [
+        Compression::None,
+        Compression::Snappy,
+        Compression::Lz4,
+        Compression::Zstd(1),
+    ] {
+        let options = WriteOptions::new()
+            .with_compression(compression)
+            .with_overwrite(true);
+        write_batches(
+            [Ok(data.clone())],
+            &data.schema(),
+            &schema_of(&data),
+            &out,
+            &options,
+        )?;
         let session = session(1);
         let frame = Dataset::open(&out)?.to_dataframe(session.context(), None)?;
         let found = session.block_on(frame.collect())?;
@@ -143,7 +214,14 @@ fn values_of_every_kind_come_back() -> TestResult {
     // Other readers see plain types, whatever the encoding in memory was.
     let file = fs::File::open(out.join("part_00000.parquet"))?;
     let stored = Arc::clone(ParquetRecordBatchReaderBuilder::try_new(file)?.schema());
-    assert!(stored.fields().iter().take(4).all(|field| *field.data_type() == DataType::Utf8), "{stored}");
+    assert!(
+        stored
+            .fields()
+            .iter()
+            .take(4)
+            .all(|field| *field.data_type() == DataType::Utf8),
+        "{stored}"
+    );
     Ok(())
 }
 
@@ -158,7 +236,10 @@ fn no_rows_still_make_one_file_with_the_columns() -> TestResult {
     let manifest = session.block_on(write_partitions(empty, &schema, &out, &options))?;
     assert_eq!((manifest.rows, manifest.files.len()), (0, 1));
     let output = Dataset::open(&out)?;
-    assert_eq!((output.num_rows(), output.schema().names()), (0, vec!["id", "text"]));
+    assert_eq!(
+        (output.num_rows(), output.schema().names()),
+        (0, vec!["id", "text"])
+    );
     assert_eq!(ids_of(&session, &output), Vec::<i64>::new());
     Ok(())
 }
@@ -169,11 +250,23 @@ fn partitions_without_rows_make_no_files() -> TestResult {
     let out = folder.path().join("out");
     let session = session(2);
     let schema = schema_of(&numbered(0..0));
-    let some = streams(vec![vec![], vec![Ok(numbered(0..3))], vec![], vec![Ok(numbered(3..5))]]);
+    let some = streams(vec![
+        vec![],
+        vec![Ok(numbered(0..3))],
+        vec![],
+        vec![Ok(numbered(3..5))],
+    ]);
     let options = WriteOptions::new();
     let manifest = session.block_on(write_partitions(some, &schema, &out, &options))?;
-    let files: Vec<_> = manifest.files.iter().map(|file| (file.name.as_str(), file.rows)).collect();
-    assert_eq!(files, [("part_00000.parquet", 3), ("part_00001.parquet", 2)]);
+    let files: Vec<_> = manifest
+        .files
+        .iter()
+        .map(|file| (file.name.as_str(), file.rows))
+        .collect();
+    assert_eq!(
+        files,
+        [("part_00000.parquet", 3), ("part_00001.parquet", 2)]
+    );
     Ok(())
 }
 
@@ -183,20 +276,33 @@ fn a_failing_stream_leaves_nothing_and_its_error_comes_out() -> TestResult {
     let out = folder.path().join("out");
     let session = session(2);
     let failing = || {
-        let error = Error::Data { operator: "clip".into(), problem: "it broke".into() };
-        streams(vec![vec![Ok(numbered(0..1000))], vec![Ok(numbered(0..1000)), Err(error)]])
+        let error = Error::Data {
+            operator: "clip".into(),
+            problem: "it broke".into(),
+        };
+        streams(vec![
+            vec![Ok(numbered(0..1000))],
+            vec![Ok(numbered(0..1000)), Err(error)],
+        ])
     };
     let schema = schema_of(&numbered(0..0));
     let options = WriteOptions::new().with_overwrite(true);
-    let error = session.block_on(write_partitions(failing(), &schema, &out, &options)).unwrap_err();
+    let error = session
+        .block_on(write_partitions(failing(), &schema, &out, &options))
+        .unwrap_err();
     assert_snapshot!(error, @"clip: it broke");
     assert_eq!(names(folder.path()), Vec::<String>::new());
 
     let good = streams(vec![vec![Ok(numbered(0..7))]]);
     session.block_on(write_partitions(good, &schema, &out, &options))?;
-    session.block_on(write_partitions(failing(), &schema, &out, &options)).unwrap_err();
+    session
+        .block_on(write_partitions(failing(), &schema, &out, &options))
+        .unwrap_err();
     assert_eq!(names(folder.path()), ["out"]);
-    assert_eq!(ids_of(&session, &Dataset::open(&out)?), (0..7).collect::<Vec<_>>());
+    assert_eq!(
+        ids_of(&session, &Dataset::open(&out)?),
+        (0..7).collect::<Vec<_>>()
+    );
     Ok(())
 }
 
@@ -211,7 +317,10 @@ fn a_panic_in_a_stream_is_an_error_and_leaves_nothing() -> TestResult {
     let out = folder.path().join("out");
     let write = write_partitions(vec![Box::pin(stream)], &schema, &out, &options);
     let error = session.block_on(write).unwrap_err().to_string();
-    assert!(error.contains("/out` panicked: a damaged page; if all"), "{error}");
+    assert!(
+        error.contains("/out` panicked: a damaged page; if all"),
+        "{error}"
+    );
     assert_eq!(names(folder.path()), Vec::<String>::new());
     Ok(())
 }
@@ -227,9 +336,17 @@ fn large_domains_are_written_without_a_dictionary() -> TestResult {
     let ids: ArrayRef = Arc::new(Int32Array::from(vec![1, 1, 2]));
     let data = batch([("few", Arc::clone(&ids)), ("many", ids)]);
     let out = folder.path().join("out");
-    write_batches([Ok(data.clone())], &data.schema(), &schema, &out, &WriteOptions::new())?;
+    write_batches(
+        [Ok(data.clone())],
+        &data.schema(),
+        &schema,
+        &out,
+        &WriteOptions::new(),
+    )?;
     let file = fs::File::open(out.join("part_00000.parquet"))?;
-    let metadata = ParquetRecordBatchReaderBuilder::try_new(file)?.metadata().clone();
+    let metadata = ParquetRecordBatchReaderBuilder::try_new(file)?
+        .metadata()
+        .clone();
     let columns = metadata.row_group(0).columns();
     assert!(columns[0].dictionary_page_offset().is_some());
     assert!(columns[1].dictionary_page_offset().is_none());
@@ -261,7 +378,13 @@ fn an_output_is_replaced_only_on_request() -> TestResult {
     let out = folder.path().join("out");
     let write = |ids: std::ops::Range<i64>, options: &WriteOptions| {
         let data = numbered(ids);
-        write_batches([Ok(data.clone())], &data.schema(), &schema_of(&data), &out, options)
+        write_batches(
+            [Ok(data.clone())],
+            &data.schema(),
+            &schema_of(&data),
+            &out,
+            options,
+        )
     };
     write(0..3, &WriteOptions::new())?;
     let error = write(0..5, &WriteOptions::new()).unwrap_err();
@@ -279,15 +402,27 @@ fn an_input_can_be_replaced_by_its_output() -> TestResult {
     let out = folder.path().join("out");
     let data = numbered(0..50);
     let options = WriteOptions::new().with_overwrite(true);
-    write_batches([Ok(data.clone())], &data.schema(), &schema_of(&data), &out, &options)?;
+    write_batches(
+        [Ok(data.clone())],
+        &data.schema(),
+        &schema_of(&data),
+        &out,
+        &options,
+    )?;
     let input = Dataset::open(&out)?;
     let session = session(2);
     session.block_on(async {
         let frame = frame(&session, &input, ReadOptions::default());
-        let streams = frame.execute_stream_partitioned().await.map_err(Error::query("planning"))?;
+        let streams = frame
+            .execute_stream_partitioned()
+            .await
+            .map_err(Error::query("planning"))?;
         write_partitions(streams, input.schema(), &out, &options).await
     })?;
-    assert_eq!(ids_of(&session, &Dataset::open(&out)?), (0..50).collect::<Vec<_>>());
+    assert_eq!(
+        ids_of(&session, &Dataset::open(&out)?),
+        (0..50).collect::<Vec<_>>()
+    );
     Ok(())
 }
 
@@ -297,8 +432,19 @@ fn a_folder_that_does_not_agree_with_its_manifest_is_refused() -> TestResult {
     let out = folder.path().join("out");
     let data = numbered(0..10);
     let options = WriteOptions::new().with_layout(FileLayout::RowsPerFile(5));
-    let manifest = write_batches([Ok(data.clone())], &data.schema(), &schema_of(&data), &out, &options)?;
-    let open = || Dataset::open(&out).unwrap_err().to_string().replace(&*out.to_string_lossy(), "out");
+    let manifest = write_batches(
+        [Ok(data.clone())],
+        &data.schema(),
+        &schema_of(&data),
+        &out,
+        &options,
+    )?;
+    let open = || {
+        Dataset::open(&out)
+            .unwrap_err()
+            .to_string()
+            .replace(&*out.to_string_lossy(), "out")
+    };
 
     fs::write(out.join("_incomplete"), "")?;
     assert_snapshot!(open(), @"read `out`: it is the unfinished output of an interrupted run; run it again");
@@ -323,7 +469,10 @@ fn a_folder_that_does_not_agree_with_its_manifest_is_refused() -> TestResult {
     fs::write(&second, damaged)?;
     Dataset::open(&out)?;
     let error = manifest.verify(&out).unwrap_err().to_string();
-    assert!(error.contains("part_00001.parquet`: its checksum is"), "{error}");
+    assert!(
+        error.contains("part_00001.parquet`: its checksum is"),
+        "{error}"
+    );
     fs::write(&second, bytes)?;
     manifest.verify(&out)?;
 
@@ -340,7 +489,8 @@ fn options_and_columns_are_checked_before_anything_is_written() -> TestResult {
     let out = folder.path().join("out");
     let data = numbered(0..1);
     let write = |schema: &Schema, options: &WriteOptions| {
-        let error = write_batches([Ok(data.clone())], &data.schema(), schema, &out, options).unwrap_err();
+        let error =
+            write_batches([Ok(data.clone())], &data.schema(), schema, &out, options).unwrap_err();
         error.to_string()
     };
     let schema = schema_of(&data);

@@ -29,12 +29,22 @@ pub(super) fn rows_of(table: &ExternalTable, code: Expr) -> Expr {
 /// The value of a column in a row of the table; null for no row.
 pub(super) fn value_of(table: &ExternalTable, column: &str, row: Expr) -> Result<Expr> {
     let data_type = table.column(column)?.data_type().clone();
-    Ok(call(table, Answer::Value(column.to_owned()), data_type, row))
+    Ok(call(
+        table,
+        Answer::Value(column.to_owned()),
+        data_type,
+        row,
+    ))
 }
 
 fn call(table: &ExternalTable, answer: Answer, output: DataType, argument: Expr) -> Expr {
     let signature = Signature::exact(vec![DataType::UInt32], Volatility::Immutable);
-    let function = Matches { table: table.clone(), answer, output, signature };
+    let function = Matches {
+        table: table.clone(),
+        answer,
+        output,
+        signature,
+    };
     ScalarUDF::new_from_impl(function).call(vec![argument])
 }
 
@@ -97,7 +107,12 @@ impl ScalarUDFImpl for Matches {
         let array: ArrayRef = match &self.answer {
             Answer::Row => {
                 let row = |code: u32| self.table.rows(code).first().copied();
-                Arc::new(numbers.iter().map(|code| code.and_then(row)).collect::<UInt32Array>())
+                Arc::new(
+                    numbers
+                        .iter()
+                        .map(|code| code.and_then(row))
+                        .collect::<UInt32Array>(),
+                )
             }
             Answer::Rows => {
                 let mut lists = ListBuilder::new(UInt32Builder::new());

@@ -211,8 +211,7 @@ impl JoinExternal {
         for column in input.columns() {
             columns.push(input.expr(column.name())?.alias(column.name()));
         }
-        let mut kept: Vec<Expr> =
-            input.columns().map(|column| ident(column.name())).collect();
+        let mut kept: Vec<Expr> = input.columns().map(|column| ident(column.name())).collect();
         if input.has_row_id {
             columns.push(ident(ROW_ID));
             kept.push(ident(ROW_ID));

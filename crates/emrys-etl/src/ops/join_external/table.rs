@@ -68,7 +68,12 @@ impl ExternalTable {
             None => schema.names().into_iter().map(str::to_owned).collect(),
         };
         // The keys are needed to join, but come out only if they were asked for.
-        wanted.extend(keys.iter().filter(|key| !wanted.contains(key)).cloned().collect::<Vec<_>>());
+        wanted.extend(
+            keys.iter()
+                .filter(|key| !wanted.contains(key))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
         for name in &wanted {
             if batch.column_by_name(name).is_none() {
                 return Err(Error::UnknownColumn {
@@ -79,8 +84,10 @@ impl ExternalTable {
             }
         }
         let schema = schema.select(&wanted)?;
-        let positions: Vec<usize> =
-            wanted.iter().filter_map(|name| batch.schema().index_of(name).ok()).collect();
+        let positions: Vec<usize> = wanted
+            .iter()
+            .filter_map(|name| batch.schema().index_of(name).ok())
+            .collect();
         let mut batch = batch.project(&positions).map_err(arrow_error)?;
         if distinct {
             batch = without_repeated_rows(&batch)?;
@@ -89,8 +96,11 @@ impl ExternalTable {
     }
 
     fn new(batch: RecordBatch, schema: Schema, keys: Vec<String>) -> Result<ExternalTable> {
-        let key_columns: Vec<ArrayRef> =
-            keys.iter().filter_map(|key| batch.column_by_name(key)).cloned().collect();
+        let key_columns: Vec<ArrayRef> = keys
+            .iter()
+            .filter_map(|key| batch.column_by_name(key))
+            .cloned()
+            .collect();
         let has_key = |row: usize| key_columns.iter().all(|column| column.is_valid(row));
         let encoded = row_format(&key_columns)?;
         let mut codes: HashMap<OwnedRow, usize> = HashMap::new();
@@ -181,7 +191,12 @@ impl ExternalTable {
             return Ok(());
         }
         let field = column.to_arrow()?;
-        let key = self.inner.keys.iter().position(|key| key == name).unwrap_or(0);
+        let key = self
+            .inner
+            .keys
+            .iter()
+            .position(|key| key == name)
+            .unwrap_or(0);
         let mut types: Vec<_> = Vec::new();
         for key in &self.inner.keys {
             types.push(self.column(key)?.data_type());
@@ -204,13 +219,17 @@ impl ExternalTable {
 fn without_repeated_rows(batch: &RecordBatch) -> Result<RecordBatch> {
     let encoded = row_format(batch.columns())?;
     let mut seen = std::collections::HashSet::new();
-    let first: BooleanArray =
-        (0..batch.num_rows()).map(|row| Some(seen.insert(encoded.row(row)))).collect();
+    let first: BooleanArray = (0..batch.num_rows())
+        .map(|row| Some(seen.insert(encoded.row(row))))
+        .collect();
     filter_record_batch(batch, &first).map_err(arrow_error)
 }
 
 fn row_format(columns: &[ArrayRef]) -> Result<arrow::row::Rows> {
-    let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+    let fields = columns
+        .iter()
+        .map(|column| SortField::new(column.data_type().clone()))
+        .collect();
     RowConverter::new(fields)
         .and_then(|converter| converter.convert_columns(columns))
         .map_err(arrow_error)
@@ -241,7 +260,11 @@ impl State for ExternalTable {
             serde_json::from_value(saved).map_err(|e| artifacts.wrong(e.to_string()))?;
         let batch = artifacts.read_batch(&saved.file)?;
         let complete = |name: &&str| batch.column_by_name(name).is_some();
-        let names = saved.keys.iter().map(String::as_str).chain(saved.schema.names());
+        let names = saved
+            .keys
+            .iter()
+            .map(String::as_str)
+            .chain(saved.schema.names());
         if !names.collect::<Vec<_>>().iter().all(complete) || saved.keys.is_empty() {
             return Err(artifacts.wrong(format!("artifact `{}` lacks columns", saved.file)));
         }

@@ -56,7 +56,11 @@ impl Hash for Encoding {
 impl Encoding {
     fn smooth(&self, sum: f64, count: i64) -> f64 {
         let weight = count as f64 + self.p_smooth;
-        if weight == 0.0 { self.mean } else { (sum + self.p_smooth * self.mean) / weight }
+        if weight == 0.0 {
+            self.mean
+        } else {
+            (sum + self.p_smooth * self.mean) / weight
+        }
     }
 
     /// The encoding of a category by all its rows.
@@ -70,9 +74,11 @@ impl Encoding {
     fn total(&self, sums: &Sums, category: usize, but: Option<usize>) -> (f64, i64) {
         let folds = self.table.folds as usize;
         let entries = (0..folds).filter(|fold| Some(*fold) != but);
-        entries.map(|fold| category * folds + fold).fold((0.0, 0), |(sum, count), entry| {
-            (sum + sums.sums[entry], count + sums.counts[entry])
-        })
+        entries
+            .map(|fold| category * folds + fold)
+            .fold((0.0, 0), |(sum, count), entry| {
+                (sum + sums.sums[entry], count + sums.counts[entry])
+            })
     }
 }
 
@@ -90,8 +96,11 @@ impl ScalarUDFImpl for Encoding {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
-        let arrays: EngineResult<Vec<ArrayRef>> =
-            args.args.iter().map(|value| value.clone().into_array(args.number_rows)).collect();
+        let arrays: EngineResult<Vec<ArrayRef>> = args
+            .args
+            .iter()
+            .map(|value| value.clone().into_array(args.number_rows))
+            .collect();
         let arrays = arrays?;
         let codes = arrays[0].as_primitive::<UInt32Type>().values();
         let folds = arrays.get(1).map(|folds| folds.as_primitive::<UInt8Type>());
@@ -100,7 +109,9 @@ impl ScalarUDFImpl for Encoding {
             .iter()
             .enumerate()
             .map(|(row, code)| {
-                let Some(category) = (*code as usize).checked_sub(1) else { return self.mean };
+                let Some(category) = (*code as usize).checked_sub(1) else {
+                    return self.mean;
+                };
                 match folds {
                     Some(folds) if folds.is_valid(row) => {
                         let fold = usize::from(folds.value(row));

@@ -37,7 +37,12 @@ pub(super) fn fold(input: &Relation, folds: &Folds, seed: Option<u64>, kfold: u3
     let kfold = u8::try_from(kfold)
         .map_err(|_| Error::Internal(format!("kfold {kfold} passed the check")))?;
     let signature = Signature::exact(vec![DataType::Int64], Volatility::Immutable);
-    Ok(ScalarUDF::new_from_impl(FoldOf { seed, kfold, signature }).call(vec![number]))
+    Ok(ScalarUDF::new_from_impl(FoldOf {
+        seed,
+        kfold,
+        signature,
+    })
+    .call(vec![number]))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -110,7 +110,10 @@ fn default_kfold() -> u32 {
     3
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "the option has a default that is not none")]
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "the option has a default that is not none"
+)]
 fn default_fold_seed() -> Option<u64> {
     Some(42)
 }
@@ -142,7 +145,9 @@ impl TargetEncoding {
 
     /// Encodes by several targets, each on its own.
     pub fn targets(targets: impl IntoIterator<Item = impl Into<String>>) -> TargetEncoding {
-        TargetEncoding::of(OneOrMany::Many(targets.into_iter().map(Into::into).collect()))
+        TargetEncoding::of(OneOrMany::Many(
+            targets.into_iter().map(Into::into).collect(),
+        ))
     }
 
     fn of(target: OneOrMany) -> TargetEncoding {
@@ -199,7 +204,10 @@ impl TargetEncoding {
 
     /// Names of the outputs, all targets of the first group first.
     #[must_use]
-    pub fn with_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> TargetEncoding {
+    pub fn with_names(
+        mut self,
+        names: impl IntoIterator<Item = impl Into<String>>,
+    ) -> TargetEncoding {
         self.out_col = Some(names.into_iter().map(Into::into).collect());
         self
     }
@@ -247,7 +255,10 @@ impl TargetEncoding {
                 return Err(invalid(
                     "out_col",
                     format!("{} names", names.len()),
-                    format!("there are {} outputs, one per group and target", outputs.len()),
+                    format!(
+                        "there are {} outputs, one per group and target",
+                        outputs.len()
+                    ),
                 ));
             }
             for (output, name) in outputs.iter_mut().zip(names) {
@@ -277,7 +288,9 @@ fn invalid(option: &str, value: String, expected: impl Into<String>) -> Error {
 
 /// How the members of a group are called in the statistics.
 fn key_names(group: &Selected) -> Vec<String> {
-    (0..group.columns().len()).map(|i| format!("key_{i}")).collect()
+    (0..group.columns().len())
+        .map(|i| format!("key_{i}"))
+        .collect()
 }
 
 fn moments_name(target: usize) -> String {
@@ -297,13 +310,25 @@ impl Operator for TargetEncoding {
 
     fn check(&self) -> Result<()> {
         if self.target_names().is_empty() {
-            return Err(invalid("target", "empty".to_owned(), "at least one target is needed"));
+            return Err(invalid(
+                "target",
+                "empty".to_owned(),
+                "at least one target is needed",
+            ));
         }
         if !(1..=255).contains(&self.kfold) {
-            return Err(invalid("kfold", self.kfold.to_string(), "it must lie between 1 and 255"));
+            return Err(invalid(
+                "kfold",
+                self.kfold.to_string(),
+                "it must lie between 1 and 255",
+            ));
         }
         if !(self.p_smooth >= 0.0 && self.p_smooth.is_finite()) {
-            return Err(invalid("p_smooth", self.p_smooth.to_string(), "it must not be negative"));
+            return Err(invalid(
+                "p_smooth",
+                self.p_smooth.to_string(),
+                "it must not be negative",
+            ));
         }
         if !matches!(self.out_dtype, DType::Float32 | DType::Float64) {
             return Err(invalid(
@@ -362,13 +387,15 @@ impl Operator for TargetEncoding {
     }
 
     fn statistics(&self, input: &Relation) -> Result<Vec<Statistic>> {
-        let target = |name: &String| -> Result<Expr> {
-            Ok(cast(input.expr(name)?, DataType::Float64))
-        };
+        let target =
+            |name: &String| -> Result<Expr> { Ok(cast(input.expr(name)?, DataType::Float64)) };
         let mut statistics = Vec::new();
         for name in self.target_names() {
             let expr = stable_moments(target(name)?);
-            statistics.push(Statistic::Aggregate { name: name.clone(), expr });
+            statistics.push(Statistic::Aggregate {
+                name: name.clone(),
+                expr,
+            });
         }
         for group in input.selected() {
             let mut columns = Vec::new();
@@ -383,11 +410,17 @@ impl Operator for TargetEncoding {
             let mut aggregates = Vec::new();
             for (i, name) in self.target_names().iter().enumerate() {
                 columns.push((format!("target_{i}"), target(name)?));
-                aggregates.push((moments_name(i), stable_moments(ident(format!("target_{i}")))));
+                aggregates.push((
+                    moments_name(i),
+                    stable_moments(ident(format!("target_{i}"))),
+                ));
             }
             statistics.push(Statistic::Grouped(GroupedStatistic {
                 name: group.joined("\u{1f}"),
-                sources: vec![Source { columns, flatten: None }],
+                sources: vec![Source {
+                    columns,
+                    flatten: None,
+                }],
                 keys,
                 aggregates,
             }));
@@ -398,7 +431,11 @@ impl Operator for TargetEncoding {
     fn fit(&self, input: &InputSchema, mut results: FitResults) -> Result<Encodings> {
         let mut means = Vec::new();
         for name in self.target_names() {
-            let given = self.target_mean.as_ref().and_then(|means| means.get(name)).copied();
+            let given = self
+                .target_mean
+                .as_ref()
+                .and_then(|means| means.get(name))
+                .copied();
             let moments = Moments::from_scalar(results.aggregate(name)?)?;
             if moments.count == 0 {
                 return Err(Error::Data {
@@ -427,12 +464,18 @@ impl Operator for TargetEncoding {
             true => Some(self.fold(input)?),
             false => None,
         };
-        let dtype = ColumnSchema::new("", self.out_dtype).to_arrow()?.data_type().clone();
+        let dtype = ColumnSchema::new("", self.out_dtype)
+            .to_arrow()?
+            .data_type()
+            .clone();
         let mut outputs = Vec::new();
         for (group, target, name) in self.outputs(input)? {
             let table = state.table(group.columns())?;
-            let keys: Result<Vec<Expr>> =
-                group.columns().iter().map(|member| input.expr(member)).collect();
+            let keys: Result<Vec<Expr>> = group
+                .columns()
+                .iter()
+                .map(|member| input.expr(member))
+                .collect();
             let code = key_code("target_encoding", table.index(), keys?);
             let mean = state.means[target];
             let value = encode::encoding(table, target, mean, self.p_smooth, code, fold.clone());

@@ -26,12 +26,16 @@ pub struct Encodings {
 
 impl Encodings {
     pub(super) fn table(&self, members: &[String]) -> Result<&Arc<GroupTable>> {
-        self.groups.iter().find(|table| table.members == members).ok_or_else(|| {
-            Error::Data {
+        self.groups
+            .iter()
+            .find(|table| table.members == members)
+            .ok_or_else(|| Error::Data {
                 operator: "target_encoding".to_owned(),
-                problem: format!("it was not fitted on `{}`; fit the workflow again", members.join(", ")),
-            }
-        })
+                problem: format!(
+                    "it was not fitted on `{}`; fit the workflow again",
+                    members.join(", ")
+                ),
+            })
     }
 }
 
@@ -63,12 +67,17 @@ impl GroupTable {
         batches: &[RecordBatch],
     ) -> Result<GroupTable> {
         let first = batches.first();
-        let schema = first.ok_or_else(|| Error::Internal("a group-by gave nothing".to_owned()))?.schema();
+        let schema = first
+            .ok_or_else(|| Error::Internal("a group-by gave nothing".to_owned()))?
+            .schema();
         let all = concat_batches(&schema, batches).map_err(arrow_error)?;
         // Group-bys give rows in any order; categories are numbered in theirs.
         let width = members.len() + usize::from(folds > 1);
         let columns: Vec<SortColumn> = (0..width)
-            .map(|i| SortColumn { values: Arc::clone(all.column(i)), options: None })
+            .map(|i| SortColumn {
+                values: Arc::clone(all.column(i)),
+                options: None,
+            })
             .collect();
         let order = lexsort_to_indices(&columns, None).map_err(arrow_error)?;
         let sorted: Result<Vec<ArrayRef>> = all
@@ -87,14 +96,23 @@ impl GroupTable {
             .map(|key| take(key, &first_rows, None).map_err(arrow_error))
             .collect();
         let size = categories * folds as usize;
-        let mut tables = vec![Sums { counts: vec![0; size], sums: vec![0.0; size] }; targets];
+        let mut tables = vec![
+            Sums {
+                counts: vec![0; size],
+                sums: vec![0.0; size]
+            };
+            targets
+        ];
         let fold_column = (folds > 1).then(|| sorted[members.len()].as_primitive::<UInt8Type>());
         let moments: Result<Vec<Vec<Moments>>> =
             sorted[width..].iter().map(Moments::from_array).collect();
         let moments = moments?;
         let mut category = 0;
         for row in 0..all.num_rows() {
-            while starts.get(category + 1).is_some_and(|start| row >= *start as usize) {
+            while starts
+                .get(category + 1)
+                .is_some_and(|start| row >= *start as usize)
+            {
                 category += 1;
             }
             let fold = fold_column.map_or(0, |folds| usize::from(folds.value(row)));
@@ -118,7 +136,13 @@ impl GroupTable {
             operator: "target_encoding".to_owned(),
             problem: format!("column `{}`: {error}", members.join(", ")),
         })?;
-        Ok(GroupTable { members, keys, index: Arc::new(index), folds, targets })
+        Ok(GroupTable {
+            members,
+            keys,
+            index: Arc::new(index),
+            folds,
+            targets,
+        })
     }
 
     pub(super) fn index(&self) -> &Arc<ValueIndex> {
@@ -140,23 +164,52 @@ impl GroupTable {
         let folds = self.folds as usize;
         for (target, sums) in self.targets.iter().enumerate() {
             for fold in 0..folds {
-                let counts: Int64Array = sums.counts.iter().skip(fold).step_by(folds).copied().collect();
-                let values: Float64Array = sums.sums.iter().skip(fold).step_by(folds).copied().collect();
-                add(format!("{}_count_{fold}", moments_name(target)), Arc::new(counts));
-                add(format!("{}_sum_{fold}", moments_name(target)), Arc::new(values));
+                let counts: Int64Array = sums
+                    .counts
+                    .iter()
+                    .skip(fold)
+                    .step_by(folds)
+                    .copied()
+                    .collect();
+                let values: Float64Array = sums
+                    .sums
+                    .iter()
+                    .skip(fold)
+                    .step_by(folds)
+                    .copied()
+                    .collect();
+                add(
+                    format!("{}_count_{fold}", moments_name(target)),
+                    Arc::new(counts),
+                );
+                add(
+                    format!("{}_sum_{fold}", moments_name(target)),
+                    Arc::new(values),
+                );
             }
         }
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(arrow_error)
     }
 
-    fn from_batch(members: Vec<String>, folds: u32, targets: usize, batch: &RecordBatch) -> Result<Option<GroupTable>> {
+    fn from_batch(
+        members: Vec<String>,
+        folds: u32,
+        targets: usize,
+        batch: &RecordBatch,
+    ) -> Result<Option<GroupTable>> {
         let width = folds as usize;
         if batch.num_columns() != members.len() + 2 * targets * width {
             return Ok(None);
         }
         let keys = batch.columns()[..members.len()].to_vec();
         let size = batch.num_rows() * width;
-        let mut tables = vec![Sums { counts: vec![0; size], sums: vec![0.0; size] }; targets];
+        let mut tables = vec![
+            Sums {
+                counts: vec![0; size],
+                sums: vec![0.0; size]
+            };
+            targets
+        ];
         let mut columns = batch.columns()[members.len()..].chunks(2);
         for table in &mut tables {
             for (fold, pair) in columns.by_ref().take(width).enumerate() {
@@ -178,7 +231,10 @@ impl GroupTable {
 
 /// The rows at which another key begins, in sorted rows.
 fn starts_of_runs(keys: &[ArrayRef]) -> Result<Vec<u32>> {
-    let fields = keys.iter().map(|key| SortField::new(key.data_type().clone())).collect();
+    let fields = keys
+        .iter()
+        .map(|key| SortField::new(key.data_type().clone()))
+        .collect();
     let converter = RowConverter::new(fields).map_err(arrow_error)?;
     let rows = converter.convert_columns(keys).map_err(arrow_error)?;
     let mut starts = Vec::new();
@@ -222,10 +278,17 @@ impl State for Encodings {
         for (i, table) in self.groups.iter().enumerate() {
             let name = format!("target_encoding_{i:03}.parquet");
             let file = artifacts.write_batch(&name, &table.to_batch()?)?;
-            groups.push(SavedGroup { members: table.members.clone(), folds: table.folds, file });
+            groups.push(SavedGroup {
+                members: table.members.clone(),
+                folds: table.folds,
+                file,
+            });
         }
-        serde_json::to_value(Saved { means: self.means.iter().copied().map(Mean).collect(), groups })
-            .map_err(|e| Error::Internal(format!("state to JSON: {e}")))
+        serde_json::to_value(Saved {
+            means: self.means.iter().copied().map(Mean).collect(),
+            groups,
+        })
+        .map_err(|e| Error::Internal(format!("state to JSON: {e}")))
     }
 
     fn load(saved: Value, artifacts: &ArtifactReader) -> Result<Encodings> {
@@ -237,9 +300,15 @@ impl State for Encodings {
             let table =
                 GroupTable::from_batch(group.members, group.folds, saved.means.len(), &batch)?;
             groups.push(Arc::new(table.ok_or_else(|| {
-                artifacts.wrong(format!("artifact `{}` has other columns than expected", group.file))
+                artifacts.wrong(format!(
+                    "artifact `{}` has other columns than expected",
+                    group.file
+                ))
             })?));
         }
-        Ok(Encodings { means: saved.means.into_iter().map(|mean| mean.0).collect(), groups })
+        Ok(Encodings {
+            means: saved.means.into_iter().map(|mean| mean.0).collect(),
+            groups,
+        })
     }
 }

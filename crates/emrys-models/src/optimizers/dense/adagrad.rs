@@ -39,7 +39,9 @@ impl Optimizer for Adagrad {
     }
 
     fn to_device<const D: usize>(state: AdagradState<D>, device: &Device) -> AdagradState<D> {
-        AdagradState { accumulator: state.accumulator.to_device(device) }
+        AdagradState {
+            accumulator: state.accumulator.to_device(device),
+        }
     }
 }
 
@@ -49,6 +51,8 @@ impl<const D: usize> RecordState for AdagradState<D> {
     }
 
     fn state_unflatten(prefix: &str, src: &mut StateSource, device: &Device) -> Option<Self> {
-        Some(Self { accumulator: take_tensor(prefix, "accumulator", src, device)? })
+        Some(Self {
+            accumulator: take_tensor(prefix, "accumulator", src, device)?,
+        })
     }
 }

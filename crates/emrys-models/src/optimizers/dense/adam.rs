@@ -40,7 +40,11 @@ impl Optimizer for Adam {
                 m: m.mul_scalar(self.beta1) + new_m,
                 v: v.mul_scalar(self.beta2) + new_v,
             },
-            None => AdamState { time: 1, m: new_m, v: new_v },
+            None => AdamState {
+                time: 1,
+                m: new_m,
+                v: new_v,
+            },
         };
         let t = state.time as f64;
         let rate = lr * (1.0 - self.beta2.powf(t)).sqrt() / (1.0 - self.beta1.powf(t));

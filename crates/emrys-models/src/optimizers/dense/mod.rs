@@ -154,13 +154,22 @@ impl DenseOptimizer {
                 initial_accumulator,
                 epsilon,
                 ..
-            } => Adagrad { initial_accumulator, epsilon }.into(),
+            } => Adagrad {
+                initial_accumulator,
+                epsilon,
+            }
+            .into(),
             Self::Adam {
                 beta1,
                 beta2,
                 epsilon,
                 ..
-            } => Adam { beta1, beta2, epsilon }.into(),
+            } => Adam {
+                beta1,
+                beta2,
+                epsilon,
+            }
+            .into(),
         }
     }
 
@@ -179,13 +188,28 @@ impl DenseOptimizer {
                 initial_accumulator,
                 epsilon,
                 ..
-            } => optimizer.with_group(group, Adagrad { initial_accumulator, epsilon }, None),
+            } => optimizer.with_group(
+                group,
+                Adagrad {
+                    initial_accumulator,
+                    epsilon,
+                },
+                None,
+            ),
             Self::Adam {
                 beta1,
                 beta2,
                 epsilon,
                 ..
-            } => optimizer.with_group(group, Adam { beta1, beta2, epsilon }, None),
+            } => optimizer.with_group(
+                group,
+                Adam {
+                    beta1,
+                    beta2,
+                    epsilon,
+                },
+                None,
+            ),
         }
     }
 }

@@ -46,7 +46,9 @@ impl Optimizer for Sgd {
     }
 
     fn to_device<const D: usize>(state: SgdState<D>, device: &Device) -> SgdState<D> {
-        SgdState { momentum: state.momentum.to_device(device) }
+        SgdState {
+            momentum: state.momentum.to_device(device),
+        }
     }
 }
 
@@ -56,6 +58,8 @@ impl<const D: usize> RecordState for SgdState<D> {
     }
 
     fn state_unflatten(prefix: &str, src: &mut StateSource, device: &Device) -> Option<Self> {
-        Some(Self { momentum: take_tensor(prefix, "momentum", src, device)? })
+        Some(Self {
+            momentum: take_tensor(prefix, "momentum", src, device)?,
+        })
     }
 }

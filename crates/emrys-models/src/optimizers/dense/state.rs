@@ -23,7 +23,9 @@ pub(super) fn take_tensor<const D: usize>(
     source: &mut StateSource,
     device: &Device,
 ) -> Option<Tensor<D>> {
-    source.take_tensor(prefix, leaf).map(|data| Tensor::from_data(data, device))
+    source
+        .take_tensor(prefix, leaf)
+        .map(|data| Tensor::from_data(data, device))
 }
 
 /// Writes the state of an optimizer to a file, keyed by the paths of the parameters.
@@ -34,7 +36,9 @@ pub(super) fn take_tensor<const D: usize>(
 /// [`Error::OptimizerState`] if the file cannot be written.
 pub fn save_dense_state(optimizer: &ModuleOptimizer, path: &Path) -> Result<(), Error> {
     let fail = |problem: String| state_error(path, problem);
-    let bytes = optimizer.into_bytes().map_err(|error| fail(error.to_string()))?;
+    let bytes = optimizer
+        .into_bytes()
+        .map_err(|error| fail(error.to_string()))?;
     let reader = Reader::from_bytes(bytes).map_err(|error| fail(error.to_string()))?;
     let paths = reader.metadata().clone();
     let renamed = rekey(reader, |name| {
@@ -42,7 +46,9 @@ pub fn save_dense_state(optimizer: &ModuleOptimizer, path: &Path) -> Result<(), 
         Some((format!("{}{SEPARATOR}{part}", paths.get(id)?), None))
     });
     let writer = renamed.map_err(fail)?.auto_extension(false).overwrite(true);
-    writer.write_to_file(path).map_err(|error| fail(error.to_string()))
+    writer
+        .write_to_file(path)
+        .map_err(|error| fail(error.to_string()))
 }
 
 /// Gives an optimizer the state that [`save_dense_state`] wrote, for the parameters of `module`.
@@ -67,8 +73,12 @@ pub fn load_dense_state<M: Module>(
     for (path, id) in &ids {
         writer = writer.with_metadata(&id.val().to_string(), path);
     }
-    let bytes = writer.into_bytes().map_err(|error| fail(error.to_string()))?;
-    optimizer.from_bytes(bytes).map_err(|error| fail(error.to_string()))
+    let bytes = writer
+        .into_bytes()
+        .map_err(|error| fail(error.to_string()))?;
+    optimizer
+        .from_bytes(bytes)
+        .map_err(|error| fail(error.to_string()))
 }
 
 fn state_error(path: &Path, problem: String) -> Error {
@@ -83,8 +93,7 @@ fn rekey(
     reader: Reader,
     rename: impl Fn(&str) -> Option<(String, Option<u64>)>,
 ) -> Result<Writer, String> {
-    let unknown =
-        |name: &str| format!("it holds `{name}`, but there is no parameter of that name");
+    let unknown = |name: &str| format!("it holds `{name}`, but there is no parameter of that name");
     let scalars = reader.scalars().clone();
     let mut tensors = reader.into_tensors().map_err(|error| error.to_string())?;
     for tensor in &mut tensors {
@@ -170,7 +179,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("dense.bpk");
         let device = Device::default().autodiff();
-        let momentum = DenseOptimizer::Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: true };
+        let momentum = DenseOptimizer::Sgd {
+            learning_rate: 0.1,
+            momentum: 0.9,
+            nesterov: true,
+        };
         for config in [DenseOptimizer::adam(), DenseOptimizer::adagrad(), momentum] {
             let mut optimizer = config.init();
             let mut net = Net::new(&device);
@@ -181,12 +194,18 @@ mod tests {
 
             // The same weights under new ids, as in a model that was built and loaded again.
             let renewed = |linear: &Linear| Linear {
-                weight: Param::from_tensor(Tensor::from_data(linear.weight.val().into_data(), &device)),
+                weight: Param::from_tensor(Tensor::from_data(
+                    linear.weight.val().into_data(),
+                    &device,
+                )),
                 bias: linear.bias.as_ref().map(|bias| {
                     Param::from_tensor(Tensor::from_data(bias.val().into_data(), &device))
                 }),
             };
-            let other = Net { first: renewed(&net.first), second: renewed(&net.second) };
+            let other = Net {
+                first: renewed(&net.first),
+                second: renewed(&net.second),
+            };
             assert_ne!(other.first.weight.id, net.first.weight.id);
             let mut restored = load_dense_state(config.init(), &other, &file).unwrap();
 

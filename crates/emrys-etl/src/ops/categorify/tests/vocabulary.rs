@@ -479,7 +479,10 @@ fn damaged_files_are_named_with_what_is_wrong() {
     };
     assert_eq!(message(&vocabulary, None), "read `/unique.parquet`");
     std::fs::write(&unique, "text").unwrap();
-    assert_eq!(message(&vocabulary, None), "read `/unique.parquet`: it is corrupt or no parquet file; write or copy it again");
+    assert_eq!(
+        message(&vocabulary, None),
+        "read `/unique.parquet`: it is corrupt or no parquet file; write or copy it again"
+    );
 
     vocabulary.write_unique(&unique).unwrap();
     let other = Vocabulary::new(
