@@ -20,6 +20,7 @@ mod schema;
 use std::error::Error;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -35,15 +36,14 @@ enum Outcome {
     Skipped(String),
 }
 
-#[test]
-fn workflows_give_what_the_peer_gives() {
+fn main() -> ExitCode {
     let root = std::env::var_os("EMRYS_GOLDEN_ETL").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/golden/etl"),
         PathBuf::from,
     );
     let Ok(entries) = std::fs::read_dir(&root) else {
         println!("golden_etl: skipped, there is no folder {}", root.display());
-        return;
+        return ExitCode::SUCCESS;
     };
     let wanted = std::env::var("EMRYS_GOLDEN_CASE").unwrap_or_default();
     let mut cases: Vec<PathBuf> = entries
@@ -69,8 +69,12 @@ fn workflows_give_what_the_peer_gives() {
         }
     }
     println!("golden_etl: {passed} passed, {skipped} skipped, {failed} failed");
-    assert_eq!(failed, 0, "{failed} golden cases failed");
-    assert!(passed > 0, "no golden case ran");
+    let ran_well = failed == 0 && (passed > 0 || !wanted.is_empty());
+    if ran_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn with_causes(error: &dyn Error) -> String {
