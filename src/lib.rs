@@ -26,5 +26,14 @@ pub mod prelude {
         Dataset, FittedWorkflow, Workflow, WriteOptions, all_columns, cols, group, tagged,
     };
     pub use emrys_loader::{Loader, LoaderConfig};
+    pub use emrys_models::blocks::{Embeddings, Mlp};
+    pub use emrys_models::models::{Dlrm, TwoTower};
+    pub use emrys_models::tasks::{BinaryClassification, ItemRetrieval, Regression};
+    pub use emrys_models::trainer::Trainer;
+    pub use emrys_models::{Device, Model, ModelSpec};
     pub use emrys_schema::{ColumnSchema, DType, Schema, Tag};
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

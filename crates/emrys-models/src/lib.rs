@@ -31,6 +31,7 @@ mod value;
 
 pub use block::{Block, BoxedBlock, Built, Pass};
 pub use blocks::Activation;
+pub use burn::tensor::Device;
 pub use compose::Compose;
 pub use error::{Error, Result};
 pub use features::Features;
