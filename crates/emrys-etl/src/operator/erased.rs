@@ -8,8 +8,8 @@ use emrys_schema::Schema;
 use serde_json::Value;
 
 use super::{
-    ArtifactReader, ArtifactWriter, FitResults, InputSchema, Lowered, Operator, Relation, State,
-    Statistic,
+    ArtifactReader, ArtifactWriter, FitResults, InputSchema, Lowered, NewIds, Operator, Relation,
+    State, Statistic,
 };
 use crate::{Error, Result};
 
@@ -48,6 +48,15 @@ pub trait DynOperator: Debug + Send + Sync {
     /// See [`Operator::fit`].
     #[allow(clippy::missing_errors_doc, reason = "documented in Operator")]
     fn fit(&self, input: &InputSchema, results: FitResults) -> Result<DynState>;
+    /// See [`Operator::refit`].
+    #[allow(clippy::missing_errors_doc, reason = "documented in Operator")]
+    fn refit(
+        &self,
+        state: &DynState,
+        input: &InputSchema,
+        results: FitResults,
+        ids: NewIds,
+    ) -> Result<DynState>;
     /// See [`Operator::lower`].
     #[allow(clippy::missing_errors_doc, reason = "documented in Operator")]
     fn lower(&self, state: &DynState, input: &Relation) -> Result<Lowered>;
@@ -103,6 +112,17 @@ impl<O: Operator> DynOperator for O {
 
     fn fit(&self, input: &InputSchema, results: FitResults) -> Result<DynState> {
         Ok(Arc::new(Operator::fit(self, input, results)?))
+    }
+
+    fn refit(
+        &self,
+        state: &DynState,
+        input: &InputSchema,
+        results: FitResults,
+        ids: NewIds,
+    ) -> Result<DynState> {
+        let state = downcast::<O>(state)?;
+        Ok(Arc::new(Operator::refit(self, state, input, results, ids)?))
     }
 
     fn lower(&self, state: &DynState, input: &Relation) -> Result<Lowered> {

@@ -116,6 +116,30 @@ pub trait Operator: Debug + Clone + Serialize + DeserializeOwned + Send + Sync +
     /// If the data do not allow it.
     fn fit(&self, input: &InputSchema, results: FitResults) -> Result<Self::State>;
 
+    /// Brings a state up to date with more data; `results` are the statistics of the new data
+    /// alone.
+    ///
+    /// Numeric statistics become what fitting on the old and the new data together would give.
+    /// Known categories keep their ids unless [`NewIds::ByCount`] asks for what that fit would
+    /// give.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption) unless the operator implements it.
+    fn refit(
+        &self,
+        _state: &Self::State,
+        input: &InputSchema,
+        _results: FitResults,
+        _ids: NewIds,
+    ) -> Result<Self::State> {
+        Err(crate::Error::InvalidOption {
+            operator: input.operator().to_owned(),
+            option: "refit".to_owned(),
+            value: "asked for".to_owned(),
+            expected: "it cannot learn from more data; fit the workflow on all data".to_owned(),
+        })
+    }
+
     /// The outputs as expressions over the inputs, or as a new relation.
     ///
     /// # Errors
@@ -126,6 +150,17 @@ pub trait Operator: Debug + Clone + Serialize + DeserializeOwned + Send + Sync +
     fn examples() -> Vec<Example> {
         Vec::new()
     }
+}
+
+/// Which ids categories have after a workflow has learned from more data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NewIds {
+    /// Known categories keep theirs, new ones follow: trained embeddings stay valid.
+    #[default]
+    Append,
+    /// All are numbered anew by their counts in the old and the new data, as if the workflow were
+    /// fitted on both.
+    ByCount,
 }
 
 /// An operator as the engine runs it.

@@ -1,0 +1,3 @@
+//! The `emrys` command.
+
+fn main() {}
