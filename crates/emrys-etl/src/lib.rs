@@ -29,6 +29,7 @@ mod workflow;
 pub use error::{Error, Result};
 pub use graph::{Node, all_columns, cols, group, select, tagged};
 pub use io::{Dataset, FileLayout, Manifest, ReadOptions, WriteOptions};
+pub use operator::NewIds;
 pub use selector::{Selected, Selector};
 pub use session::{Session, SessionOptions};
 pub use workflow::{FittedWorkflow, Transformed, Workflow};

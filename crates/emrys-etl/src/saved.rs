@@ -13,14 +13,19 @@ use crate::ops;
 use crate::plan::graph::{Graph, NodeId, States, Step};
 use crate::selector::Selector;
 use crate::session::Session;
-use crate::workflow::FittedWorkflow;
+use crate::workflow::{FittedWorkflow, TrainingData};
 use crate::{Error, Result};
 
 /// The file of a saved workflow.
 pub(crate) const WORKFLOW_FILE: &str = "workflow.json";
 
-/// The newest version of the format that this version reads and writes.
-const FORMAT_VERSION: u64 = 1;
+/// The version of the format that is written; older ones are read.
+///
+/// | version | what changed |
+/// |---|---|
+/// | 1 | |
+/// | 2 | `trained_on` lists all data sets with their rows, in the place of `training_fingerprint` |
+const FORMAT_VERSION: u64 = 2;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,7 +36,27 @@ struct SavedWorkflow {
     output: NodeId,
     input_schema: Schema,
     output_schema: Schema,
-    training_fingerprint: String,
+    #[serde(default)]
+    trained_on: Vec<SavedTrainingData>,
+    /// Version 1: the only data set, whose rows were not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    training_fingerprint: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedTrainingData {
+    fingerprint: String,
+    rows: Option<u64>,
+}
+
+impl SavedTrainingData {
+    fn read(self) -> Option<TrainingData> {
+        Some(TrainingData {
+            fingerprint: u64::from_str_radix(&self.fingerprint, 16).ok()?,
+            rows: self.rows,
+        })
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -80,7 +105,15 @@ pub(crate) fn save(workflow: &FittedWorkflow, path: &Path) -> Result<()> {
         output: workflow.graph.output,
         input_schema: workflow.input_schema.clone(),
         output_schema: workflow.output_schema.clone(),
-        training_fingerprint: format!("{:016x}", workflow.training_fingerprint),
+        trained_on: workflow
+            .trained_on
+            .iter()
+            .map(|data| SavedTrainingData {
+                fingerprint: format!("{:016x}", data.fingerprint),
+                rows: data.rows,
+            })
+            .collect(),
+        training_fingerprint: None,
     };
     let text = serde_json::to_string_pretty(&saved)
         .map_err(|e| Error::Internal(format!("workflow to JSON: {e}")))?;
@@ -133,7 +166,7 @@ pub(crate) fn load(path: &Path, session: Arc<Session>) -> Result<FittedWorkflow>
     let json: Value = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
     // The version comes first: a newer format may differ in everything else.
     match json.get("emrys_workflow").and_then(Value::as_u64) {
-        Some(FORMAT_VERSION) => {}
+        Some(1..=FORMAT_VERSION) => {}
         Some(found) if found > FORMAT_VERSION => {
             return Err(Error::NewerFormat {
                 path: file,
@@ -148,8 +181,19 @@ pub(crate) fn load(path: &Path, session: Arc<Session>) -> Result<FittedWorkflow>
         }
     }
     let saved: SavedWorkflow = serde_json::from_value(json).map_err(|e| wrong(e.to_string()))?;
-    let fingerprint = u64::from_str_radix(&saved.training_fingerprint, 16)
-        .map_err(|_| wrong("`training_fingerprint` is not a hexadecimal number".into()))?;
+    let first = saved
+        .training_fingerprint
+        .map(|fingerprint| SavedTrainingData {
+            fingerprint,
+            rows: None,
+        });
+    let trained_on: Option<Vec<TrainingData>> = first
+        .into_iter()
+        .chain(saved.trained_on)
+        .map(SavedTrainingData::read)
+        .collect();
+    let trained_on =
+        trained_on.ok_or_else(|| wrong("a `fingerprint` is not a hexadecimal number".into()))?;
 
     let artifacts = ArtifactReader::new(path, &file);
     let mut graph = Graph {
@@ -175,7 +219,7 @@ pub(crate) fn load(path: &Path, session: Arc<Session>) -> Result<FittedWorkflow>
             graph.output
         )));
     }
-    let loaded = FittedWorkflow::new(graph, states, saved.input_schema, fingerprint, session)?;
+    let loaded = FittedWorkflow::new(graph, states, saved.input_schema, trained_on, session)?;
     if loaded.output_schema != saved.output_schema {
         return Err(wrong(
             "the stored output schema is not that of the stored operators".into(),

@@ -12,6 +12,7 @@ use emrys_schema::{DType, Schema};
 use crate::fit;
 use crate::graph::Node;
 use crate::io::{Dataset, Manifest, ReadOptions, WriteOptions, write_partitions};
+use crate::operator::NewIds;
 use crate::plan::bind::{Binding, bind};
 use crate::plan::dataset_columns;
 use crate::plan::graph::{Graph, Phase, States};
@@ -49,9 +50,27 @@ pub struct FittedWorkflow {
     /// The columns of the data set that the workflow uses, as they were when it was fitted.
     pub(crate) input_schema: Schema,
     pub(crate) output_schema: Schema,
-    /// What identifies the data set it was fitted on.
-    pub(crate) training_fingerprint: u64,
+    /// The data sets it was fitted on, in order.
+    pub(crate) trained_on: Vec<TrainingData>,
     session: Arc<Session>,
+}
+
+/// A data set that a workflow was fitted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TrainingData {
+    /// What identifies it.
+    pub(crate) fingerprint: u64,
+    /// Not known of workflows that were saved in version 1 of the format.
+    pub(crate) rows: Option<u64>,
+}
+
+impl TrainingData {
+    fn of(dataset: &Dataset) -> Result<TrainingData> {
+        Ok(TrainingData {
+            fingerprint: dataset.fingerprint()?,
+            rows: Some(dataset.num_rows()),
+        })
+    }
 }
 
 impl Workflow {
@@ -99,12 +118,12 @@ impl Workflow {
             .collect();
         let session = Session::new(self.options.clone())?;
         let states =
-            fit::fit(&self.graph, dataset, &session).map_err(|error| dataset.blame(error))?;
+            fit::fit(&self.graph, dataset, &session, None).map_err(|error| dataset.blame(error))?;
         FittedWorkflow::new(
             self.graph.clone(),
             states,
             Schema::new(used)?,
-            dataset.fingerprint()?,
+            vec![TrainingData::of(dataset)?],
             Arc::new(session),
         )
     }
@@ -124,7 +143,7 @@ impl FittedWorkflow {
         graph: Graph,
         states: States,
         input_schema: Schema,
-        training_fingerprint: u64,
+        trained_on: Vec<TrainingData>,
         session: Arc<Session>,
     ) -> Result<FittedWorkflow> {
         let binding = bind(&graph, &input_schema, &states, Phase::Training)?;
@@ -134,7 +153,7 @@ impl FittedWorkflow {
             states,
             input_schema,
             output_schema,
-            training_fingerprint,
+            trained_on,
             session,
         })
     }
@@ -167,19 +186,72 @@ impl FittedWorkflow {
 
     /// The rows of a data set as the graph makes them; nothing is computed yet.
     ///
-    /// The data set on which the workflow was fitted is recognised, wherever it lies now:
-    /// encodings of a target are then out of fold, so that no row sees its own target. All other
-    /// data get the statistics of the whole training set, and need no target.
+    /// A data set on which the workflow was fitted is recognised, wherever it lies now: encodings
+    /// of a target are then out of fold, so that no row sees its own target. All other data get
+    /// the statistics of the whole training data, and need no target.
     ///
     /// # Errors
     /// If columns are missing or have other types than when the workflow was fitted.
     pub fn transform(&self, dataset: &Dataset) -> Result<Transformed> {
-        let phase = if dataset.fingerprint()? == self.training_fingerprint {
-            Phase::Training
-        } else {
-            Phase::Inference
+        let fingerprint = dataset.fingerprint()?;
+        let mut first_row = 0;
+        for data in &self.trained_on {
+            if data.fingerprint == fingerprint {
+                return self.lower(dataset, Phase::Training, first_row);
+            }
+            // Only the last one can be without a number, since nothing is learned after it.
+            first_row += data.rows.unwrap_or(0);
+        }
+        self.lower(dataset, Phase::Inference, 0)
+    }
+
+    /// Learns from more data, on top of what was learned before: numeric statistics become those
+    /// of fitting on all data, and so do the vocabularies, except that with [`NewIds::Append`]
+    /// known categories keep their ids and new ones follow.
+    ///
+    /// Operators that are fitted on the results of others see the new data as those make them
+    /// now, and what they learned of the old data as it was then.
+    ///
+    /// # Errors
+    /// As [`Workflow::fit`]; an operator that cannot learn from more data; the data set was
+    /// learned from before.
+    pub fn refit(&self, dataset: &Dataset, ids: NewIds) -> Result<FittedWorkflow> {
+        let data = TrainingData::of(dataset)?;
+        if self
+            .trained_on
+            .iter()
+            .any(|known| known.fingerprint == data.fingerprint)
+        {
+            return Err(Error::Data {
+                operator: "refit".to_owned(),
+                problem: "the workflow was fitted on these data before; give it new ones"
+                    .to_owned(),
+            });
+        }
+        let rows: Option<u64> = self.trained_on.iter().map(|data| data.rows).sum();
+        let known = fit::Known {
+            states: &self.states,
+            ids,
+            rows: rows.ok_or_else(|| Error::Data {
+                operator: "refit".to_owned(),
+                problem: "the workflow was saved by a version that did not count its rows; fit it \
+                          again on all data"
+                    .to_owned(),
+            })?,
         };
-        self.lower(dataset, phase)
+        // What the graph reads must still be there, in the types it knows.
+        self.lower(dataset, Phase::Training, known.rows)?;
+        let states = fit::fit(&self.graph, dataset, &self.session, Some(known))
+            .map_err(|error| dataset.blame(error))?;
+        let mut trained_on = self.trained_on.clone();
+        trained_on.push(data);
+        FittedWorkflow::new(
+            self.graph.clone(),
+            states,
+            self.input_schema.clone(),
+            trained_on,
+            Arc::clone(&self.session),
+        )
     }
 
     /// The plan of a transform in words: the phase, DataFusion's logical plan and its physical plan.
@@ -218,9 +290,9 @@ impl FittedWorkflow {
         saved::load(path.as_ref(), Arc::new(Session::new(options)?))
     }
 
-    fn lower(&self, dataset: &Dataset, phase: Phase) -> Result<Transformed> {
+    fn lower(&self, dataset: &Dataset, phase: Phase, first_row: u64) -> Result<Transformed> {
         let binding = bind(&self.graph, &self.input_schema, &self.states, phase)?;
-        let frame = self.outputs(dataset, phase, &binding)?;
+        let frame = self.outputs(dataset, phase, &binding, first_row)?;
         Ok(Transformed {
             frame,
             dataset: dataset.clone(),
@@ -230,7 +302,13 @@ impl FittedWorkflow {
         })
     }
 
-    fn outputs(&self, dataset: &Dataset, phase: Phase, binding: &Binding) -> Result<DataFrame> {
+    fn outputs(
+        &self,
+        dataset: &Dataset,
+        phase: Phase,
+        binding: &Binding,
+        first_row: u64,
+    ) -> Result<DataFrame> {
         let table = dataset.table(ReadOptions {
             row_id: binding.needs_row_id,
             dictionary_strings: false,
@@ -239,7 +317,7 @@ impl FittedWorkflow {
         let frame = context
             .read_table(table)
             .map_err(Error::query("reading the data set"))?;
-        let columns = dataset_columns(binding, frame.schema(), dataset.schema())?;
+        let columns = dataset_columns(binding, frame.schema(), dataset.schema(), first_row)?;
         let mut lowering =
             Lowering::new(&self.graph, binding, &self.states, phase, frame, columns)?;
         lowering.add([self.graph.output])?;

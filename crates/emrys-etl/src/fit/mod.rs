@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use emrys_schema::Schema;
 
 use crate::io::{Dataset, ReadOptions};
-use crate::operator::{FitResults, Statistic};
+use crate::operator::{FitResults, NewIds, Statistic};
 use crate::plan::bind::{Binding, bind};
 use crate::plan::dataset_columns;
 use crate::plan::graph::{Graph, NodeId, Phase, States};
@@ -18,8 +18,22 @@ use crate::{Error, Result};
 
 use queries::Query;
 
-/// Fits all operators of a graph on a data set.
-pub(crate) fn fit(graph: &Graph, dataset: &Dataset, session: &Session) -> Result<States> {
+/// What a workflow knows already when it is fitted on more data.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) states: &'a States,
+    pub(crate) ids: NewIds,
+    /// How many rows it was fitted on; the new rows are numbered from there on.
+    pub(crate) rows: u64,
+}
+
+/// Fits all operators of a graph on a data set, on top of what is known.
+pub(crate) fn fit(
+    graph: &Graph,
+    dataset: &Dataset,
+    session: &Session,
+    known: Option<Known<'_>>,
+) -> Result<States> {
     let mut states = stateless(graph)?;
     let rounds = graph.rounds();
     for round in 1..=rounds.iter().copied().max().unwrap_or(0) {
@@ -27,7 +41,7 @@ pub(crate) fn fit(graph: &Graph, dataset: &Dataset, session: &Session) -> Result
             .filter(|id| rounds[*id] == round)
             .collect();
         tracing::debug!(round, operators = nodes.len(), "fitting");
-        fit_round(graph, dataset, session, &nodes, &mut states)?;
+        fit_round(graph, dataset, session, &nodes, &mut states, known)?;
     }
     Ok(states)
 }
@@ -55,9 +69,11 @@ fn fit_round(
     session: &Session,
     nodes: &[NodeId],
     states: &mut States,
+    known: Option<Known<'_>>,
 ) -> Result<()> {
     let binding = bind(graph, dataset.schema(), states, Phase::Training)?;
-    let queries = round_queries(graph, dataset, session, nodes, states, &binding)?;
+    let first_row = known.map_or(0, |known| known.rows);
+    let queries = round_queries(graph, dataset, session, nodes, states, &binding, first_row)?;
     let mut results = session.run(
         "fitting",
         queries::run(queries, session.options().threads()),
@@ -71,7 +87,12 @@ fn fit_round(
                 graph.describe(*id)
             )));
         };
-        match operator.fit(&input.schema, results.remove(id).unwrap_or_default()) {
+        let results = results.remove(id).unwrap_or_default();
+        let state = match known.and_then(|known| Some((known.states.get(id)?, known.ids))) {
+            Some((state, ids)) => operator.refit(state, &input.schema, results, ids),
+            None => operator.fit(&input.schema, results),
+        };
+        match state {
             Ok(state) => {
                 states.insert(*id, state);
             }
@@ -95,7 +116,7 @@ pub(crate) fn explain(graph: &Graph, dataset: &Dataset, session: &Session) -> Re
         let _ = writeln!(text, "fit round {round}: {}", names.join(", "));
         if round == 1 {
             let binding = bind(graph, dataset.schema(), &states, Phase::Training)?;
-            for query in round_queries(graph, dataset, session, &nodes, &states, &binding)? {
+            for query in round_queries(graph, dataset, session, &nodes, &states, &binding, 0)? {
                 text += &indent(&query.explain()?);
             }
         }
@@ -115,6 +136,7 @@ pub(crate) fn round_queries(
     nodes: &[NodeId],
     states: &States,
     binding: &Binding,
+    first_row: u64,
 ) -> Result<Vec<Query>> {
     let table = dataset.table(ReadOptions {
         row_id: binding.needs_row_id,
@@ -124,7 +146,7 @@ pub(crate) fn round_queries(
         .context()
         .read_table(table)
         .map_err(Error::query("reading the data set"))?;
-    let columns = dataset_columns(binding, frame.schema(), dataset.schema())?;
+    let columns = dataset_columns(binding, frame.schema(), dataset.schema(), first_row)?;
     let mut lowering = Lowering::new(graph, binding, states, Phase::Training, frame, columns)?;
     let upstream = nodes
         .iter()

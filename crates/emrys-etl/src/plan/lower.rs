@@ -26,7 +26,7 @@ pub(crate) struct Lowering<'a> {
 
 impl<'a> Lowering<'a> {
     /// Starts from the data set: `columns` are its used columns as expressions, with the names
-    /// they have inside the plan.
+    /// they have inside the plan, and the row id if an operator needs it.
     pub(crate) fn new(
         graph: &'a Graph,
         binding: &'a Binding,
@@ -35,10 +35,6 @@ impl<'a> Lowering<'a> {
         dataset: DataFrame,
         columns: Vec<Expr>,
     ) -> Result<Lowering<'a>> {
-        let mut columns = columns;
-        if binding.needs_row_id {
-            columns.push(ident(ROW_ID));
-        }
         let root = dataset
             .select(columns)
             .map_err(Error::query("selecting columns"))?;

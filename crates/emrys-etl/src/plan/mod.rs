@@ -10,10 +10,11 @@ pub(crate) mod lower;
 
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
-use datafusion::logical_expr::ident;
+use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::Expr;
 use emrys_schema::{DType, Schema};
 
+use crate::io::ROW_ID;
 use crate::{Error, Result};
 use bind::Binding;
 use lossless_cast::lossless_cast;
@@ -21,7 +22,8 @@ use lossless_cast::lossless_cast;
 /// The columns of a data set that a graph uses, under the names they have inside the plan.
 ///
 /// A column whose type is not the one in the binding (the type it had when the workflow was
-/// fitted) is cast without loss, or the run stops at the value that does not fit.
+/// fitted) is cast without loss, or the run stops at the value that does not fit. The row id, if
+/// an operator needs it, counts from `first_row`.
 ///
 /// # Errors
 /// [`Error::UnknownColumn`] and [`Error::UnsupportedType`], all at once.
@@ -29,6 +31,7 @@ pub(crate) fn dataset_columns(
     binding: &Binding,
     frame: &DFSchema,
     dataset: &Schema,
+    first_row: u64,
 ) -> Result<Vec<Expr>> {
     let mut errors = Vec::new();
     let mut columns = Vec::new();
@@ -65,6 +68,12 @@ pub(crate) fn dataset_columns(
         columns.push(expr.alias(&column.internal));
     }
     Error::collect(errors)?;
+    if binding.needs_row_id {
+        columns.push(match first_row {
+            0 => ident(ROW_ID),
+            first => (ident(ROW_ID) + lit(first.cast_signed())).alias(ROW_ID),
+        });
+    }
     Ok(columns)
 }
 
