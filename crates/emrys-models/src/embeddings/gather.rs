@@ -5,6 +5,7 @@ use emrys_loader::{FeaturePositions, Layout, LookupPlan};
 use rayon::prelude::*;
 
 use super::error::EmbeddingError;
+use super::prefetch::{AHEAD, prefetch};
 use super::spec::{Combiner, EmbeddingFeature};
 use super::tables::{EmbeddingTables, Group, Member};
 
@@ -274,7 +275,12 @@ fn gather_feature(group: &Group, rows: &[i64], lookup: &Lookup<'_>) -> Vec<f32> 
     let tasks = vectors.par_chunks_mut(ROWS_PER_TASK * dim).enumerate();
     tasks.for_each(|(task, chunk)| {
         for (index, vector) in chunk.chunks_exact_mut(dim).enumerate() {
-            let bag = lookup.bag(task * ROWS_PER_TASK + index);
+            let index = task * ROWS_PER_TASK + index;
+            if index + AHEAD < lookup.num_bags {
+                let later = lookup.bag(index + AHEAD);
+                later.for_each(|position| prefetch(row_at(position)));
+            }
+            let bag = lookup.bag(index);
             let mut count = 0;
             for row in bag.map(row_at) {
                 count += 1;

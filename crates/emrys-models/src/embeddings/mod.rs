@@ -15,6 +15,7 @@
 //! | `spec.rs` | declarations: [`TableSpec`], [`EmbeddingFeature`], [`Combiner`] |
 //! | `tables.rs` | [`EmbeddingTables`]: the tables, stacked into groups of one width |
 //! | `gather.rs` | lookup: [`EmbeddingBatch`] |
+//! | `prefetch.rs` | rows on their way from memory before their turn |
 //! | `update.rs` | gradients summed per row, rows updated |
 //! | `files.rs` | weights and optimizer state in safetensors files |
 //! | `export.rs` | rows as Arrow and parquet |
@@ -38,6 +39,7 @@ mod files;
 mod gather;
 mod initialize;
 mod matrix;
+mod prefetch;
 mod spec;
 mod tables;
 mod update;

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::error::EmbeddingError;
 use super::gather::{EmbeddingBatch, GroupLookup, Lookup};
 use super::matrix::RowMatrix;
+use super::prefetch::{AHEAD, prefetch};
 use super::tables::{EmbeddingTables, Group, memory_error};
 use crate::optimizers::{RowUpdate, RowUpdateVisitor, SparseOptimizer};
 
@@ -316,7 +317,14 @@ impl RowUpdateVisitor for UpdateRows<'_> {
                     weights,
                     slots: [slot0, slot1],
                 } = task;
+                let end = positions.end;
                 for position in positions {
+                    if position + AHEAD < end {
+                        let later = sums.row(position + AHEAD) - first_row;
+                        prefetch(&weights[later * dim..][..dim]);
+                        prefetch(&slot0[later * widths[0]..][..widths[0]]);
+                        prefetch(&slot1[later * widths[1]..][..widths[1]]);
+                    }
                     if !sums.sum_into(position, sum) {
                         continue;
                     }

@@ -1,8 +1,8 @@
 //! Softmax over a positive and sampled negatives, for retrieval.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use burn::tensor::{Bool, Device, Int, Tensor};
+use burn::tensor::{Bool, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::softmax_cross_entropy;
@@ -116,7 +116,8 @@ impl SampledSoftmax {
     }
 
     /// The loss of each row `[B]`: its positive is the candidate of its number, all other
-    /// candidates are negatives. There may be more candidates than queries.
+    /// candidates are negatives. There may be more candidates than queries. Rows are worked off in
+    /// blocks that fit the caches.
     ///
     /// # Panics
     /// As [`in_batch_logits`](Self::in_batch_logits).
@@ -126,12 +127,20 @@ impl SampledSoftmax {
         candidates: Tensor<2>,
         known: Candidates<'_>,
     ) -> Tensor<1> {
-        let classes = Tensor::arange(0..queries.dims()[0] as i64, &queries.device());
-        softmax_cross_entropy(
-            self.in_batch_logits(queries, candidates, known),
-            classes,
-            0.0,
-        )
+        let rows = queries.dims()[0];
+        let shared = self.prepare(rows, &candidates, known);
+        let block = (BLOCK_LOGITS / candidates.dims()[0].max(1)).max(1);
+        let loss = |first: usize| {
+            let last = rows.min(first + block);
+            let classes = Tensor::arange(first as i64..last as i64, &queries.device());
+            let queries = queries.clone().slice([first..last]);
+            let logits = self.block(queries, candidates.clone(), first, &shared);
+            softmax_cross_entropy(logits, classes, 0.0)
+        };
+        // At least one block, so that no rows have no losses.
+        let mut losses = vec![loss(0)];
+        losses.extend((1..rows.div_ceil(block)).map(|number| loss(number * block)));
+        Tensor::cat(losses, 0)
     }
 
     /// The logits `[B, C]` of [`in_batch`](Self::in_batch).
@@ -144,22 +153,48 @@ impl SampledSoftmax {
         candidates: Tensor<2>,
         known: Candidates<'_>,
     ) -> Tensor<2> {
-        let device = queries.device();
-        let (rows, columns) = (queries.dims()[0], candidates.dims()[0]);
+        let shared = self.prepare(queries.dims()[0], &candidates, known);
+        self.block(queries, candidates, 0, &shared)
+    }
+
+    /// What all blocks of a batch share.
+    fn prepare<'a>(
+        &self,
+        rows: usize,
+        candidates: &Tensor<2>,
+        known: Candidates<'a>,
+    ) -> Shared<'a> {
+        let columns = candidates.dims()[0];
         assert!(
             columns >= rows,
             "each query has a positive among the candidates"
         );
         known.check(columns);
-        let scores = queries.matmul(candidates.transpose());
-        let same = self
+        let repeated = self
             .searched(known.ids)
-            .filter(|ids| has_repeats(ids))
-            .map(|ids| {
-                let off_diagonal = Tensor::<2, Bool>::diag_mask([rows, columns], 0, &device);
-                same_item(&ids[..rows], ids, &device).bool_and(off_diagonal)
-            });
-        self.adjust(scores, known.log_q, same)
+            .map(|ids| (ids, Columns::of(ids)))
+            .filter(|(ids, columns)| columns.0.len() < ids.len());
+        Shared {
+            log_q: known.log_q,
+            repeated,
+        }
+    }
+
+    /// The logits of the queries from row `first` on.
+    fn block(
+        &self,
+        queries: Tensor<2>,
+        candidates: Tensor<2>,
+        first: usize,
+        shared: &Shared<'_>,
+    ) -> Tensor<2> {
+        let rows = queries.dims()[0];
+        let same = shared.repeated.as_ref().map(|(ids, columns)| {
+            let own = |row: usize| Some(first + row);
+            columns.same_item(&ids[first..first + rows], ids.len(), own, &queries.device())
+        });
+        let scores = queries.matmul(candidates.transpose());
+        self.adjust(scores, shared.log_q, same)
     }
 
     /// The logits `[B, 1 + N]` of given negatives `[N, D]`, shared by all rows; column 0 is the
@@ -180,8 +215,11 @@ impl SampledSoftmax {
         known_negatives.check(negatives.dims()[0]);
         let positive_scores = (queries.clone() * positives).sum_dim(1);
         let negative_scores = queries.matmul(negatives.transpose());
-        let same = (self.searched(known_positives.ids).zip(known_negatives.ids))
-            .map(|(positives, negatives)| same_item(positives, negatives, &device));
+        let same = (self.searched(known_positives.ids).zip(known_negatives.ids)).map(
+            |(positives, negatives)| {
+                Columns::of(negatives).same_item(positives, negatives.len(), |_| None, &device)
+            },
+        );
         let negatives = self.adjust(negative_scores, known_negatives.log_q, same);
         // The positives' probabilities differ by row, not by column: adjust their transpose.
         let positives = self.adjust(positive_scores.transpose(), known_positives.log_q, None);
@@ -231,33 +269,54 @@ impl Candidates<'_> {
     }
 }
 
-/// Where row `i` and column `j` are the same item, `[B, C]`.
-///
-/// Ids are first numbered in order of appearance, because not every device compares 64-bit
-/// integers.
-fn same_item(rows: &[i64], columns: &[i64], device: &Device) -> Tensor<2, Bool> {
-    let mut numbers = HashMap::with_capacity(columns.len());
-    let mut numbered = |ids: &[i64]| -> Tensor<1, Int> {
-        let mut number = |id: &i64| {
-            let next = numbers.len();
-            i32::try_from(*numbers.entry(*id).or_insert(next)).expect("a batch has below 2^31 rows")
-        };
-        let numbers: Vec<i32> = ids.iter().map(&mut number).collect();
-        Tensor::from_data(numbers.as_slice(), device)
-    };
-    let shape = [rows.len(), columns.len()];
-    let rows = numbered(rows).unsqueeze_dim::<2>(1).expand(shape);
-    let columns = numbered(columns).unsqueeze_dim::<2>(0).expand(shape);
-    rows.equal(columns)
+/// How many logits are at work at once: a block of rows of a large batch stays in the caches of a
+/// core from the product of the vectors to the loss, and so does its way back.
+const BLOCK_LOGITS: usize = 1 << 18;
+
+/// What the blocks of a batch share.
+struct Shared<'a> {
+    log_q: Option<&'a [f32]>,
+    /// The ids of the candidates, if one occurs twice.
+    repeated: Option<(&'a [i64], Columns)>,
 }
 
-fn has_repeats(ids: &[i64]) -> bool {
-    let mut seen = HashSet::with_capacity(ids.len());
-    ids.iter().any(|id| !seen.insert(id))
+/// The columns of each item.
+struct Columns(HashMap<i64, Vec<usize>>);
+
+impl Columns {
+    fn of(ids: &[i64]) -> Columns {
+        let mut columns: HashMap<i64, Vec<usize>> = HashMap::with_capacity(ids.len());
+        for (column, id) in ids.iter().enumerate() {
+            columns.entry(*id).or_default().push(column);
+        }
+        Columns(columns)
+    }
+
+    /// Where row and column are the same item, but not in the row's `own` column: `[rows, width]`.
+    ///
+    /// Made on the host, where a batch's few equal pairs are known without comparing all, and
+    /// because not every device compares 64-bit integers.
+    fn same_item(
+        &self,
+        rows: &[i64],
+        width: usize,
+        own: impl Fn(usize) -> Option<usize>,
+        device: &Device,
+    ) -> Tensor<2, Bool> {
+        let mut same = vec![false; rows.len() * width];
+        for (row, id) in rows.iter().enumerate() {
+            for column in self.0.get(id).into_iter().flatten() {
+                same[row * width + column] = own(row) != Some(*column);
+            }
+        }
+        Tensor::from_data(TensorData::new(same, [rows.len(), width]), device)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Distribution;
+
     use super::*;
 
     fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -315,6 +374,27 @@ mod tests {
         };
         let logits = SampledSoftmax::new().in_batch_logits(queries, candidates, ids);
         assert_eq!(host(logits), [6.0, 3.0, 9.0, 5.0]);
+    }
+
+    #[test]
+    fn blocks_of_rows_give_the_loss_of_all_rows() {
+        let device = Device::default();
+        let rows = 2 * BLOCK_LOGITS.isqrt() + 3;
+        let vectors = || Tensor::random([rows, 4], Distribution::Default, &device);
+        let (queries, candidates): (Tensor<2>, Tensor<2>) = (vectors(), vectors());
+        let ids: Vec<i64> = (0..rows as i64).map(|row| row % 100).collect();
+        let known = Candidates {
+            ids: Some(&ids),
+            log_q: None,
+        };
+        let softmax = SampledSoftmax::new();
+        let logits = softmax.in_batch_logits(queries.clone(), candidates.clone(), known);
+        let classes = Tensor::arange(0..rows as i64, &device);
+        let expected = host(softmax_cross_entropy(logits, classes, 0.0));
+        let found = host(softmax.in_batch(queries, candidates, known));
+        assert_eq!(found.len(), rows);
+        let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-5;
+        assert!(found.iter().zip(&expected).all(close));
     }
 
     #[test]
