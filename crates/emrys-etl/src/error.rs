@@ -377,6 +377,7 @@ impl Error {
     pub fn is_user(&self) -> bool {
         match self {
             Error::At { source, .. } => source.is_user(),
+            Error::Several(errors) => errors.iter().all(Error::is_user),
             Error::Query { .. } | Error::Panicked { .. } | Error::Internal(_) => false,
             _ => true,
         }

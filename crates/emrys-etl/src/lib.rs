@@ -24,6 +24,7 @@ mod plan;
 mod saved;
 mod selector;
 pub mod session;
+pub mod testing;
 mod workflow;
 
 pub use error::{Error, Result};
