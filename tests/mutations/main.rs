@@ -1,0 +1,191 @@
+//! Damaged input gives an error or a result, never a panic.
+//!
+//! Files and texts that are read from outside are mutated at random, byte by byte and piece by
+//! piece, from a fixed seed. Each target runs for `EMRYS_FUZZ_SECONDS` (by default one second):
+//!
+//! ```sh
+//! EMRYS_FUZZ_SECONDS=600 cargo test --release --workspace --test mutations
+//! ```
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "tests stop at the first surprise and tell where they were"
+)]
+
+mod mutate;
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use emrys::etl::ops::{Categorify, FillMissing, Normalize, TargetEncoding};
+use emrys::etl::testing::batch_from_json;
+use emrys::etl::{Dataset, Error, FittedWorkflow, SessionOptions, Workflow, WriteOptions, cols};
+use emrys::schema::{ColumnSchema, DType, Domain, Schema, Tag};
+use serde_json::json;
+
+use mutate::Mutator;
+
+/// Feeds mutations of the seeds to a target; stops at the first panic.
+fn feed(target: &str, seeds: &[Vec<u8>], mut run: impl FnMut(&[u8])) {
+    let seconds = std::env::var("EMRYS_FUZZ_SECONDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1.0);
+    let end = Instant::now() + Duration::from_secs_f64(seconds);
+    let mut mutator = Mutator::new(target);
+    let mut runs = 0_u64;
+    while Instant::now() < end {
+        let input = mutator.mutate(seeds);
+        runs += 1;
+        if catch_unwind(AssertUnwindSafe(|| run(&input))).is_err() {
+            panic!(
+                "{target}, run {runs}: panicked on {:?}",
+                String::from_utf8_lossy(&input)
+            );
+        }
+    }
+    eprintln!("{target}: {runs} runs without a panic");
+}
+
+fn schema() -> Schema {
+    Schema::new([
+        ColumnSchema::new("user", DType::String).with_tags([Tag::UserId, Tag::Categorical]),
+        ColumnSchema::new("price", DType::Float64).with_domain(Domain::float(-0.5, 1e9)),
+        ColumnSchema::new("click", DType::Int64)
+            .with_domain(Domain::int(0, 1).named("click"))
+            .with_property("nested", json!({"a": [1, null, "größe"]})),
+    ])
+    .unwrap()
+}
+
+fn dataset() -> Dataset {
+    let batch = batch_from_json(&json!({
+        "user": ["ann", "bob", null, "ann", "eve"],
+        "price": [1.5, null, 3.0, -2.0, 0.0],
+        "click": [1, 0, 0, 1, 1],
+    }))
+    .unwrap();
+    Dataset::from_batches(batch.schema(), vec![batch]).unwrap()
+}
+
+fn workflow() -> Workflow {
+    let ids = cols(["user"]) >> Categorify::new();
+    let prices = cols(["price"]) >> FillMissing::with(0.0) >> Normalize::default();
+    let rates = cols(["user"]) >> TargetEncoding::new("click");
+    Workflow::new(ids + prices + rates).with_options(SessionOptions::new().with_threads(1))
+}
+
+/// Opens a data set and reads all of it.
+fn read_all(path: &Path) -> Result<(), Error> {
+    let data = Dataset::open(path)?;
+    let fitted = Workflow::new(emrys::etl::all_columns()).fit(&data)?;
+    fitted.transform(&data)?.collect().map(drop)
+}
+
+/// Panics of the engine's threads come as errors; they count as well.
+fn no_panic(result: Result<(), Error>) {
+    if let Err(error) = result {
+        assert!(
+            !matches!(error, Error::Panicked { .. } | Error::Internal(_)),
+            "{error}"
+        );
+    }
+}
+
+/// Mutations of one file of a folder.
+fn feed_file(target: &str, file: &Path, run: impl Fn()) {
+    let whole = fs::read(file).unwrap();
+    feed(target, &[whole], |bytes| {
+        fs::write(file, bytes).unwrap();
+        run();
+    });
+}
+
+#[test]
+fn schema_texts() {
+    let schema = schema();
+    let texts = [
+        schema.to_json().unwrap(),
+        schema.to_footer_json().unwrap(),
+        schema.to_pbtxt().unwrap(),
+        schema.to_merlin_json().unwrap(),
+    ];
+    feed("schema", &texts.map(String::into_bytes), |bytes| {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            let _ = Schema::from_json(text);
+            let _ = Schema::from_pbtxt(text);
+            let _ = Schema::from_merlin_json(text);
+        }
+    });
+}
+
+#[test]
+fn declared_workflows() {
+    let text = r#"{"nodes": [
+        {"id": "f", "inputs": ["price"], "op": "FillMissing", "params": {"fill_val": 1}},
+        {"id": "n", "inputs": ["@f"], "op": "Normalize"},
+        {"id": "l", "inputs": ["price"], "op": "LambdaOp", "params": {"expr": "x * 2 + click"}},
+        {"id": "r", "inputs": ["@l"], "op": "Rename", "params": {"postfix": "_l"}},
+        {"id": "c", "inputs": [["user", "click"]], "op": "Categorify",
+         "params": {"encode_type": "combo", "freq_threshold": {"user": 2}}}
+    ], "outputs": ["@n", "@r", "@c", "click"]}"#;
+    let (schema, data) = (schema(), dataset());
+    feed("workflow", &[text.as_bytes().to_vec()], |bytes| {
+        if let Ok(text) = std::str::from_utf8(bytes)
+            && let Ok(workflow) = Workflow::from_json(text, &schema, ".")
+        {
+            let one = SessionOptions::new().with_threads(1);
+            let fitted = workflow.with_options(one).fit(&data);
+            no_panic(fitted.and_then(|f| f.transform(&data)?.collect().map(drop)));
+        }
+    });
+}
+
+#[test]
+fn saved_workflows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("workflow");
+    let data = dataset();
+    workflow().fit(&data).unwrap().save(&path).unwrap();
+    let load = || {
+        let one = SessionOptions::new().with_threads(1);
+        let loaded = FittedWorkflow::load_with(&path, one);
+        no_panic(loaded.and_then(|loaded| loaded.transform(&data)?.collect().map(drop)));
+    };
+    feed_file("workflow.json", &path.join("workflow.json"), load);
+}
+
+#[test]
+fn data_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = dataset();
+    let fitted = workflow().fit(&data).unwrap();
+    let path = folder.path().join("data");
+    fitted
+        .transform(&data)
+        .unwrap()
+        .write(&path, &WriteOptions::new())
+        .unwrap();
+    let part = path.join("part_00000.parquet");
+    let alone = folder.path().join("alone.parquet");
+    fs::copy(part, &alone).unwrap();
+    // The decoder may panic on damaged pages; the engine makes an error of it.
+    feed_file("parquet", &alone, || drop(read_all(&alone)));
+}
+
+#[test]
+fn text_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "user,price,click\nann,1.5,1\n\"bo,b\",,0\n,3.0,0\nann,-2,1\n\"e\"\"ve\",0.0,1\n";
+    let csv = folder.path().join("data.csv");
+    fs::write(&csv, text).unwrap();
+    feed_file("csv", &csv, || no_panic(read_all(&csv)));
+
+    let lines = "{\"user\": \"ann\", \"price\": 1.5}\n{\"user\": null, \"price\": -2}\n";
+    let json = folder.path().join("data.jsonl");
+    fs::write(&json, lines).unwrap();
+    feed_file("json lines", &json, || no_panic(read_all(&json)));
+}
