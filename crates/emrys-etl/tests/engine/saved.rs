@@ -104,7 +104,7 @@ fn a_newer_format_is_refused() {
     let error = FittedWorkflow::load(folder.path()).unwrap_err().to_string();
     assert!(
         error.ends_with(
-            "format version 99 is newer than 1, the newest this version reads; update emrys"
+            "format version 99 is newer than 2, the newest this version reads; update emrys"
         ),
         "{error}"
     );
