@@ -94,8 +94,8 @@ fn workflows() {
         ),
         case(
             "a newer format",
-            |dir| reload(dir, |workflow| workflow["emrys_workflow"] = json!(2)),
-            "load `[dir]/workflow/workflow.json`: format version 2 is newer than 2, the newest this version reads; update emrys",
+            |dir| reload(dir, |workflow| workflow["emrys_workflow"] = json!(3)),
+            "load `[dir]/workflow/workflow.json`: format version 3 is newer than 2, the newest this version reads; update emrys",
         ),
         case(
             "an operator that does not exist",
@@ -234,7 +234,7 @@ fn manifests() {
                 Dataset::open(out)?;
                 Ok(())
             },
-            "load `[dir]/out/_emrys.json`: format version 2 is newer than 2, the newest this version reads; update emrys",
+            "load `[dir]/out/_emrys.json`: format version 2 is newer than 1, the newest this version reads; update emrys",
         ),
         case(
             "a manifest that is none",
