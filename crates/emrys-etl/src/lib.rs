@@ -24,6 +24,7 @@ mod plan;
 mod saved;
 mod selector;
 pub mod session;
+mod storage;
 mod workflow;
 
 pub use error::{Error, Result};
@@ -31,4 +32,5 @@ pub use graph::{Node, all_columns, cols, group, select, tagged};
 pub use io::{Dataset, FileLayout, Manifest, ReadOptions, WriteOptions};
 pub use selector::{Selected, Selector};
 pub use session::{Session, SessionOptions};
+pub use storage::StateStorage;
 pub use workflow::{FittedWorkflow, Transformed, Workflow};

@@ -60,7 +60,7 @@ fn fit_round(
     let queries = round_queries(graph, dataset, session, nodes, states, &binding)?;
     let mut results = session.run(
         "fitting",
-        queries::run(queries, session.options().threads()),
+        queries::run(queries, session.options().threads(), session.storage()),
     )?;
     let mut errors = Vec::new();
     for id in nodes {
@@ -71,7 +71,9 @@ fn fit_round(
                 graph.describe(*id)
             )));
         };
-        match operator.fit(&input.schema, results.remove(id).unwrap_or_default()) {
+        let mut found = results.remove(id).unwrap_or_default();
+        found.storage = session.storage().clone();
+        match operator.fit(&input.schema, found) {
             Ok(state) => {
                 states.insert(*id, state);
             }
@@ -154,7 +156,12 @@ pub(crate) fn round_queries(
                     .add_aggregate(*id, name, expr),
                 Statistic::Grouped(grouped) => {
                     let label = format!("{}, {}", graph.describe(*id), grouped.name);
-                    queries.push(Query::grouped(*id, label, &relation.frame, grouped)?);
+                    queries.push(Query::grouped(*id, label, &relation.frame, grouped, None)?);
+                }
+                Statistic::Large { grouped, order } => {
+                    let label = format!("{}, {}", graph.describe(*id), grouped.name);
+                    let order = Some(order);
+                    queries.push(Query::grouped(*id, label, &relation.frame, grouped, order)?);
                 }
             }
         }

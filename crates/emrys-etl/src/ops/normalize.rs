@@ -168,7 +168,7 @@ impl Operator for Normalize {
         for column in input.columns() {
             let name = column.name();
             let moments = if column.shape().is_list() {
-                let batches = results.take_grouped(name)?;
+                let batches = results.take_grouped(name)?.into_batches()?;
                 let moments: Result<Vec<_>> = batches
                     .iter()
                     .map(|batch| Moments::from_array(batch.column(0)))
