@@ -151,7 +151,7 @@ pub(crate) fn load(path: &Path, session: Arc<Session>) -> Result<FittedWorkflow>
     let fingerprint = u64::from_str_radix(&saved.training_fingerprint, 16)
         .map_err(|_| wrong("`training_fingerprint` is not a hexadecimal number".into()))?;
 
-    let artifacts = ArtifactReader::new(path, &file);
+    let artifacts = ArtifactReader::new(path, &file).with_storage(session.storage());
     let mut graph = Graph {
         steps: Vec::new(),
         output: saved.output,

@@ -103,7 +103,10 @@ impl GroupedRows {
         let all = concat_batches(&schema, &self.into_batches()?).map_err(sorting)?;
         let columns = order.iter().map(|order| {
             let values = all.column_by_name(&order.column).ok_or_else(|| {
-                Error::Internal(format!("an order by `{}`, which is no column", order.column))
+                Error::Internal(format!(
+                    "an order by `{}`, which is no column",
+                    order.column
+                ))
             })?;
             Ok(SortColumn {
                 values: Arc::clone(values),
@@ -125,7 +128,10 @@ impl GroupedRows {
 }
 
 fn take_rows(batch: &RecordBatch, rows: &UInt32Array) -> Result<RecordBatch, ArrowError> {
-    let columns = batch.columns().iter().map(|column| take(column, rows, None));
+    let columns = batch
+        .columns()
+        .iter()
+        .map(|column| take(column, rows, None));
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.len()));
     RecordBatch::try_new_with_options(batch.schema(), columns, &options)
@@ -173,7 +179,9 @@ impl GroupedWriter {
         self.bytes += batch_bytes(&batch);
         if self.file.is_none() && self.bytes > self.room {
             let file = self.storage.temporary_file()?;
-            let copy = file.try_clone().map_err(Error::io("open", "a spill file"))?;
+            let copy = file
+                .try_clone()
+                .map_err(Error::io("open", "a spill file"))?;
             let buffer = BufWriter::with_capacity(1 << 20, copy);
             let mut writer = StreamWriter::try_new(buffer, &self.schema).map_err(writing)?;
             for batch in self.batches.drain(..) {

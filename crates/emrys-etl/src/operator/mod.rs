@@ -36,7 +36,7 @@ pub(crate) use grouped::GroupedWriter;
 pub use list_values::{leaf_type, map_leaves};
 pub use relation::{InputSchema, Relation};
 pub(crate) use state::read_table;
-pub use state::{ArtifactReader, ArtifactWriter, State};
+pub use state::{ArtifactBatches, ArtifactReader, ArtifactWriter, State};
 pub use statistic::{FitResults, GroupedStatistic, Order, Source, Statistic};
 
 use crate::Result;

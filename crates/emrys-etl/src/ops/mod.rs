@@ -8,6 +8,7 @@ mod columns;
 mod fill_missing;
 mod filter;
 mod join_external;
+mod join_groupby;
 mod lambda;
 mod log_op;
 mod normalize;
@@ -33,6 +34,7 @@ pub use clip::Clip;
 pub use fill_missing::FillMissing;
 pub use filter::Filter;
 pub use join_external::{ExternalTable, JoinExternal, JoinKind};
+pub use join_groupby::{GroupStatistics, JoinGroupby, Stat};
 pub use lambda::Lambda;
 pub use log_op::LogOp;
 pub use normalize::Normalize;
@@ -73,6 +75,7 @@ pub fn registry() -> Vec<Entry> {
         entry::<FillMissing>(),
         entry::<Filter>(),
         entry::<JoinExternal>(),
+        entry::<JoinGroupby>(),
         entry::<Lambda>(),
         entry::<LogOp>(),
         entry::<Normalize>(),

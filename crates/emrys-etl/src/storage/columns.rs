@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use arrow::array::GenericByteArray;
+use arrow::array::types::ByteArrayType;
 use arrow::array::{
     Array, ArrayData, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, NullArray,
     NullBufferBuilder, make_array,
 };
-use arrow::array::types::ByteArrayType;
-use arrow::array::GenericByteArray;
 use arrow::datatypes::{
     ArrowNativeType, BinaryType, DataType, LargeBinaryType, LargeUtf8Type, Utf8Type,
 };
@@ -123,9 +123,11 @@ impl ColumnSink {
                         *end += length;
                         match large {
                             true => offsets.write_all(&[*end as i64])?,
-                            false => offsets.write_all(&[i32::try_from(*end).map_err(|_| {
-                                Error::Internal("more bytes of text than were announced".into())
-                            })?])?,
+                            false => {
+                                offsets.write_all(&[i32::try_from(*end).map_err(|_| {
+                                    Error::Internal("more bytes of text than were announced".into())
+                                })?])?
+                            }
                         }
                     }
                     Ok(())
@@ -180,14 +182,6 @@ fn add_bytes<T: ByteArrayType>(
     add(&mut lengths, &array.value_data()[first..last])
 }
 
-/// About how many bytes a row of a column takes, for texts without their bytes.
-pub(crate) fn bytes_per_row(data_type: &DataType) -> usize {
-    match data_type {
-        DataType::Null | DataType::Boolean => 1,
-        data_type => data_type.primitive_width().unwrap_or(8),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use arrow::array::{Float64Array, Int64Array, LargeStringArray, StringArray};
@@ -225,7 +219,10 @@ mod tests {
         ]);
         check(&[
             Arc::new(StringArray::from(vec![Some("one"), Some(""), None])),
-            Arc::new(StringArray::from(vec!["four", "a longer text than the others"])),
+            Arc::new(StringArray::from(vec![
+                "four",
+                "a longer text than the others",
+            ])),
         ]);
         check(&[Arc::new(BooleanArray::from(vec![Some(true), None]))]);
         check(&[Arc::new(Float64Array::from(vec![0.5, f64::MAX]))]);

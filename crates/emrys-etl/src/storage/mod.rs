@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub(crate) use columns::{ColumnSink, bytes_per_row};
+pub(crate) use columns::ColumnSink;
 pub(crate) use mapping::FileReader;
 pub(crate) use sink::Sink;
 
@@ -76,6 +76,15 @@ impl Storage {
             self.held.fetch_sub(bytes, Ordering::Relaxed);
         }
         !fits
+    }
+
+    /// Whether any table may lie on disk.
+    pub(crate) fn may_use_disk(&self) -> bool {
+        match self.kind {
+            StateStorage::Disk => true,
+            StateStorage::Memory => false,
+            StateStorage::Auto => self.is_limited(),
+        }
     }
 
     /// How many bytes of intermediate results may stay in memory; `None` for any number.

@@ -12,7 +12,10 @@ use crate::{Error, Result};
 /// Takes bytes and gives a buffer of them.
 pub(crate) enum Sink {
     Memory(MutableBuffer),
-    Disk { writer: BufWriter<File>, bytes: usize },
+    Disk {
+        writer: BufWriter<File>,
+        bytes: usize,
+    },
 }
 
 impl Sink {

@@ -168,7 +168,7 @@ impl ScalarUDFImpl for Encode {
         let ids = self
             .vocabulary
             .encode(&columns, self.id_type, self.shift)
-            .map_err(|error| data_error(&self.operator, self.vocabulary.name(), &error))?;
+            .map_err(|error| data_error(&self.operator, self.vocabulary.name(), error))?;
         Ok(ColumnarValue::Array(ids))
     }
 }

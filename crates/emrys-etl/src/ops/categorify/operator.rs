@@ -1,5 +1,7 @@
 //! The life of [`Categorify`] in a workflow: from schema to statistics to ids.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
 use datafusion::functions_aggregate::count::count;
 use datafusion::logical_expr::{cast, lit};
@@ -8,12 +10,16 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde_json::{Value, json};
 
 use super::layout::{Output, Plan, VocabularyPlan};
+use super::refit::{self, Learning};
+use super::vocabulary::Vocabulary;
 use super::{Categorify, IdType, PerColumn, Vocabularies, encode, state};
-use crate::lookup::common_type;
+use crate::functions::canonical;
+use crate::lookup::{LookupError, common_type};
 use crate::operator::{
-    Example, FitResults, GroupedStatistic, InputSchema, Lowered, Operator, Relation, Source,
-    Statistic, leaf_type, map_leaves,
+    Example, FitResults, GroupedRows, GroupedStatistic, InputSchema, Lowered, NewIds, Operator,
+    Order, Relation, Source, Statistic, leaf_type, map_leaves,
 };
+use crate::storage::Storage;
 use crate::{Error, Result};
 
 impl Operator for Categorify {
@@ -87,7 +93,7 @@ impl Operator for Categorify {
         let counted = plan
             .vocabularies
             .iter()
-            .filter(|vocabulary| !self.vocabs.contains_key(&vocabulary.layout.name));
+            .filter(|vocabulary| self.is_counted(vocabulary));
         counted
             .map(|vocabulary| {
                 let sources = vocabulary
@@ -95,61 +101,80 @@ impl Operator for Categorify {
                     .iter()
                     .map(|columns| source(input, vocabulary, columns))
                     .collect::<Result<_>>()?;
-                Ok(Statistic::Grouped(GroupedStatistic {
-                    name: vocabulary.layout.name.clone(),
-                    sources,
-                    keys: (0..vocabulary.layout.columns.len())
-                        .map(member_name)
-                        .collect(),
-                    aggregates: vec![("count".to_owned(), count(lit(1)))],
-                }))
+                let keys: Vec<String> = (0..vocabulary.layout.columns.len())
+                    .map(member_name)
+                    .collect();
+                let order = keys.iter().map(Order::rising);
+                Ok(Statistic::Large {
+                    order: [Order::falling("count")].into_iter().chain(order).collect(),
+                    grouped: GroupedStatistic {
+                        name: vocabulary.layout.name.clone(),
+                        sources,
+                        keys,
+                        aggregates: vec![("count".to_owned(), count(lit(1)))],
+                    },
+                })
             })
             .collect()
     }
 
-    fn fit(&self, input: &InputSchema, mut results: FitResults) -> Result<Vocabularies> {
+    fn fit(&self, input: &InputSchema, results: FitResults) -> Result<Vocabularies> {
         let plan = Plan::new(self, input)?;
-        let mut work = Vec::with_capacity(plan.vocabularies.len());
-        for vocabulary in &plan.vocabularies {
-            let counts = match self.vocabs.get(&vocabulary.layout.name) {
-                Some(_) => None,
-                None => Some(results.take_grouped(&vocabulary.layout.name)?),
-            };
-            work.push((vocabulary, counts));
-        }
-        let vocabularies = work
-            .into_par_iter()
-            .map(|(vocabulary, counts)| {
-                let name = &vocabulary.layout.name;
-                match (counts, self.vocabs.get(name)) {
-                    (Some(counts), _) => state::counted(input, vocabulary, &counts),
-                    (None, Some(given)) => state::given(input, vocabulary, given),
-                    (None, None) => Err(Error::Internal(format!(
-                        "vocabulary `{name}` was not counted"
-                    ))),
+        let storage = results.storage.clone();
+        let vocabularies = self.each_vocabulary(&plan, results, |position, counts| {
+            let vocabulary = &plan.vocabularies[position];
+            let learning = self.learning(vocabulary, &storage);
+            match (self.vocabs.get(&vocabulary.layout.name), counts) {
+                (None, Some(counts)) => state::counted(input, vocabulary, counts, learning),
+                (None, None) => Err(Error::Internal(format!(
+                    "vocabulary `{}` was not counted",
+                    vocabulary.layout.name
+                ))),
+                (Some(given), counts) => {
+                    let given = state::given(input, vocabulary, given, &storage)?;
+                    match counts {
+                        Some(counts) => refit::append(&given, &counts, learning)
+                            .map_err(|error| failed(input, vocabulary, error)),
+                        None => Ok(given),
+                    }
                 }
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let state = Vocabularies::new(vocabularies);
-        let greatest = if self.single_table {
-            state.joined_cardinality() - 1
-        } else {
-            state
-                .iter()
-                .map(|vocabulary| vocabulary.cardinality() - 1)
-                .max()
-                .unwrap_or(0)
-        };
-        if greatest > self.ids().max_id() {
-            return Err(Error::Data {
-                operator: input.operator().to_owned(),
-                problem: format!(
-                    "the greatest id is {greatest}, but the ids end at {}; use int64 ids or max_size",
-                    self.ids().max_id()
-                ),
-            });
-        }
-        Ok(state)
+            }
+            .map(Arc::new)
+        })?;
+        self.checked(input, Vocabularies::new(vocabularies))
+    }
+
+    fn refit(
+        &self,
+        state: &Vocabularies,
+        input: &InputSchema,
+        results: FitResults,
+        ids: NewIds,
+    ) -> Result<Vocabularies> {
+        let plan = Plan::new(self, input)?;
+        let storage = results.storage.clone();
+        let vocabularies = self.each_vocabulary(&plan, results, |position, counts| {
+            let vocabulary = &plan.vocabularies[position];
+            let old = state.get(position)?;
+            let Some(counts) = counts else {
+                // A given vocabulary that is not extended learns nothing.
+                return Ok(Arc::clone(old));
+            };
+            let learning = self.learning(vocabulary, &storage);
+            let is_given = self.vocabs.contains_key(&vocabulary.layout.name);
+            let learned = match ids {
+                // The order of a given vocabulary stands.
+                NewIds::ByCount if !is_given => {
+                    check_complete(input, old)?;
+                    refit::renumber(old, counts, learning)
+                }
+                _ => refit::append(old, &counts, learning),
+            };
+            learned
+                .map(Arc::new)
+                .map_err(|error| failed(input, vocabulary, error))
+        })?;
+        self.checked(input, Vocabularies::new(vocabularies))
     }
 
     fn lower(&self, state: &Vocabularies, input: &Relation) -> Result<Lowered> {
@@ -229,6 +254,87 @@ impl Operator for Categorify {
     }
 }
 
+impl Categorify {
+    /// Whether the values of a vocabulary are counted.
+    fn is_counted(&self, vocabulary: &VocabularyPlan) -> bool {
+        self.extend || !self.vocabs.contains_key(&vocabulary.layout.name)
+    }
+
+    fn learning<'a>(&self, vocabulary: &VocabularyPlan, storage: &'a Storage) -> Learning<'a> {
+        Learning {
+            limit: vocabulary.limit(),
+            keep_rest: self.keep_counts,
+            storage,
+        }
+    }
+
+    /// Makes each vocabulary from its counts: side by side, or one after another if memory is
+    /// limited.
+    fn each_vocabulary(
+        &self,
+        plan: &Plan,
+        mut results: FitResults,
+        make: impl Fn(usize, Option<GroupedRows>) -> Result<Arc<Vocabulary>> + Sync,
+    ) -> Result<Vec<Arc<Vocabulary>>> {
+        let mut work = Vec::with_capacity(plan.vocabularies.len());
+        for (position, vocabulary) in plan.vocabularies.iter().enumerate() {
+            let counts = match self.is_counted(vocabulary) {
+                true => Some(results.take_grouped(&vocabulary.layout.name)?),
+                false => None,
+            };
+            work.push((position, counts));
+        }
+        let make = |(position, counts)| make(position, counts);
+        match results.storage.is_limited() {
+            true => work.into_iter().map(make).collect(),
+            false => work.into_par_iter().map(make).collect(),
+        }
+    }
+
+    /// Refuses ids that their type cannot hold.
+    fn checked(&self, input: &InputSchema, state: Vocabularies) -> Result<Vocabularies> {
+        let greatest = if self.single_table {
+            state.joined_cardinality() - 1
+        } else {
+            state
+                .iter()
+                .map(|vocabulary| vocabulary.cardinality() - 1)
+                .max()
+                .unwrap_or(0)
+        };
+        if greatest > self.ids().max_id() {
+            return Err(Error::Data {
+                operator: input.operator().to_owned(),
+                problem: format!(
+                    "the greatest id is {greatest}, but the ids end at {}; use int64 ids or max_size",
+                    self.ids().max_id()
+                ),
+            });
+        }
+        Ok(state)
+    }
+}
+
+fn failed(input: &InputSchema, vocabulary: &VocabularyPlan, error: LookupError) -> Error {
+    state::data_error(input.operator(), &vocabulary.layout.name, error)
+}
+
+fn check_complete(input: &InputSchema, vocabulary: &Vocabulary) -> Result<()> {
+    if refit::is_complete(vocabulary) {
+        return Ok(());
+    }
+    Err(Error::InvalidOption {
+        operator: input.operator().to_owned(),
+        option: "keep_counts".to_owned(),
+        value: "false".to_owned(),
+        expected: format!(
+            "numbering `{}` anew needs the counts of the values that were left out of it; fit it \
+             again with keep_counts, or append new values",
+            vocabulary.name()
+        ),
+    })
+}
+
 /// The column that comes out, without what fitting tells.
 fn output_column(
     config: &Categorify,
@@ -278,7 +384,13 @@ fn source(input: &Relation, vocabulary: &VocabularyPlan, columns: &[String]) -> 
                 .collect::<Result<_>>()?;
             let shared = common_type(types.iter().map(leaf_type))
                 .map_err(|error| state::type_error(input, column, &data_type, &error))?;
-            expr = map_leaves(expr, &data_type, |leaf, _| Ok(cast(leaf, shared)))?;
+            expr = map_leaves(expr, &data_type, |leaf, _| {
+                Ok(canonical(cast(leaf, shared.clone()), &shared))
+            })?;
+        } else if leaf_type(&data_type).is_floating() {
+            expr = map_leaves(expr, &data_type, |leaf, leaf_type| {
+                Ok(canonical(leaf, leaf_type))
+            })?;
         }
         members.push((member_name(position), expr));
     }
