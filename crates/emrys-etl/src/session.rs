@@ -282,6 +282,11 @@ fn engine_config(options: &SessionOptions) -> SessionConfig {
     if let Some(rows) = options.batch_size {
         config = config.with_batch_size(rows);
     }
+    if let Some(bytes) = options.memory_limit {
+        // What each sort sets aside to merge what it spilled must leave room for sorting.
+        let aside = (bytes / (8 * options.threads().max(1))).clamp(64 << 10, 10 << 20);
+        config = config.with_sort_spill_reservation_bytes(aside);
+    }
     config
 }
 

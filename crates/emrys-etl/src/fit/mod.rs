@@ -1,6 +1,8 @@
 //! Fitting: rounds of queries, each after the operators upstream are fitted.
 
 mod queries;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

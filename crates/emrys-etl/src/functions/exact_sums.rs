@@ -147,7 +147,7 @@ fn parts_of(array: &ArrayRef, expected: usize) -> Result<(&Int64Array, Vec<&Floa
 }
 
 /// The parts of a group, as states and as the result.
-const PARTS: [(&str, DataType); 5] = [
+static PARTS: [(&str, DataType); 5] = [
     ("count", DataType::Int64),
     ("sum_high", DataType::Float64),
     ("sum_low", DataType::Float64),

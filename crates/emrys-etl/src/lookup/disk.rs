@@ -6,7 +6,7 @@ use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use arrow::array::{Array, ArrayRef};
 use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, ToByteSlice};
-use twox_hash::XxHash3_128;
+use siphasher::sip128::SipHasher13;
 
 use super::bytes::{ByteValues, LONG, with_bytes};
 use super::keys::{plain_type, strict_cast, with_keys};
@@ -120,7 +120,7 @@ impl DiskIndexBuilder {
         let families = types.iter().map(|data_type| Family::of(data_type));
         let homes = (2 * (capacity + 1)).max(1);
         let parts = (homes * size_of::<u128>()).div_ceil(PART_BYTES);
-        let part = |_| {
+        let part = |_| -> Result<BufWriter<File>> {
             Ok(BufWriter::with_capacity(
                 64 << 10,
                 storage.temporary_file()?,
@@ -299,15 +299,20 @@ fn row_keys(columns: &[ArrayRef]) -> Result<(Vec<u128>, Option<NullBuffer>), Loo
 }
 
 fn tuple_key(members: &[u128]) -> u128 {
-    XxHash3_128::oneshot(members.to_byte_slice()) & KEY_MASK
+    hash(members.to_byte_slice()) & KEY_MASK
+}
+
+/// 128 bits that depend on the bytes alone.
+fn hash(bytes: &[u8]) -> u128 {
+    SipHasher13::new().hash(bytes).as_u128()
 }
 
 fn value_keys(values: &ArrayRef) -> Result<Vec<u128>, LookupError> {
     Ok(match Family::of(values.data_type())? {
         Family::Null => vec![0; values.len()],
         Family::Bytes => with_bytes!(values, bytes => {
-            let keys = (0..bytes.len()).map(|row| match (&bytes).packed(row) {
-                LONG => LONG | XxHash3_128::oneshot((&bytes).bytes(row)) & (LONG_BITS),
+            let keys = (0..bytes.len()).map(|row| match bytes.packed(row) {
+                LONG => LONG | hash(bytes.bytes(row)) & (LONG_BITS),
                 key => key,
             });
             keys.collect()

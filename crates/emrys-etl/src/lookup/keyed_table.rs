@@ -1,6 +1,7 @@
 //! Statistics by key: what TargetEncoding and JoinGroupby learn.
 
 use std::cmp::Ordering;
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::UInt64Array;
@@ -60,13 +61,22 @@ impl Word {
 ///
 /// Keys are in rising order, null before everything else. The words of a record lie side by side,
 /// so that a look-up reads one place.
-#[derive(Debug)]
 pub(crate) struct KeyedTable {
     members: Vec<String>,
     keys: Vec<ArrayRef>,
     index: Arc<ValueIndex>,
     width: usize,
     words: ScalarBuffer<u64>,
+}
+
+impl fmt::Debug for KeyedTable {
+    /// Without the keys, of which there may be millions.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedTable")
+            .field("members", &self.members)
+            .field("keys", &self.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// How many rows are worked on at a time.
@@ -351,7 +361,7 @@ impl Builder {
         let width = records.empty().len();
         let expected = bytes + 8 * keys * width + ValueIndex::expected_bytes(keys, types.len());
         let on_disk = keys > 0 && storage.is_on_disk(expected);
-        let sink = |data_type| ColumnSink::new(data_type, storage, on_disk, keys, bytes);
+        let sink = |data_type: &DataType| ColumnSink::new(data_type, storage, on_disk, keys, bytes);
         let index = match on_disk {
             true => {
                 let types: Vec<&DataType> = types.iter().collect();

@@ -36,8 +36,9 @@ enum Place {
 }
 
 impl GroupedRows {
-    /// Rows in memory, in any order.
+    /// Rows in memory, in any order; `schema` tells the columns if there is no batch.
     pub fn from_batches(schema: SchemaRef, batches: Vec<RecordBatch>) -> GroupedRows {
+        let schema = batches.first().map_or(schema, RecordBatch::schema);
         GroupedRows {
             schema,
             rows: batches.iter().map(RecordBatch::num_rows).sum(),

@@ -13,7 +13,11 @@ mod lambda;
 mod log_op;
 mod normalize;
 mod per_column;
+#[cfg(test)]
+mod refit_tests;
 mod rename;
+#[cfg(test)]
+mod storage_tests;
 mod tag_as;
 mod target_encoding;
 

@@ -117,7 +117,9 @@ impl ColumnSink {
                 offsets,
                 data,
             } => {
-                let mut add = |lengths: &mut dyn Iterator<Item = usize>, bytes: &[u8]| {
+                let mut add = |lengths: &mut dyn Iterator<Item = usize>,
+                               bytes: &[u8]|
+                 -> Result<()> {
                     data.write(bytes)?;
                     for length in lengths {
                         *end += length;

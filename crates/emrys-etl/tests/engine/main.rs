@@ -11,6 +11,7 @@
 
 mod examples;
 mod graphs;
+mod join_groupby;
 mod joins;
 mod properties;
 mod saved;

@@ -5,6 +5,7 @@ mod embedding_rule;
 mod encode;
 mod files;
 mod layout;
+mod legacy;
 mod operator;
 mod read;
 mod refit;
@@ -116,6 +117,8 @@ pub struct Categorify {
     embedding_rule: EmbeddingRule,
     extend: bool,
     keep_counts: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_index: Option<u32>,
     /// Into how many files NVTabular splits a vocabulary; it changes no id, and ours is one file.
     #[serde(skip_serializing)]
     split_out: IgnoredAny,
@@ -156,6 +159,7 @@ impl Default for Categorify {
             embedding_rule: EmbeddingRule::default(),
             extend: false,
             keep_counts: true,
+            start_index: None,
             split_out: IgnoredAny,
         }
     }
@@ -244,6 +248,24 @@ impl Categorify {
     #[must_use]
     pub fn keep_counts(mut self, keep: bool) -> Categorify {
         self.keep_counts = keep;
+        self
+    }
+
+    /// Gives the ids that NVTabular gave up to 23.05, from this index on, to serve models that were
+    /// trained with them; default none, the ids of the [table](Categorify) above.
+    ///
+    /// | id | meaning |
+    /// |---|---|
+    /// | start | null, and without buckets every value that is not in the vocabulary |
+    /// | start + 1 and up | the vocabulary, by falling count, N values |
+    /// | start + 1 + N and up | with `num_buckets`: values not in the vocabulary, by their hash |
+    ///
+    /// With `num_buckets` but neither `freq_threshold` nor `max_size` there is no vocabulary: the id
+    /// of every value, null included, is `start + hash % num_buckets`. `max_size` counts null and the
+    /// buckets. Not together with [`single_table`](Self::single_table).
+    #[must_use]
+    pub fn start_index(mut self, index: u32) -> Categorify {
+        self.start_index = Some(index);
         self
     }
 

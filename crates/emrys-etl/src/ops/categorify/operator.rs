@@ -9,7 +9,10 @@ use emrys_schema::{ColumnSchema, DType, Domain, Schema, Tag};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde_json::{Value, json};
 
+use super::build::Limit;
+use super::encode::IdRule;
 use super::layout::{Output, Plan, VocabularyPlan};
+use super::legacy::LegacyIds;
 use super::refit::{self, Learning};
 use super::vocabulary::Vocabulary;
 use super::{Categorify, IdType, PerColumn, Vocabularies, encode, state};
@@ -48,6 +51,13 @@ impl Operator for Categorify {
                 "only one of them can limit a vocabulary; set the other to 0",
             ));
         }
+        if self.start_index.is_some() && self.single_table {
+            return Err(invalid(
+                "start_index",
+                "given together with single_table",
+                "the ids of NVTabular up to 23.05 are those of single tables; leave one of them out",
+            ));
+        }
         if self
             .num_buckets
             .iter()
@@ -77,7 +87,9 @@ impl Operator for Categorify {
                     state.joined_cardinality(),
                 )
             } else {
-                (vocabulary.name().to_owned(), vocabulary.cardinality())
+                let plan = &plan.vocabularies[output.vocabulary];
+                let cardinality = self.cardinality(plan, vocabulary);
+                (vocabulary.name().to_owned(), cardinality)
             };
             // Ids have at most 32 bits.
             let domain = Domain::int(0, cardinality as i64 - 1).named(name);
@@ -124,7 +136,7 @@ impl Operator for Categorify {
         let vocabularies = self.each_vocabulary(&plan, results, |position, counts| {
             let vocabulary = &plan.vocabularies[position];
             let learning = self.learning(vocabulary, &storage);
-            match (self.vocabs.get(&vocabulary.layout.name), counts) {
+            let made = match (self.vocabs.get(&vocabulary.layout.name), counts) {
                 (None, Some(counts)) => state::counted(input, vocabulary, counts, learning),
                 (None, None) => Err(Error::Internal(format!(
                     "vocabulary `{}` was not counted",
@@ -138,10 +150,10 @@ impl Operator for Categorify {
                         None => Ok(given),
                     }
                 }
-            }
-            .map(Arc::new)
+            };
+            made.map(Arc::new)
         })?;
-        self.checked(input, Vocabularies::new(vocabularies))
+        self.checked(input, &plan, Vocabularies::new(vocabularies))
     }
 
     fn refit(
@@ -174,20 +186,23 @@ impl Operator for Categorify {
                 .map(Arc::new)
                 .map_err(|error| failed(input, vocabulary, error))
         })?;
-        self.checked(input, Vocabularies::new(vocabularies))
+        self.checked(input, &plan, Vocabularies::new(vocabularies))
     }
 
     fn lower(&self, state: &Vocabularies, input: &Relation) -> Result<Lowered> {
         let plan = Plan::new(self, input)?;
         let outputs = plan.outputs.iter().map(|output| {
-            let shift = if self.single_table {
-                state.shift(output.vocabulary)?
-            } else {
-                0
+            let rule = match (self.start_index, self.single_table) {
+                (Some(start), _) => {
+                    let plan = &plan.vocabularies[output.vocabulary];
+                    IdRule::Legacy(LegacyIds::new(start, plan))
+                }
+                (None, true) => IdRule::Shifted(state.shift(output.vocabulary)?),
+                (None, false) => IdRule::Shifted(0),
             };
             let function = |types: &[&DataType]| {
                 let vocabulary = state.get(output.vocabulary)?;
-                encode::function(input, vocabulary, &output.inputs, types, self.ids(), shift)
+                encode::function(input, vocabulary, &output.inputs, types, self.ids(), rule)
             };
             let expr = match output.inputs.as_slice() {
                 [column] => {
@@ -262,9 +277,27 @@ impl Categorify {
 
     fn learning<'a>(&self, vocabulary: &VocabularyPlan, storage: &'a Storage) -> Learning<'a> {
         Learning {
-            limit: vocabulary.limit(),
+            limit: self.limit(vocabulary),
             keep_rest: self.keep_counts,
             storage,
+        }
+    }
+
+    fn limit(&self, vocabulary: &VocabularyPlan) -> Limit {
+        match self.start_index {
+            Some(_) if vocabulary.max_size > 0 => {
+                let buckets = vocabulary.num_buckets.unwrap_or(0);
+                let room = vocabulary.max_size.saturating_sub(1 + u64::from(buckets));
+                Limit::MostFrequent(usize::try_from(room).unwrap_or(usize::MAX))
+            }
+            _ => vocabulary.limit(),
+        }
+    }
+
+    fn cardinality(&self, plan: &VocabularyPlan, vocabulary: &Vocabulary) -> u64 {
+        match self.start_index {
+            Some(start) => LegacyIds::new(start, plan).cardinality(vocabulary),
+            None => vocabulary.cardinality(),
         }
     }
 
@@ -292,13 +325,18 @@ impl Categorify {
     }
 
     /// Refuses ids that their type cannot hold.
-    fn checked(&self, input: &InputSchema, state: Vocabularies) -> Result<Vocabularies> {
+    fn checked(
+        &self,
+        input: &InputSchema,
+        plan: &Plan,
+        state: Vocabularies,
+    ) -> Result<Vocabularies> {
         let greatest = if self.single_table {
             state.joined_cardinality() - 1
         } else {
-            state
-                .iter()
-                .map(|vocabulary| vocabulary.cardinality() - 1)
+            let vocabularies = plan.vocabularies.iter().zip(state.iter());
+            vocabularies
+                .map(|(plan, vocabulary)| self.cardinality(plan, vocabulary).saturating_sub(1))
                 .max()
                 .unwrap_or(0)
         };

@@ -140,7 +140,7 @@ impl Reading {
             Ok(plain_type(values.data_type()))
         });
         let types = types.collect::<Result<Vec<_>>>()?;
-        let sink = |data_type| ColumnSink::new(data_type, storage, on_disk, rows, bytes);
+        let sink = |data_type: &DataType| ColumnSink::new(data_type, storage, on_disk, rows, bytes);
         Ok(Reading {
             values: types.iter().map(sink).collect::<Result<_>>()?,
             counts: sink(&DataType::Int64)?,

@@ -149,7 +149,7 @@ impl Stored {
         rows: usize,
         bytes: usize,
     ) -> Result<Stored> {
-        let sink = |data_type| ColumnSink::new(data_type, storage, on_disk, rows, bytes);
+        let sink = |data_type: &DataType| ColumnSink::new(data_type, storage, on_disk, rows, bytes);
         Ok(Stored {
             values: types.iter().map(sink).collect::<Result<_>>()?,
             counts: sink(&DataType::Int64)?,
