@@ -24,6 +24,7 @@ mod plan;
 mod saved;
 mod selector;
 pub mod session;
+mod storage;
 pub mod testing;
 mod workflow;
 
@@ -33,4 +34,5 @@ pub use io::{Dataset, FileLayout, Manifest, ReadOptions, WriteOptions};
 pub use operator::NewIds;
 pub use selector::{Selected, Selector};
 pub use session::{Session, SessionOptions};
+pub use storage::StateStorage;
 pub use workflow::{FittedWorkflow, Transformed, Workflow};

@@ -195,7 +195,7 @@ pub(crate) fn load(path: &Path, session: Arc<Session>) -> Result<FittedWorkflow>
     let trained_on =
         trained_on.ok_or_else(|| wrong("a `fingerprint` is not a hexadecimal number".into()))?;
 
-    let artifacts = ArtifactReader::new(path, &file);
+    let artifacts = ArtifactReader::new(path, &file).with_storage(session.storage());
     let mut graph = Graph {
         steps: Vec::new(),
         output: saved.output,

@@ -11,6 +11,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
 
+use crate::storage::{StateStorage, Storage};
 use crate::{Error, Result};
 
 /// The stack of every thread that plans or runs queries: plans of hundreds of operators nest
@@ -27,6 +28,7 @@ pub struct SessionOptions {
     memory_limit: Option<usize>,
     spill_dir: Option<PathBuf>,
     batch_size: Option<usize>,
+    state_storage: StateStorage,
 }
 
 impl SessionOptions {
@@ -45,7 +47,12 @@ impl SessionOptions {
     /// How many bytes aggregations, sorts and joins may hold before they spill to disk; by
     /// default as many as they want.
     ///
-    /// Batches on their way, and the encoders of output files, are not counted.
+    /// Fitting then runs its queries one after another, so that each has all of it, and keeps
+    /// large results and fitted tables on disk (see [`with_state_storage`]). Batches on their way,
+    /// and the encoders of output files, are not counted. With less than about 64 MiB for each
+    /// thread the engine may not find room to sort what it spills, which is an error.
+    ///
+    /// [`with_state_storage`]: SessionOptions::with_state_storage
     #[must_use]
     pub fn with_memory_limit(mut self, bytes: usize) -> SessionOptions {
         self.memory_limit = Some(bytes);
@@ -56,6 +63,14 @@ impl SessionOptions {
     #[must_use]
     pub fn with_spill_dir(mut self, folder: impl Into<PathBuf>) -> SessionOptions {
         self.spill_dir = Some(folder.into());
+        self
+    }
+
+    /// Where vocabularies and statistics by key lie once they are fitted or loaded; by default in
+    /// memory, or with a limit of memory, on disk as soon as they take more than a quarter of it.
+    #[must_use]
+    pub fn with_state_storage(mut self, storage: StateStorage) -> SessionOptions {
+        self.state_storage = storage;
         self
     }
 
@@ -111,6 +126,7 @@ impl SessionOptions {
 pub struct Session {
     context: SessionContext,
     options: SessionOptions,
+    storage: Storage,
     /// `None` only while dropping.
     runtime: Option<Runtime>,
 }
@@ -149,9 +165,15 @@ impl Session {
             .enable_all()
             .build()
             .map_err(Error::io("start", "threads"))?;
+        let storage = Storage::new(
+            options.state_storage,
+            options.memory_limit,
+            options.spill_dir.clone(),
+        );
         Ok(Session {
             context,
             options,
+            storage,
             runtime: Some(runtime),
         })
     }
@@ -163,6 +185,11 @@ impl Session {
     /// unless an operator needs it, so that the order of a data set survives.
     pub fn context(&self) -> &SessionContext {
         &self.context
+    }
+
+    /// Where large results and fitted tables lie.
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.storage
     }
 
     /// What the session was made with.
@@ -254,6 +281,11 @@ fn engine_config(options: &SessionOptions) -> SessionConfig {
         .set_bool("datafusion.sql_parser.enable_ident_normalization", false);
     if let Some(rows) = options.batch_size {
         config = config.with_batch_size(rows);
+    }
+    if let Some(bytes) = options.memory_limit {
+        // What each sort sets aside to merge what it spilled must leave room for sorting.
+        let aside = (bytes / (8 * options.threads().max(1))).clamp(64 << 10, 10 << 20);
+        config = config.with_sort_spill_reservation_bytes(aside);
     }
     config
 }

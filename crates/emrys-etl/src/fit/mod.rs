@@ -1,6 +1,8 @@
 //! Fitting: rounds of queries, each after the operators upstream are fitted.
 
 mod queries;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -76,7 +78,7 @@ fn fit_round(
     let queries = round_queries(graph, dataset, session, nodes, states, &binding, first_row)?;
     let mut results = session.run(
         "fitting",
-        queries::run(queries, session.options().threads()),
+        queries::run(queries, session.options().threads(), session.storage()),
     )?;
     let mut errors = Vec::new();
     for id in nodes {
@@ -87,10 +89,11 @@ fn fit_round(
                 graph.describe(*id)
             )));
         };
-        let results = results.remove(id).unwrap_or_default();
+        let mut found = results.remove(id).unwrap_or_default();
+        found.storage = session.storage().clone();
         let state = match known.and_then(|known| Some((known.states.get(id)?, known.ids))) {
-            Some((state, ids)) => operator.refit(state, &input.schema, results, ids),
-            None => operator.fit(&input.schema, results),
+            Some((state, ids)) => operator.refit(state, &input.schema, found, ids),
+            None => operator.fit(&input.schema, found),
         };
         match state {
             Ok(state) => {
@@ -176,7 +179,12 @@ pub(crate) fn round_queries(
                     .add_aggregate(*id, name, expr),
                 Statistic::Grouped(grouped) => {
                     let label = format!("{}, {}", graph.describe(*id), grouped.name);
-                    queries.push(Query::grouped(*id, label, &relation.frame, grouped)?);
+                    queries.push(Query::grouped(*id, label, &relation.frame, grouped, None)?);
+                }
+                Statistic::Large { grouped, order } => {
+                    let label = format!("{}, {}", graph.describe(*id), grouped.name);
+                    let order = Some(order);
+                    queries.push(Query::grouped(*id, label, &relation.frame, grouped, order)?);
                 }
             }
         }

@@ -2,17 +2,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::UnnestOptions;
-use datafusion::logical_expr::ident;
+use datafusion::logical_expr::{SortExpr, ident};
 use datafusion::prelude::{DataFrame, Expr};
 use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt};
 
-use crate::operator::{FitResults, GroupedStatistic, Source};
+use crate::lookup::{plain_type, strict_cast};
+use crate::operator::{FitResults, GroupedRows, GroupedStatistic, GroupedWriter, Order, Source};
 use crate::plan::graph::NodeId;
+use crate::storage::Storage;
 use crate::{Error, Result};
 
 /// One query, and who asked for it.
@@ -25,8 +28,12 @@ pub(crate) struct Query {
 enum Kind {
     /// All single numbers over the same rows: who wants which, and the expression.
     Aggregates(Vec<(NodeId, String, Expr)>),
-    /// Aggregates by key.
-    Grouped { node: NodeId, name: String },
+    /// Aggregates by key, in the order to sort them if they may exceed memory.
+    Grouped {
+        node: NodeId,
+        name: String,
+        order: Option<Vec<Order>>,
+    },
 }
 
 impl Query {
@@ -46,12 +53,13 @@ impl Query {
         }
     }
 
-    /// A query of aggregates by key.
+    /// A query of aggregates by key; with an `order`, of so many that memory may not hold them.
     pub(crate) fn grouped(
         node: NodeId,
         label: String,
         frame: &DataFrame,
         statistic: GroupedStatistic,
+        order: Option<Vec<Order>>,
     ) -> Result<Query> {
         let mut stacked: Option<DataFrame> = None;
         for source in statistic.sources {
@@ -78,6 +86,7 @@ impl Query {
             kind: Kind::Grouped {
                 node,
                 name: statistic.name,
+                order,
             },
         })
     }
@@ -108,20 +117,74 @@ impl Query {
         }
     }
 
-    async fn run(self) -> Result<Answer> {
+    async fn run(self, place: &Place) -> Result<Answer> {
         let activity = format!("fitting {}", self.label);
-        let plan = self.plan()?;
+        let mut plan = self.plan()?;
+        let in_order = match &self.kind {
+            Kind::Grouped {
+                order: Some(order), ..
+            } if place.storage.is_limited() => {
+                let by = order.iter().map(sort_expr).collect();
+                plan = plan.sort(by).map_err(Error::query(&*activity))?;
+                true
+            }
+            _ => false,
+        };
         let schema = Arc::clone(plan.schema().inner());
-        let mut batches = plan.collect().await.map_err(Error::query(activity))?;
-        if batches.is_empty() {
-            // No rows still have columns.
-            batches.push(RecordBatch::new_empty(schema));
+        if let Kind::Aggregates(_) = self.kind {
+            let batches = plan.collect().await.map_err(Error::query(activity))?;
+            return Ok((self.kind, GroupedRows::from_batches(schema, batches)));
         }
-        Ok((self.kind, batches))
+        let Some(room) = place.storage.room_for_results() else {
+            let batches = plan.collect().await.map_err(Error::query(activity))?;
+            return Ok((self.kind, GroupedRows::from_batches(schema, batches)));
+        };
+        // Views are slices of buffers that a file would have to repeat with every batch.
+        let plain = plain_schema(&schema);
+        let room = room.saturating_sub(place.held.load(Ordering::Relaxed));
+        let mut rows = GroupedWriter::new(Arc::clone(&plain), place.storage.clone(), room);
+        let mut stream = plan
+            .execute_stream()
+            .await
+            .map_err(Error::query(&*activity))?;
+        while let Some(batch) = stream.next().await {
+            let batch = batch.map_err(Error::query(&*activity))?;
+            rows.push(plain_batch(&plain, &batch)?)?;
+        }
+        place.held.fetch_add(rows.held(), Ordering::Relaxed);
+        Ok((self.kind, rows.finish(in_order)?))
     }
 }
 
-type Answer = (Kind, Vec<RecordBatch>);
+type Answer = (Kind, GroupedRows);
+
+/// Where results lie, and how many of their bytes are in memory.
+struct Place {
+    storage: Storage,
+    held: AtomicUsize,
+}
+
+fn sort_expr(order: &Order) -> SortExpr {
+    ident(&order.column).sort(!order.descending, true)
+}
+
+fn plain_schema(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| {
+        let plain = plain_type(field.data_type());
+        Field::new(field.name(), plain, true)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn plain_batch(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns
+        .map(|(column, field)| strict_cast(column, field.data_type()))
+        .collect::<Result<_, _>>()
+        .map_err(|error| Error::Internal(format!("results of a group-by: {error}")))?;
+    RecordBatch::try_new(Arc::clone(schema), columns)
+        .map_err(|error| Error::Internal(format!("results of a group-by: {error}")))
+}
 
 fn aggregate_name(position: usize) -> String {
     format!("aggregate_{position}")
@@ -151,26 +214,32 @@ fn source_rows(frame: &DataFrame, source: Source) -> datafusion::error::Result<D
     Ok(rows)
 }
 
-/// Runs the queries, a few at a time, and hands the results to those who asked.
+/// Runs the queries, and hands the results to those who asked: a few at a time, or one after
+/// another if memory is limited, so that each has all of it.
 pub(crate) async fn run(
     queries: Vec<Query>,
     at_once: usize,
+    storage: &Storage,
 ) -> Result<HashMap<NodeId, FitResults>> {
-    let answers: Vec<Answer> = futures::stream::iter(queries.into_iter().map(Query::run))
+    let at_once = if storage.is_limited() { 1 } else { at_once };
+    let place = Place {
+        storage: storage.clone(),
+        held: AtomicUsize::new(0),
+    };
+    let place = &place;
+    let answers: Vec<Answer> = futures::stream::iter(queries)
+        .map(|query| query.run(place))
         .buffer_unordered(at_once.max(1))
         .try_collect()
         .await?;
     let mut results: HashMap<NodeId, FitResults> = HashMap::new();
-    for (kind, batches) in answers {
+    for (kind, rows) in answers {
         match kind {
-            Kind::Grouped { node, name } => {
-                results
-                    .entry(node)
-                    .or_default()
-                    .grouped
-                    .insert(name, batches);
+            Kind::Grouped { node, name, .. } => {
+                results.entry(node).or_default().grouped.insert(name, rows);
             }
             Kind::Aggregates(asked) => {
+                let batches = rows.into_batches()?;
                 let row = batches
                     .iter()
                     .find(|batch| batch.num_rows() > 0)

@@ -1,26 +1,32 @@
 //! Sums in twice the precision of `f64`.
 
+use serde::{Deserialize, Serialize};
+
+use crate::operator::exact;
+
 /// An unevaluated sum `high + low` of two doubles, with about 106 significant bits.
 ///
 /// Plain sums of doubles depend on the order of the terms, and so on how data were partitioned
 /// among threads. With twice the precision the order changes only bits that are rounded away in
 /// the end. The error-free transformations are those of Knuth (two-sum) and Dekker (two-product,
 /// here by fused multiply-add).
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct SumPair {
-    pub(super) high: f64,
-    pub(super) low: f64,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SumPair {
+    #[serde(with = "exact")]
+    pub(crate) high: f64,
+    #[serde(with = "exact")]
+    pub(crate) low: f64,
 }
 
 impl SumPair {
     /// Adds a number.
-    pub(super) fn add(&mut self, value: f64) {
+    pub(crate) fn add(&mut self, value: f64) {
         let (sum, error) = two_sum(self.high, value);
         *self = SumPair::normalised(sum, self.low + error);
     }
 
     /// Adds the square of a number.
-    pub(super) fn add_square(&mut self, value: f64) {
+    pub(crate) fn add_square(&mut self, value: f64) {
         let square = value * value;
         self.merge(SumPair {
             high: square,
@@ -29,32 +35,57 @@ impl SumPair {
     }
 
     /// Adds another sum.
-    pub(super) fn merge(&mut self, other: SumPair) {
+    pub(crate) fn merge(&mut self, other: SumPair) {
         let (sum, error) = two_sum(self.high, other.high);
         *self = SumPair::normalised(sum, error + self.low + other.low);
     }
 
+    /// An integer, exactly.
+    pub(crate) fn from_integer(value: i128) -> SumPair {
+        let high = value as f64;
+        // What is lost is less than 2^53 for integers of 64 bits.
+        SumPair {
+            high,
+            low: (value - high as i128) as f64,
+        }
+    }
+
+    /// The sum to 80 bits, which do not depend on the order of the terms but in one case among
+    /// millions, so that it can be stored and compared.
+    pub(crate) fn rounded(self) -> SumPair {
+        if !self.high.is_finite() {
+            return self;
+        }
+        // Adding and subtracting a number whose last place is 2^-80 of the sum rounds to there.
+        let power = f64::from_bits(self.high.to_bits() & f64::INFINITY.to_bits());
+        let coarse = 1.5 * power / f64::from(1 << 28);
+        SumPair {
+            high: self.high,
+            low: (self.low + coarse) - coarse,
+        }
+    }
+
     /// The sum as a double.
-    pub(super) fn value(self) -> f64 {
+    pub(crate) fn value(self) -> f64 {
         self.high + self.low
     }
 
     /// The sum divided by a number, in full precision.
-    pub(super) fn divided_by(self, divisor: f64) -> SumPair {
+    pub(crate) fn divided_by(self, divisor: f64) -> SumPair {
         let quotient = self.high / divisor;
         let remainder = (-quotient).mul_add(divisor, self.high) + self.low;
         SumPair::normalised(quotient, remainder / divisor)
     }
 
     /// The square of the sum, in full precision.
-    pub(super) fn squared(self) -> SumPair {
+    pub(crate) fn squared(self) -> SumPair {
         let square = self.high * self.high;
         let error = self.high.mul_add(self.high, -square);
         SumPair::normalised(square, error + 2.0 * self.high * self.low)
     }
 
     /// The difference to another sum.
-    pub(super) fn minus(mut self, other: SumPair) -> SumPair {
+    pub(crate) fn minus(mut self, other: SumPair) -> SumPair {
         self.merge(SumPair {
             high: -other.high,
             low: -other.low,
@@ -106,6 +137,31 @@ mod tests {
             sum.value()
         };
         assert_eq!(sum(&mut values.iter()), sum(&mut values.iter().rev()));
+    }
+
+    #[test]
+    fn integers_are_exact() {
+        for value in [i64::MAX, i64::MIN, (1 << 53) + 1, -1, 0] {
+            let pair = SumPair::from_integer(i128::from(value));
+            assert_eq!(pair.high as i128 + pair.low as i128, i128::from(value));
+        }
+    }
+
+    #[test]
+    fn rounding_keeps_the_double_and_forgets_noise() {
+        let noisy = SumPair {
+            high: 3.0,
+            low: 1e-17 + 1e-33,
+        };
+        let rounded = noisy.rounded();
+        assert_eq!(rounded.value(), noisy.value());
+        assert!((rounded.low - 1e-17).abs() < 1e-23);
+        assert_eq!(rounded, rounded.rounded());
+        let infinite = SumPair {
+            high: f64::INFINITY,
+            low: 0.0,
+        };
+        assert_eq!(infinite.rounded(), infinite);
     }
 
     #[test]

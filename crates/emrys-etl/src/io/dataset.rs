@@ -15,6 +15,7 @@ use twox_hash::XxHash64;
 
 use super::checksum::ChecksumWriter;
 use super::footer::{Footer, plain_schema, same_type};
+use super::generated::RowGenerator;
 use super::manifest::Manifest;
 use super::table::{DatasetTable, ReadOptions, read_schema};
 use super::{damage, paths, schema_files};
@@ -54,6 +55,7 @@ pub(crate) enum Source {
         described: Vec<DataFile>,
     },
     Memory(Vec<RecordBatch>),
+    Generated(Arc<dyn RowGenerator>),
 }
 
 /// A parquet file of a [`Dataset`].
@@ -155,6 +157,17 @@ impl Dataset {
         Ok(Dataset::new(Source::Memory(batches), plain, schema))
     }
 
+    /// Rows that are made while they are read.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] if columns share a name.
+    pub fn generated(generator: impl RowGenerator) -> Result<Dataset> {
+        let plain = plain_schema(&generator.schema());
+        let schema = schema_files::complete(&plain, None)?;
+        let source = Source::Generated(Arc::new(generator));
+        Ok(Dataset::new(source, plain, schema))
+    }
+
     fn from_footers(footers: Vec<Footer>) -> Result<Dataset> {
         let plain = common_schema(&footers)?;
         let stored = schema_files::stored(&footers)?;
@@ -215,6 +228,7 @@ impl Dataset {
         match &*self.source {
             Source::Files { described, .. } => described.iter().map(|file| file.rows).sum(),
             Source::Memory(batches) => batches.iter().map(|batch| batch.num_rows() as u64).sum(),
+            Source::Generated(generator) => generator.num_rows(),
         }
     }
 
@@ -222,7 +236,7 @@ impl Dataset {
     pub fn files(&self) -> &[DataFile] {
         match &*self.source {
             Source::Files { described, .. } => described,
-            Source::Memory(_) => &[],
+            Source::Memory(_) | Source::Generated(_) => &[],
         }
     }
 
@@ -250,6 +264,7 @@ impl Dataset {
                     problem: format!("the batches cannot be hashed ({error})"),
                 })
             }
+            Source::Generated(generator) => Ok(generator.fingerprint()),
         }
     }
 
@@ -258,7 +273,7 @@ impl Dataset {
     pub(crate) fn blame(&self, error: Error) -> Error {
         match &*self.source {
             Source::Files { footers, .. } => damage::blame(footers, error),
-            Source::Memory(_) => error,
+            Source::Memory(_) | Source::Generated(_) => error,
         }
     }
 

@@ -10,6 +10,7 @@ mod checksum;
 mod damage;
 mod dataset;
 mod footer;
+mod generated;
 mod manifest;
 mod paths;
 mod ranges;
@@ -21,6 +22,7 @@ mod writer;
 
 pub use atomic::{AtomicDir, Existing};
 pub use dataset::{DataFile, Dataset};
+pub use generated::RowGenerator;
 pub use manifest::{MANIFEST_FILE, Manifest, ManifestFile};
 pub use table::{ROW_ID, ReadOptions};
 pub use writer::{Compression, FileLayout, WriteOptions, write_batches, write_partitions};

@@ -40,6 +40,7 @@ use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
 use super::dataset::Source;
 use super::footer::{Footer, with_type};
+use super::generated;
 use super::ranges::{self, Slice};
 use crate::{Error, Result};
 
@@ -323,6 +324,12 @@ impl TableProvider for DatasetTable {
         match &*self.source {
             Source::Files { footers, .. } => self.scan_files(state, footers, &projection, limit),
             Source::Memory(batches) => self.scan_memory(state, batches, &projection, limit),
+            Source::Generated(generator) => {
+                let schema = Arc::new(self.schema.project(&projection)?);
+                let config = state.config();
+                let (partitions, batch_size) = (config.target_partitions(), config.batch_size());
+                generated::scan(generator, schema, &projection, partitions, batch_size)
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use super::table::{BLOCK, PackedTable, is_near, prefetch, slot_of};
 const LONGEST_PACKED: usize = 11;
 
 /// What longer values have in the place of a packed key; it is no value's key.
-const LONG: u128 = 0xFF << 88;
+pub(super) const LONG: u128 = 0xFF << 88;
 
 /// An array of strings or binary values.
 pub(super) trait ByteValues {
@@ -143,6 +143,11 @@ impl BytesTable {
             short: PackedTable::with_capacity(values.len() - long),
             long: LongTable::new(long, arena),
         })
+    }
+
+    /// How many bytes the slots take; the values themselves are shared.
+    pub(super) fn num_bytes(&self) -> usize {
+        self.short.num_bytes() + size_of_val::<[u128]>(&self.long.slots)
     }
 
     /// Stores the code of a row of the array that the table was made for, unless the value is

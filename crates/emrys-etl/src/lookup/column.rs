@@ -123,6 +123,16 @@ impl ColumnIndex {
         ))
     }
 
+    /// How many bytes the table takes.
+    pub(super) fn num_bytes(&self) -> usize {
+        match &self.table {
+            Table::Empty => 0,
+            Table::Dense(table) => table.num_bytes(),
+            Table::Packed(table) => table.num_bytes(),
+            Table::Bytes(table) => table.num_bytes(),
+        }
+    }
+
     /// Whether values of a type can be looked up.
     pub(super) fn check(&self, data_type: &DataType) -> Result<(), LookupError> {
         if self.family.accepts(Family::of(data_type)?) {

@@ -4,11 +4,13 @@
 //! A [`ValueIndex`] is built once from Arrow arrays of distinct values and then asked for batches
 //! of rows, without copying a value and without a join. The tables are made for this one use: a
 //! slot holds a whole key of up to eleven bytes, so that most values cost one cache miss, and the
-//! misses of a block of rows overlap.
+//! misses of a block of rows overlap. Tables that are too large for memory lie in mapped files.
 
 pub(crate) mod bytes;
 mod column;
+mod disk;
 mod index;
+mod keyed_table;
 pub(crate) mod keys;
 mod table;
 
@@ -18,7 +20,9 @@ mod tests;
 use arrow::datatypes::DataType;
 
 pub(crate) use bytes::with_bytes;
+pub(crate) use disk::DiskIndexBuilder;
 pub(crate) use index::ValueIndex;
+pub(crate) use keyed_table::{KeyRuns, KeyedTable, Records, Word, WordKind, key_columns, key_name};
 pub(crate) use keys::{Family, align, canonical, common_type, plain_type, strict_cast, with_keys};
 
 /// The code of a value that is not in an index.
@@ -47,5 +51,13 @@ pub(crate) enum LookupError {
     #[error("{found} values are too many, at most {most} can be numbered")]
     TooMany { found: usize, most: u32 },
     #[error(transparent)]
+    Storage(Box<crate::Error>),
+    #[error(transparent)]
     Arrow(#[from] arrow::error::ArrowError),
+}
+
+impl From<crate::Error> for LookupError {
+    fn from(error: crate::Error) -> LookupError {
+        LookupError::Storage(Box::new(error))
+    }
 }

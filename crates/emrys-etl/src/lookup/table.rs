@@ -1,5 +1,7 @@
 //! Open-addressing tables of small keys.
 
+use std::ops::Deref;
+
 /// The bits of a slot that hold the key.
 pub(super) const KEY_MASK: u128 = (1 << 96) - 1;
 
@@ -15,15 +17,18 @@ const NEAR_BYTES: usize = 128 << 10;
 /// A slot is one `u128`, the code above the key, so that a probe touches one cache line; zero is an
 /// empty slot. Collisions go to the next slot. Values put in first are found first, so callers
 /// insert the most frequent values first.
+///
+/// The slots are in memory while the table is made; a table that is only read may have them in a
+/// mapped file.
 #[derive(Debug, Clone)]
-pub(super) struct PackedTable {
-    slots: Vec<u128>,
+pub(super) struct PackedTable<S = Vec<u128>> {
+    slots: S,
     /// How many slots a hash can point to; those behind are the overflow of the last one.
     homes: usize,
     len: usize,
 }
 
-impl PackedTable {
+impl PackedTable<Vec<u128>> {
     /// A table with room for `capacity` keys; it grows when more come.
     pub(super) fn with_capacity(capacity: usize) -> PackedTable {
         let homes = (2 * capacity).max(1);
@@ -69,6 +74,27 @@ impl PackedTable {
             larger.insert(slot & KEY_MASK, code_of(*slot));
         }
         *self = larger;
+    }
+}
+
+impl<S: Deref<Target = [u128]>> PackedTable<S> {
+    /// A table of slots that are filled already, the last of which is empty.
+    pub(super) fn over(slots: S, homes: usize) -> PackedTable<S> {
+        PackedTable {
+            slots,
+            homes,
+            len: 0,
+        }
+    }
+
+    /// How many slots a hash can point to.
+    pub(super) fn homes(&self) -> usize {
+        self.homes
+    }
+
+    /// How many bytes the slots take.
+    pub(super) fn num_bytes(&self) -> usize {
+        size_of_val::<[u128]>(&self.slots)
     }
 
     /// The code of each key, zero where it is absent.
@@ -171,6 +197,11 @@ impl DenseTable {
         for (code, key) in codes.iter_mut().zip(keys) {
             *code = self.place(key).map_or(0, |at| self.codes[at]);
         }
+    }
+
+    /// How many bytes the codes take.
+    pub(super) fn num_bytes(&self) -> usize {
+        size_of_val::<[u32]>(&self.codes)
     }
 
     fn place(&self, key: u128) -> Option<usize> {

@@ -17,6 +17,7 @@
 mod erased;
 pub(crate) mod exact;
 mod example;
+mod grouped;
 mod list_values;
 mod relation;
 mod state;
@@ -30,11 +31,13 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use erased::{DynOperator, DynState};
 pub use example::Example;
+pub use grouped::GroupedRows;
+pub(crate) use grouped::GroupedWriter;
 pub use list_values::{leaf_type, map_leaves};
 pub use relation::{InputSchema, Relation};
 pub(crate) use state::read_table;
-pub use state::{ArtifactReader, ArtifactWriter, State};
-pub use statistic::{FitResults, GroupedStatistic, Source, Statistic};
+pub use state::{ArtifactBatches, ArtifactReader, ArtifactWriter, State};
+pub use statistic::{FitResults, GroupedStatistic, Order, Source, Statistic};
 
 use crate::Result;
 

@@ -4,17 +4,20 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::Result as ParquetResult;
 use parquet::file::properties::WriterProperties;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+use crate::storage::Storage;
 use crate::{Error, Result};
 
 /// What fitting learns.
@@ -82,16 +85,32 @@ impl ArtifactWriter {
     /// # Errors
     /// If the file cannot be written.
     pub fn write_batch(&mut self, name: &str, batch: &RecordBatch) -> Result<String> {
+        self.write_batches(name, batch.schema(), [Ok(batch.clone())])
+    }
+
+    /// Writes the rows of batches of one schema as a parquet file; what is returned is the path for
+    /// [`ArtifactReader::read_batches`].
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_batches(
+        &mut self,
+        name: &str,
+        schema: SchemaRef,
+        batches: impl IntoIterator<Item = Result<RecordBatch>>,
+    ) -> Result<String> {
         let (path, relative) = self.file(name)?;
         let file = File::create(&path).map_err(Error::io("write", &path))?;
         let properties =
             WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default()));
-        ArrowWriter::try_new(file, batch.schema(), Some(properties.build()))
-            .and_then(|mut writer| {
-                writer.write(batch)?;
-                writer.close()
-            })
+        let mut writer = ArrowWriter::try_new(file, schema, Some(properties.build()))
             .map_err(Error::parquet("write", &path))?;
+        for batch in batches {
+            writer
+                .write(&batch?)
+                .map_err(Error::parquet("write", &path))?;
+        }
+        writer.close().map_err(Error::parquet("write", &path))?;
         Ok(relative)
     }
 }
@@ -101,6 +120,7 @@ impl ArtifactWriter {
 pub struct ArtifactReader {
     root: PathBuf,
     workflow: PathBuf,
+    storage: Storage,
 }
 
 impl ArtifactReader {
@@ -108,7 +128,19 @@ impl ArtifactReader {
         ArtifactReader {
             root: root.to_owned(),
             workflow: workflow.to_owned(),
+            storage: Storage::default(),
         }
+    }
+
+    /// Lets large states lie where the session wants them.
+    pub(crate) fn with_storage(mut self, storage: &Storage) -> ArtifactReader {
+        self.storage = storage.clone();
+        self
+    }
+
+    /// Where large states lie.
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.storage
     }
 
     /// Where the file of that relative path lies.
@@ -139,6 +171,31 @@ impl ArtifactReader {
         read_table(file).map_err(Error::parquet("read", &path))
     }
 
+    /// Opens a table that [`ArtifactWriter::write_batches`] wrote, to be read as a stream.
+    ///
+    /// # Errors
+    /// If the file is missing or is no parquet file.
+    pub fn read_batches(&self, relative: &str) -> Result<ArtifactBatches> {
+        let path = self.path(relative)?;
+        let file = File::open(&path).map_err(Error::io("read", &path))?;
+        let opening = || Error::parquet("read", path.clone());
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(opening())?;
+        let metadata = builder.metadata();
+        let bytes: i64 = metadata
+            .row_groups()
+            .iter()
+            .map(|group| group.total_byte_size())
+            .sum();
+        let rows = metadata.file_metadata().num_rows();
+        Ok(ArtifactBatches {
+            schema: Arc::clone(builder.schema()),
+            num_rows: usize::try_from(rows).unwrap_or_default(),
+            num_bytes: usize::try_from(bytes).unwrap_or_default(),
+            reader: builder.build().map_err(opening())?,
+            path,
+        })
+    }
+
     /// The error for a saved state that is not what it should be.
     pub fn wrong(&self, problem: impl Into<String>) -> Error {
         Error::Saved {
@@ -148,10 +205,35 @@ impl ArtifactReader {
     }
 }
 
+/// A stored table, batch by batch.
+pub struct ArtifactBatches {
+    /// The columns.
+    pub schema: SchemaRef,
+    /// How many rows there are.
+    pub num_rows: usize,
+    /// About how many bytes they take in memory.
+    pub num_bytes: usize,
+    reader: ParquetRecordBatchReader,
+    path: PathBuf,
+}
+
+impl Iterator for ArtifactBatches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Result<RecordBatch>> {
+        let batch = self.reader.next()?;
+        Some(batch.map_err(|error| Error::File {
+            action: "read",
+            path: self.path.clone(),
+            problem: format!("the file is damaged ({error}); save the workflow again"),
+        }))
+    }
+}
+
 /// A whole parquet file as one batch.
 pub(crate) fn read_table(file: File) -> ParquetResult<RecordBatch> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
-    let schema = std::sync::Arc::clone(builder.schema());
+    let schema = Arc::clone(builder.schema());
     let batches: Result<Vec<_>, _> = builder.build()?.collect();
     Ok(concat_batches(&schema, &batches?)?)
 }

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use arrow::array::RecordBatch;
 use datafusion::prelude::Expr;
 use datafusion::scalar::ScalarValue;
 
+use super::GroupedRows;
+use crate::storage::Storage;
 use crate::{Error, Result};
 
 /// One thing that fitting needs to know of the data.
@@ -21,6 +22,43 @@ pub enum Statistic {
     },
     /// Aggregates for each distinct key, in a query of its own.
     Grouped(GroupedStatistic),
+    /// The same for keys of which there may be more than memory holds.
+    ///
+    /// With a limit of memory the engine sorts the rows, on disk if it must, so that they can be
+    /// used as a stream: [`GroupedRows::is_ordered`] says so. Without one they come as they are.
+    Large {
+        /// What is counted.
+        grouped: GroupedStatistic,
+        /// The order of the rows, by keys and aggregates.
+        order: Vec<Order>,
+    },
+}
+
+/// A column that rows are ordered by; nulls come first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The name of a key or of an aggregate.
+    pub column: String,
+    /// Whether the greatest comes first, but for nulls.
+    pub descending: bool,
+}
+
+impl Order {
+    /// The least value first.
+    pub fn rising(column: impl Into<String>) -> Order {
+        Order {
+            column: column.into(),
+            descending: false,
+        }
+    }
+
+    /// The greatest value first.
+    pub fn falling(column: impl Into<String>) -> Order {
+        Order {
+            column: column.into(),
+            descending: true,
+        }
+    }
 }
 
 /// Aggregates for each distinct key, or over all rows if there is no key.
@@ -49,7 +87,9 @@ pub struct Source {
 #[derive(Debug, Default)]
 pub struct FitResults {
     pub(crate) aggregates: HashMap<String, ScalarValue>,
-    pub(crate) grouped: HashMap<String, Vec<RecordBatch>>,
+    pub(crate) grouped: HashMap<String, GroupedRows>,
+    /// Where states made from the results are to lie.
+    pub(crate) storage: Storage,
 }
 
 impl FitResults {
@@ -80,12 +120,12 @@ impl FitResults {
         }
     }
 
-    /// Takes the result of a [`Statistic::Grouped`]: batches of the keys, then the aggregates, in
-    /// no particular order.
+    /// Takes the result of a [`Statistic::Grouped`] or [`Statistic::Large`]: rows of the keys, then
+    /// the aggregates.
     ///
     /// # Errors
     /// [`Error::Internal`] if it was not asked for.
-    pub fn take_grouped(&mut self, name: &str) -> Result<Vec<RecordBatch>> {
+    pub fn take_grouped(&mut self, name: &str) -> Result<GroupedRows> {
         self.grouped
             .remove(name)
             .ok_or_else(|| Error::Internal(format!("grouped statistic `{name}` was not computed")))

@@ -8,11 +8,16 @@ mod columns;
 mod fill_missing;
 mod filter;
 mod join_external;
+mod join_groupby;
 mod lambda;
 mod log_op;
 mod normalize;
 mod per_column;
+#[cfg(test)]
+mod refit_tests;
 mod rename;
+#[cfg(test)]
+mod storage_tests;
 mod tag_as;
 mod target_encoding;
 
@@ -33,6 +38,7 @@ pub use clip::Clip;
 pub use fill_missing::FillMissing;
 pub use filter::Filter;
 pub use join_external::{ExternalTable, JoinExternal, JoinKind};
+pub use join_groupby::{GroupStatistics, JoinGroupby, Stat};
 pub use lambda::Lambda;
 pub use log_op::LogOp;
 pub use normalize::Normalize;
@@ -73,6 +79,7 @@ pub fn registry() -> Vec<Entry> {
         entry::<FillMissing>(),
         entry::<Filter>(),
         entry::<JoinExternal>(),
+        entry::<JoinGroupby>(),
         entry::<Lambda>(),
         entry::<LogOp>(),
         entry::<Normalize>(),

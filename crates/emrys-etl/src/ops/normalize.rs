@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use arrow::datatypes::DataType;
 use datafusion::logical_expr::{cast, ident, lit};
 use emrys_schema::{ColumnSchema, DType, Schema, Tag};
 use serde::{Deserialize, Serialize};
 
 use super::columns::each_column;
-use crate::functions::{Moments, stable_moments};
+use crate::functions::{ExactSquares, exact_squares};
 use crate::operator::{
-    Example, FitResults, GroupedStatistic, InputSchema, Lowered, Operator, Relation, Source,
-    Statistic, exact,
+    Example, FitResults, GroupedStatistic, InputSchema, Lowered, NewIds, Operator, Relation,
+    Source, Statistic, exact,
 };
 use crate::{Error, Result};
 
@@ -70,6 +71,9 @@ struct Scale {
     mean: f64,
     #[serde(with = "exact")]
     std: f64,
+    /// What both were computed from; workflows of format version 1 did not keep it.
+    #[serde(default)]
+    sums: Option<ExactSquares>,
 }
 
 impl Normalize {
@@ -86,20 +90,25 @@ impl Normalize {
 }
 
 impl Scale {
-    fn new(moments: Moments) -> Scale {
-        if moments.count == 0 {
-            return Scale {
-                mean: 0.0,
-                std: 1.0,
-            };
-        }
-        let std = moments.variance.sqrt();
+    fn new(sums: ExactSquares) -> Scale {
+        let mean = sums.total.mean();
+        let std = sums.variance().sqrt();
         // Below rounding of the mean, the spread is noise: the column is constant.
-        let constant = std.is_nan() || std <= 1e-12 * moments.mean.abs();
+        let constant = std.is_nan() || std <= 1e-12 * mean.abs();
         Scale {
-            mean: moments.mean,
+            mean: if sums.total.count == 0 { 0.0 } else { mean },
             std: if constant { 1.0 } else { std },
+            sums: Some(sums),
         }
+    }
+}
+
+impl Scales {
+    fn column(&self, column: &str) -> Result<&Scale> {
+        self.columns.get(column).ok_or_else(|| Error::Data {
+            operator: "normalize".to_owned(),
+            problem: format!("it was not fitted on `{column}`; fit the workflow again"),
+        })
     }
 }
 
@@ -143,6 +152,7 @@ impl Operator for Normalize {
             .map(|column| {
                 let name = column.name().to_owned();
                 let expr = input.expr(&name)?;
+                let sums = |expr| exact_squares(cast(expr, DataType::Float64));
                 Ok(if column.shape().is_list() {
                     Statistic::Grouped(GroupedStatistic {
                         sources: vec![Source {
@@ -150,13 +160,13 @@ impl Operator for Normalize {
                             flatten: Some("element".to_owned()),
                         }],
                         keys: Vec::new(),
-                        aggregates: vec![("moments".to_owned(), stable_moments(ident("element")))],
+                        aggregates: vec![("sums".to_owned(), sums(ident("element")))],
                         name,
                     })
                 } else {
                     Statistic::Aggregate {
                         name,
-                        expr: stable_moments(expr),
+                        expr: sums(expr),
                     }
                 })
             })
@@ -167,21 +177,41 @@ impl Operator for Normalize {
         let mut columns = BTreeMap::new();
         for column in input.columns() {
             let name = column.name();
-            let moments = if column.shape().is_list() {
-                let batches = results.take_grouped(name)?;
-                let moments: Result<Vec<_>> = batches
-                    .iter()
-                    .map(|batch| Moments::from_array(batch.column(0)))
-                    .collect();
-                moments?.concat().first().copied().ok_or_else(|| {
-                    Error::Internal(format!("no moments of the elements of `{name}`"))
-                })?
+            let sums = if column.shape().is_list() {
+                let mut sums = ExactSquares::default();
+                for batch in results.take_grouped(name)?.into_batches()? {
+                    let found = ExactSquares::from_array(batch.column(0))?;
+                    found.into_iter().for_each(|found| sums.merge(found));
+                }
+                sums
             } else {
-                Moments::from_scalar(results.aggregate(name)?)?
+                ExactSquares::from_scalar(results.aggregate(name)?)?
             };
-            columns.insert(name.to_owned(), Scale::new(moments));
+            columns.insert(name.to_owned(), Scale::new(sums));
         }
         Ok(Scales { columns })
+    }
+
+    fn refit(
+        &self,
+        state: &Scales,
+        input: &InputSchema,
+        results: FitResults,
+        _ids: NewIds,
+    ) -> Result<Scales> {
+        let mut found = self.fit(input, results)?;
+        for (name, scale) in &mut found.columns {
+            let known = state.column(name)?.sums.ok_or_else(|| Error::Data {
+                operator: "normalize".to_owned(),
+                problem: "the workflow was saved without the sums that learning from more data \
+                          needs; fit it again on all data"
+                    .to_owned(),
+            })?;
+            let mut sums = known;
+            sums.merge(scale.sums.unwrap_or_default());
+            *scale = Scale::new(sums);
+        }
+        Ok(found)
     }
 
     fn lower(&self, state: &Scales, input: &Relation) -> Result<Lowered> {
@@ -190,17 +220,8 @@ impl Operator for Normalize {
             .data_type()
             .clone();
         each_column(input, |column, expr, _| {
-            let scale = state
-                .columns
-                .get(column.name())
-                .ok_or_else(|| Error::Data {
-                    operator: "normalize".to_owned(),
-                    problem: format!(
-                        "it was not fitted on `{}`; fit the workflow again",
-                        column.name()
-                    ),
-                })?;
-            let centred = cast(expr, arrow::datatypes::DataType::Float64) - lit(scale.mean);
+            let scale = state.column(column.name())?;
+            let centred = cast(expr, DataType::Float64) - lit(scale.mean);
             Ok(cast(centred / lit(scale.std), output.clone()))
         })
     }

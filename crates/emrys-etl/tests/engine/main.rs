@@ -12,6 +12,7 @@
 mod conformance;
 mod examples;
 mod graphs;
+mod join_groupby;
 mod joins;
 mod properties;
 mod saved;

@@ -3,8 +3,8 @@
 use std::fs;
 
 use emrys_etl::ops::{
-    AddMetadata, Bucketize, Categorify, Clip, FillMissing, Filter, JoinExternal, Lambda, LogOp,
-    Normalize, Rename, TagAs, TargetEncoding,
+    AddMetadata, Bucketize, Categorify, Clip, FillMissing, Filter, JoinExternal, JoinGroupby,
+    Lambda, LogOp, Normalize, Rename, TagAs, TargetEncoding,
 };
 use emrys_etl::{FittedWorkflow, Node, Workflow, cols, group};
 use serde_json::json;
@@ -28,8 +28,15 @@ fn everything() -> Node {
         kept.clone().subset(["user"]) >> TargetEncoding::new("click") >> Normalize::default();
     let age =
         kept.clone().subset(["age"]) >> Bucketize::new([18.0, 35.0]) >> Rename::postfix("_bucket");
+    let counted =
+        kept.clone().subset(["user"]) >> JoinGroupby::of(["age"]) >> Rename::postfix("_of_user");
     let click = kept.subset(["click"]) >> AddMetadata::default().with_tags(["target"]);
-    ids + pair + (scaled >> Rename::to("price_scaled")) + encoded + age + click.named("target")
+    ids + pair
+        + counted
+        + (scaled >> Rename::to("price_scaled"))
+        + encoded
+        + age
+        + click.named("target")
 }
 
 fn data() -> serde_json::Value {

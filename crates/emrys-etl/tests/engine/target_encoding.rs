@@ -1,7 +1,10 @@
 //! Encodings of a target do not leak it.
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, RecordBatch};
 use emrys_etl::ops::{Folds, TargetEncoding};
-use emrys_etl::{Workflow, cols};
+use emrys_etl::{Dataset, Workflow, cols};
 use emrys_schema::Tag;
 use serde_json::json;
 
@@ -63,5 +66,59 @@ fn a_target_without_values_is_an_error() {
     assert_eq!(
         Workflow::new(node).fit(&data).unwrap_err().to_string(),
         "target_encoding (node 1): no row has a value of the target `y`"
+    );
+}
+
+#[test]
+fn folds_by_hash_keep_equal_values_together() {
+    let data = json!({
+        "c": ["u", "u", "u", "u", "u", "u"],
+        "s": ["a", "b", "a", "c", "b", "d"],
+        "y": [1.0, 0.0, 0.0, 1.0, 1.0, 0.5],
+    });
+    let encoding = TargetEncoding::new("y")
+        .with_kfold(2)
+        .with_p_smooth(1.0)
+        .with_fold_column(true)
+        .with_folds(Folds::Hash(vec!["s".to_owned()]));
+    let rows = run(cols(["c"]) >> encoding, &data);
+    let folds = rows["__fold__"].as_array().unwrap();
+    assert_eq!((&folds[0], &folds[1]), (&folds[2], &folds[4]));
+    // A row's encoding comes from the rows of the other fold alone.
+    let (values, targets) = (&rows["TE_c_y"], &data["y"]);
+    for (row, fold) in folds.iter().enumerate() {
+        let other = (0..6).filter(|other| folds[*other] != *fold);
+        let other: Vec<f64> = other.map(|row| targets[row].as_f64().unwrap()).collect();
+        let mean = 3.5 / 6.0;
+        let expected = (other.iter().sum::<f64>() + mean) / (other.len() as f64 + 1.0);
+        assert!((values[row].as_f64().unwrap() - expected).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn a_null_fold_is_the_first() {
+    let data = json!({"c": ["u", "u", "u"], "y": [1, 0, 1], "f": [0, null, 1]});
+    let encoding = TargetEncoding::new("y")
+        .with_kfold(2)
+        .with_p_smooth(0.0)
+        .with_folds(Folds::Column("f".to_owned()));
+    assert_eq!(
+        run(cols(["c"]) >> encoding, &data),
+        json!({"TE_c_y": [1.0, 1.0, 0.5]})
+    );
+}
+
+#[test]
+fn nan_and_both_zeros_are_categories_once() {
+    let floats = Float64Array::from(vec![0.0, -0.0, f64::NAN, 1.0]);
+    let nulls = Float64Array::from(vec![Some(0.5), None, Some(1.5), Some(2.0)]);
+    let columns: [(&str, ArrayRef); 2] = [("c", Arc::new(floats)), ("y", Arc::new(nulls))];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let data = Dataset::from_batches(batch.schema(), vec![batch]).unwrap();
+    let encoding = TargetEncoding::new("y").with_kfold(1).with_p_smooth(0.0);
+    let fitted = Workflow::new(cols(["c"]) >> encoding).fit(&data).unwrap();
+    assert_eq!(
+        as_json(&collect(&fitted, &data)),
+        json!({"TE_c_y": [0.5, 0.5, 1.5, 2.0]})
     );
 }

@@ -1,4 +1,4 @@
-//! From counted values to a vocabulary.
+//! From counted values, in any order, to a vocabulary.
 
 use std::cmp::{Ordering, Reverse};
 
@@ -11,6 +11,8 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
 use arrow::row::{RowConverter, Rows, SortField};
 use rayon::slice::ParallelSliceMut;
 
+use super::vocabulary::Counted;
+#[cfg(test)]
 use super::vocabulary::{Layout, Observed, Vocabulary};
 use crate::lookup::{Family, LookupError, canonical, common_type, strict_cast};
 
@@ -26,21 +28,58 @@ pub(super) enum Limit {
 /// Fewer candidates than this are sorted on one thread.
 const SORTED_ALONE: usize = 1 << 16;
 
-/// Makes a vocabulary from counted values.
-///
-/// `counts` holds the value columns and then the count (`Int64`), in any order and in any number of
-/// batches; a value that occurs several times is an error unless `merge` adds the counts up. The
-/// vocabulary is in order of falling count, and of rising value among equal counts: strings by
-/// their bytes, tuples member by member with null before everything else. It does not depend on
-/// the order of the input.
+/// What is to be selected among counted values.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) limit: Limit,
+    /// Whether a value may come several times, to have its counts added up.
+    pub(super) merge: bool,
+    /// Whether the values that are left out are wanted too.
+    pub(super) rest: bool,
+}
+
+/// Counted values that entered the vocabulary, and others.
+#[derive(Debug)]
+pub(super) struct Selected {
+    pub(super) known: Counted,
+    pub(super) nulls: u64,
+    pub(super) left_out: u64,
+    /// The values that were left out, in no particular order.
+    pub(super) rest: Option<Counted>,
+}
+
+/// Makes a vocabulary from counted values; see [`select`].
+#[cfg(test)]
 pub(super) fn from_counts(
     layout: Layout,
     counts: &[RecordBatch],
     limit: Limit,
     merge: bool,
 ) -> Result<Vocabulary, LookupError> {
-    let columns = stacked_columns(counts, layout.columns.len())?;
-    let counts = stacked_counts(counts, layout.columns.len())?;
+    let rest = false;
+    let selected = select(layout.columns.len(), counts, Wanted { limit, merge, rest })?;
+    let observed = Observed {
+        counts: selected.known.counts,
+        nulls: selected.nulls,
+        left_out: selected.left_out,
+    };
+    Vocabulary::new(layout, selected.known.values, Some(observed))
+}
+
+/// Selects the values of a vocabulary.
+///
+/// `counts` holds `width` value columns and then the count (`Int64`), in any order and in any
+/// number of batches; a value that occurs several times is an error later on, unless it was to be
+/// merged. The selected values are in order of falling count, and of rising value among equal
+/// counts: strings by their bytes, tuples member by member with null before everything else. They
+/// do not depend on the order of the input.
+pub(super) fn select(
+    width: usize,
+    counts: &[RecordBatch],
+    wanted: Wanted,
+) -> Result<Selected, LookupError> {
+    let columns = stacked_columns(counts, width)?;
+    let counts = stacked_counts(counts, width)?;
     let rows = counts.len();
     if u32::try_from(rows).is_err() {
         return Err(LookupError::TooMany {
@@ -76,14 +115,19 @@ pub(super) fn from_counts(
     let total: u64 = candidates.iter().map(|candidate| candidate.count).sum();
 
     // Floats that differ in the data (the zeros) may be one value.
-    if merge
+    if wanted.merge
         || columns
             .iter()
             .any(|column| column.data_type().is_floating())
     {
         merge_equal_values(&mut candidates, &order);
     }
-    if let Limit::MinCount(least) = limit {
+    let mut others = Vec::new();
+    if let Limit::MinCount(least) = wanted.limit {
+        if wanted.rest {
+            let below = |candidate: &&Candidate| candidate.count < least;
+            others.extend(candidates.iter().filter(below).copied());
+        }
         candidates.retain(|candidate| candidate.count >= least);
     }
     sort(&mut candidates, |a, b| {
@@ -91,26 +135,35 @@ pub(super) fn from_counts(
             .cmp(&Reverse(b.count))
             .then_with(|| order.compare(a, b))
     });
-    if let Limit::MostFrequent(most) = limit {
-        candidates.truncate(most);
+    if let Limit::MostFrequent(most) = wanted.limit
+        && candidates.len() > most
+    {
+        let beyond = candidates.split_off(most);
+        if wanted.rest {
+            others = beyond;
+        }
     }
-
-    let kept: UInt32Array = candidates.iter().map(|candidate| candidate.row).collect();
-    let values = columns
-        .iter()
-        .map(|column| take(column, &kept, None))
-        .collect::<Result<_, _>>()?;
-    let counts: Vec<i64> = candidates
-        .iter()
-        .map(|candidate| candidate.count as i64)
-        .collect();
     let in_vocabulary: u64 = candidates.iter().map(|candidate| candidate.count).sum();
-    let observed = Observed {
-        counts: Int64Array::from(counts),
+    Ok(Selected {
+        known: counted(&columns, &candidates)?,
         nulls,
         left_out: total - in_vocabulary,
-    };
-    Vocabulary::new(layout, values, Some(observed))
+        rest: wanted
+            .rest
+            .then(|| counted(&columns, &others))
+            .transpose()?,
+    })
+}
+
+/// The values of candidates, and their counts.
+fn counted(columns: &[ArrayRef], candidates: &[Candidate]) -> Result<Counted, LookupError> {
+    let rows: UInt32Array = candidates.iter().map(|candidate| candidate.row).collect();
+    let values = columns.iter().map(|column| take(column, &rows, None));
+    let counts = candidates.iter().map(|candidate| candidate.count as i64);
+    Ok(Counted {
+        values: values.collect::<Result<_, _>>()?,
+        counts: Int64Array::from_iter_values(counts),
+    })
 }
 
 /// A counted value: how often it occurs, the head of its sort key, and its row.

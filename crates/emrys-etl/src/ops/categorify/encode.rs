@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::Expr;
 use serde::{Deserialize, Serialize};
 
+use super::legacy::LegacyIds;
 use super::state::{data_error, type_error};
 use super::vocabulary::{FIRST_UNSEEN_ID, Vocabulary};
 use crate::Result;
@@ -115,7 +116,7 @@ pub(super) fn function(
     columns: &[String],
     types: &[&DataType],
     id_type: IdType,
-    shift: u32,
+    rule: IdRule,
 ) -> Result<ScalarUDF> {
     vocabulary.check_types(types).map_err(|(position, error)| {
         type_error(input, &columns[position], types[position], &error)
@@ -124,9 +125,18 @@ pub(super) fn function(
         operator: input.operator().to_owned(),
         vocabulary: Arc::clone(vocabulary),
         id_type,
-        shift,
+        rule,
         signature: Signature::any(columns.len(), Volatility::Immutable),
     }))
+}
+
+/// How the ids of a vocabulary are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum IdRule {
+    /// As [`Vocabulary`] says, with the ids of known values raised by a number.
+    Shifted(u32),
+    /// As NVTabular did up to 23.05.
+    Legacy(LegacyIds),
 }
 
 /// The ids of one column or tuple of columns.
@@ -135,7 +145,7 @@ struct Encode {
     operator: String,
     vocabulary: Arc<Vocabulary>,
     id_type: IdType,
-    shift: u32,
+    rule: IdRule,
     signature: Signature,
 }
 
@@ -149,9 +159,9 @@ impl ScalarUDFImpl for Encode {
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
         let (vocabulary, id_type) = (self.vocabulary.name(), self.id_type.arrow_type());
         Ok(format!(
-            "categorify({}, {id_type} by {vocabulary} + {})",
+            "categorify({}, {id_type} by {vocabulary}, {:?})",
             args.join(", "),
-            self.shift
+            self.rule
         ))
     }
 
@@ -165,10 +175,11 @@ impl ScalarUDFImpl for Encode {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
         let columns = ColumnarValue::values_to_arrays(&args.args)?;
-        let ids = self
-            .vocabulary
-            .encode(&columns, self.id_type, self.shift)
-            .map_err(|error| data_error(&self.operator, self.vocabulary.name(), &error))?;
+        let ids = match self.rule {
+            IdRule::Shifted(shift) => self.vocabulary.encode(&columns, self.id_type, shift),
+            IdRule::Legacy(legacy) => legacy.encode(&self.vocabulary, &columns, self.id_type),
+        };
+        let ids = ids.map_err(|error| data_error(&self.operator, self.vocabulary.name(), error))?;
         Ok(ColumnarValue::Array(ids))
     }
 }
@@ -176,7 +187,7 @@ impl ScalarUDFImpl for Encode {
 impl PartialEq for Encode {
     fn eq(&self, other: &Encode) -> bool {
         Arc::ptr_eq(&self.vocabulary, &other.vocabulary)
-            && (self.id_type, self.shift) == (other.id_type, other.shift)
+            && (self.id_type, self.rule) == (other.id_type, other.rule)
     }
 }
 
@@ -184,6 +195,6 @@ impl Eq for Encode {}
 
 impl Hash for Encode {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.vocabulary.name(), self.id_type, self.shift).hash(state);
+        (self.vocabulary.name(), self.id_type, self.rule).hash(state);
     }
 }

@@ -5,8 +5,12 @@ mod embedding_rule;
 mod encode;
 mod files;
 mod layout;
+mod legacy;
 mod operator;
+mod read;
+mod refit;
 mod state;
+mod stream;
 mod vocabulary;
 
 #[cfg(test)]
@@ -42,7 +46,14 @@ pub use vocabulary::{Observed, Vocabulary};
 /// Counts every distinct value of every column or group, one query each over only its columns, in
 /// one round. Lists are counted by element. Strings are ordered by their bytes, tuples member by
 /// member with null first; the vocabulary does not depend on the partitioning. Memory: the distinct
-/// values with their counts.
+/// values with their counts; with a limit of memory the engine sorts them on disk, and a vocabulary
+/// that takes too much of the limit is looked up on disk
+/// (see [`StateStorage`](crate::StateStorage)), with the same ids.
+///
+/// Learning from more data ([`NewIds`](crate::operator::NewIds)): known values keep their ids and
+/// new ones follow, or all are numbered as if fitted on the old and the new data. For this the
+/// counts of values that were left out are kept (see [`keep_counts`](Categorify::keep_counts)).
+/// Given vocabularies stay as they are, unless they are extended.
 /// # Output
 /// One column per input under the same name, for a combination one column under the joined names;
 /// single columns come before groups. Rows and their order are kept. `int64` unless
@@ -104,6 +115,10 @@ pub struct Categorify {
     dtype: Option<IdType>,
     single_table: bool,
     embedding_rule: EmbeddingRule,
+    extend: bool,
+    keep_counts: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_index: Option<u32>,
     /// Into how many files NVTabular splits a vocabulary; it changes no id, and ours is one file.
     #[serde(skip_serializing)]
     split_out: IgnoredAny,
@@ -142,6 +157,9 @@ impl Default for Categorify {
             dtype: None,
             single_table: false,
             embedding_rule: EmbeddingRule::default(),
+            extend: false,
+            keep_counts: true,
+            start_index: None,
             split_out: IgnoredAny,
         }
     }
@@ -213,6 +231,41 @@ impl Categorify {
     ) -> Categorify {
         self.vocabs
             .insert(column.into(), GivenVocabulary::File(path.into()));
+        self
+    }
+
+    /// Counts the columns of given vocabularies too, and appends what they do not hold to them by
+    /// falling count; `freq_threshold` and `max_size` hold for what is appended. Default no.
+    #[must_use]
+    pub fn extend_vocabularies(mut self, extend: bool) -> Categorify {
+        self.extend = extend;
+        self
+    }
+
+    /// Keeps the counts of values that `freq_threshold` or `max_size` left out, which learning from
+    /// more data needs to add up; default yes. Without them it starts to count these values anew,
+    /// and cannot renumber.
+    #[must_use]
+    pub fn keep_counts(mut self, keep: bool) -> Categorify {
+        self.keep_counts = keep;
+        self
+    }
+
+    /// Gives the ids that NVTabular gave up to 23.05, from this index on, to serve models that were
+    /// trained with them; default none, the ids of the [table](Categorify) above.
+    ///
+    /// | id | meaning |
+    /// |---|---|
+    /// | start | null, and without buckets every value that is not in the vocabulary |
+    /// | start + 1 and up | the vocabulary, by falling count, N values |
+    /// | start + 1 + N and up | with `num_buckets`: values not in the vocabulary, by their hash |
+    ///
+    /// With `num_buckets` but neither `freq_threshold` nor `max_size` there is no vocabulary: the id
+    /// of every value, null included, is `start + hash % num_buckets`. `max_size` counts null and the
+    /// buckets. Not together with [`single_table`](Self::single_table).
+    #[must_use]
+    pub fn start_index(mut self, index: u32) -> Categorify {
+        self.start_index = Some(index);
         self
     }
 

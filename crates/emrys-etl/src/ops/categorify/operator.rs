@@ -1,5 +1,7 @@
 //! The life of [`Categorify`] in a workflow: from schema to statistics to ids.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
 use datafusion::functions_aggregate::count::count;
 use datafusion::logical_expr::{cast, lit};
@@ -7,13 +9,20 @@ use emrys_schema::{ColumnSchema, DType, Domain, Schema, Tag};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde_json::{Value, json};
 
+use super::build::Limit;
+use super::encode::IdRule;
 use super::layout::{Output, Plan, VocabularyPlan};
+use super::legacy::LegacyIds;
+use super::refit::{self, Learning};
+use super::vocabulary::Vocabulary;
 use super::{Categorify, IdType, PerColumn, Vocabularies, encode, state};
-use crate::lookup::common_type;
+use crate::functions::canonical;
+use crate::lookup::{LookupError, common_type};
 use crate::operator::{
-    Example, FitResults, GroupedStatistic, InputSchema, Lowered, Operator, Relation, Source,
-    Statistic, leaf_type, map_leaves,
+    Example, FitResults, GroupedRows, GroupedStatistic, InputSchema, Lowered, NewIds, Operator,
+    Order, Relation, Source, Statistic, leaf_type, map_leaves,
 };
+use crate::storage::Storage;
 use crate::{Error, Result};
 
 impl Operator for Categorify {
@@ -40,6 +49,13 @@ impl Operator for Categorify {
                 "max_size",
                 "given together with freq_threshold",
                 "only one of them can limit a vocabulary; set the other to 0",
+            ));
+        }
+        if self.start_index.is_some() && self.single_table {
+            return Err(invalid(
+                "start_index",
+                "given together with single_table",
+                "the ids of NVTabular up to 23.05 are those of single tables; leave one of them out",
             ));
         }
         if self
@@ -71,7 +87,9 @@ impl Operator for Categorify {
                     state.joined_cardinality(),
                 )
             } else {
-                (vocabulary.name().to_owned(), vocabulary.cardinality())
+                let plan = &plan.vocabularies[output.vocabulary];
+                let cardinality = self.cardinality(plan, vocabulary);
+                (vocabulary.name().to_owned(), cardinality)
             };
             // Ids have at most 32 bits.
             let domain = Domain::int(0, cardinality as i64 - 1).named(name);
@@ -87,7 +105,7 @@ impl Operator for Categorify {
         let counted = plan
             .vocabularies
             .iter()
-            .filter(|vocabulary| !self.vocabs.contains_key(&vocabulary.layout.name));
+            .filter(|vocabulary| self.is_counted(vocabulary));
         counted
             .map(|vocabulary| {
                 let sources = vocabulary
@@ -95,74 +113,96 @@ impl Operator for Categorify {
                     .iter()
                     .map(|columns| source(input, vocabulary, columns))
                     .collect::<Result<_>>()?;
-                Ok(Statistic::Grouped(GroupedStatistic {
-                    name: vocabulary.layout.name.clone(),
-                    sources,
-                    keys: (0..vocabulary.layout.columns.len())
-                        .map(member_name)
-                        .collect(),
-                    aggregates: vec![("count".to_owned(), count(lit(1)))],
-                }))
+                let keys: Vec<String> = (0..vocabulary.layout.columns.len())
+                    .map(member_name)
+                    .collect();
+                let order = keys.iter().map(Order::rising);
+                Ok(Statistic::Large {
+                    order: [Order::falling("count")].into_iter().chain(order).collect(),
+                    grouped: GroupedStatistic {
+                        name: vocabulary.layout.name.clone(),
+                        sources,
+                        keys,
+                        aggregates: vec![("count".to_owned(), count(lit(1)))],
+                    },
+                })
             })
             .collect()
     }
 
-    fn fit(&self, input: &InputSchema, mut results: FitResults) -> Result<Vocabularies> {
+    fn fit(&self, input: &InputSchema, results: FitResults) -> Result<Vocabularies> {
         let plan = Plan::new(self, input)?;
-        let mut work = Vec::with_capacity(plan.vocabularies.len());
-        for vocabulary in &plan.vocabularies {
-            let counts = match self.vocabs.get(&vocabulary.layout.name) {
-                Some(_) => None,
-                None => Some(results.take_grouped(&vocabulary.layout.name)?),
-            };
-            work.push((vocabulary, counts));
-        }
-        let vocabularies = work
-            .into_par_iter()
-            .map(|(vocabulary, counts)| {
-                let name = &vocabulary.layout.name;
-                match (counts, self.vocabs.get(name)) {
-                    (Some(counts), _) => state::counted(input, vocabulary, &counts),
-                    (None, Some(given)) => state::given(input, vocabulary, given),
-                    (None, None) => Err(Error::Internal(format!(
-                        "vocabulary `{name}` was not counted"
-                    ))),
+        let storage = results.storage.clone();
+        let vocabularies = self.each_vocabulary(&plan, results, |position, counts| {
+            let vocabulary = &plan.vocabularies[position];
+            let learning = self.learning(vocabulary, &storage);
+            let made = match (self.vocabs.get(&vocabulary.layout.name), counts) {
+                (None, Some(counts)) => state::counted(input, vocabulary, counts, learning),
+                (None, None) => Err(Error::Internal(format!(
+                    "vocabulary `{}` was not counted",
+                    vocabulary.layout.name
+                ))),
+                (Some(given), counts) => {
+                    let given = state::given(input, vocabulary, given, &storage)?;
+                    match counts {
+                        Some(counts) => refit::append(&given, &counts, learning)
+                            .map_err(|error| failed(input, vocabulary, error)),
+                        None => Ok(given),
+                    }
                 }
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let state = Vocabularies::new(vocabularies);
-        let greatest = if self.single_table {
-            state.joined_cardinality() - 1
-        } else {
-            state
-                .iter()
-                .map(|vocabulary| vocabulary.cardinality() - 1)
-                .max()
-                .unwrap_or(0)
-        };
-        if greatest > self.ids().max_id() {
-            return Err(Error::Data {
-                operator: input.operator().to_owned(),
-                problem: format!(
-                    "the greatest id is {greatest}, but the ids end at {}; use int64 ids or max_size",
-                    self.ids().max_id()
-                ),
-            });
-        }
-        Ok(state)
+            };
+            made.map(Arc::new)
+        })?;
+        self.checked(input, &plan, Vocabularies::new(vocabularies))
+    }
+
+    fn refit(
+        &self,
+        state: &Vocabularies,
+        input: &InputSchema,
+        results: FitResults,
+        ids: NewIds,
+    ) -> Result<Vocabularies> {
+        let plan = Plan::new(self, input)?;
+        let storage = results.storage.clone();
+        let vocabularies = self.each_vocabulary(&plan, results, |position, counts| {
+            let vocabulary = &plan.vocabularies[position];
+            let old = state.get(position)?;
+            let Some(counts) = counts else {
+                // A given vocabulary that is not extended learns nothing.
+                return Ok(Arc::clone(old));
+            };
+            let learning = self.learning(vocabulary, &storage);
+            let is_given = self.vocabs.contains_key(&vocabulary.layout.name);
+            let learned = match ids {
+                // The order of a given vocabulary stands.
+                NewIds::ByCount if !is_given => {
+                    check_complete(input, old)?;
+                    refit::renumber(old, counts, learning)
+                }
+                _ => refit::append(old, &counts, learning),
+            };
+            learned
+                .map(Arc::new)
+                .map_err(|error| failed(input, vocabulary, error))
+        })?;
+        self.checked(input, &plan, Vocabularies::new(vocabularies))
     }
 
     fn lower(&self, state: &Vocabularies, input: &Relation) -> Result<Lowered> {
         let plan = Plan::new(self, input)?;
         let outputs = plan.outputs.iter().map(|output| {
-            let shift = if self.single_table {
-                state.shift(output.vocabulary)?
-            } else {
-                0
+            let rule = match (self.start_index, self.single_table) {
+                (Some(start), _) => {
+                    let plan = &plan.vocabularies[output.vocabulary];
+                    IdRule::Legacy(LegacyIds::new(start, plan))
+                }
+                (None, true) => IdRule::Shifted(state.shift(output.vocabulary)?),
+                (None, false) => IdRule::Shifted(0),
             };
             let function = |types: &[&DataType]| {
                 let vocabulary = state.get(output.vocabulary)?;
-                encode::function(input, vocabulary, &output.inputs, types, self.ids(), shift)
+                encode::function(input, vocabulary, &output.inputs, types, self.ids(), rule)
             };
             let expr = match output.inputs.as_slice() {
                 [column] => {
@@ -229,6 +269,110 @@ impl Operator for Categorify {
     }
 }
 
+impl Categorify {
+    /// Whether the values of a vocabulary are counted.
+    fn is_counted(&self, vocabulary: &VocabularyPlan) -> bool {
+        self.extend || !self.vocabs.contains_key(&vocabulary.layout.name)
+    }
+
+    fn learning<'a>(&self, vocabulary: &VocabularyPlan, storage: &'a Storage) -> Learning<'a> {
+        Learning {
+            limit: self.limit(vocabulary),
+            keep_rest: self.keep_counts,
+            storage,
+        }
+    }
+
+    fn limit(&self, vocabulary: &VocabularyPlan) -> Limit {
+        match self.start_index {
+            Some(_) if vocabulary.max_size > 0 => {
+                let buckets = vocabulary.num_buckets.unwrap_or(0);
+                let room = vocabulary.max_size.saturating_sub(1 + u64::from(buckets));
+                Limit::MostFrequent(usize::try_from(room).unwrap_or(usize::MAX))
+            }
+            _ => vocabulary.limit(),
+        }
+    }
+
+    fn cardinality(&self, plan: &VocabularyPlan, vocabulary: &Vocabulary) -> u64 {
+        match self.start_index {
+            Some(start) => LegacyIds::new(start, plan).cardinality(vocabulary),
+            None => vocabulary.cardinality(),
+        }
+    }
+
+    /// Makes each vocabulary from its counts: side by side, or one after another if memory is
+    /// limited.
+    fn each_vocabulary(
+        &self,
+        plan: &Plan,
+        mut results: FitResults,
+        make: impl Fn(usize, Option<GroupedRows>) -> Result<Arc<Vocabulary>> + Sync,
+    ) -> Result<Vec<Arc<Vocabulary>>> {
+        let mut work = Vec::with_capacity(plan.vocabularies.len());
+        for (position, vocabulary) in plan.vocabularies.iter().enumerate() {
+            let counts = match self.is_counted(vocabulary) {
+                true => Some(results.take_grouped(&vocabulary.layout.name)?),
+                false => None,
+            };
+            work.push((position, counts));
+        }
+        let make = |(position, counts)| make(position, counts);
+        match results.storage.is_limited() {
+            true => work.into_iter().map(make).collect(),
+            false => work.into_par_iter().map(make).collect(),
+        }
+    }
+
+    /// Refuses ids that their type cannot hold.
+    fn checked(
+        &self,
+        input: &InputSchema,
+        plan: &Plan,
+        state: Vocabularies,
+    ) -> Result<Vocabularies> {
+        let greatest = if self.single_table {
+            state.joined_cardinality() - 1
+        } else {
+            let vocabularies = plan.vocabularies.iter().zip(state.iter());
+            vocabularies
+                .map(|(plan, vocabulary)| self.cardinality(plan, vocabulary).saturating_sub(1))
+                .max()
+                .unwrap_or(0)
+        };
+        if greatest > self.ids().max_id() {
+            return Err(Error::Data {
+                operator: input.operator().to_owned(),
+                problem: format!(
+                    "the greatest id is {greatest}, but the ids end at {}; use int64 ids or max_size",
+                    self.ids().max_id()
+                ),
+            });
+        }
+        Ok(state)
+    }
+}
+
+fn failed(input: &InputSchema, vocabulary: &VocabularyPlan, error: LookupError) -> Error {
+    state::data_error(input.operator(), &vocabulary.layout.name, error)
+}
+
+fn check_complete(input: &InputSchema, vocabulary: &Vocabulary) -> Result<()> {
+    if refit::is_complete(vocabulary) {
+        return Ok(());
+    }
+    Err(Error::InvalidOption {
+        operator: input.operator().to_owned(),
+        option: "keep_counts".to_owned(),
+        value: "false".to_owned(),
+        expected: format!(
+            "numbering `{}` anew needs the counts of the values that were left out of it; fit it \
+             again with keep_counts, or append new values",
+            vocabulary.name()
+        ),
+    })
+}
+
 /// The column that comes out, without what fitting tells.
 fn output_column(
     config: &Categorify,
@@ -278,7 +422,13 @@ fn source(input: &Relation, vocabulary: &VocabularyPlan, columns: &[String]) -> 
                 .collect::<Result<_>>()?;
             let shared = common_type(types.iter().map(leaf_type))
                 .map_err(|error| state::type_error(input, column, &data_type, &error))?;
-            expr = map_leaves(expr, &data_type, |leaf, _| Ok(cast(leaf, shared)))?;
+            expr = map_leaves(expr, &data_type, |leaf, _| {
+                Ok(canonical(cast(leaf, shared.clone()), &shared))
+            })?;
+        } else if leaf_type(&data_type).is_floating() {
+            expr = map_leaves(expr, &data_type, |leaf, leaf_type| {
+                Ok(canonical(leaf, leaf_type))
+            })?;
         }
         members.push((member_name(position), expr));
     }

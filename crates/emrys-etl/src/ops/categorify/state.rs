@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int64Array, NullArray, RecordBatch, StringArray,
-};
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, NullArray, StringArray};
 use arrow::datatypes::DataType;
 use emrys_schema::{ColumnSchema, DType};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::GivenVocabulary;
-use super::build::from_counts;
+use super::build::{Wanted, select};
 use super::layout::VocabularyPlan;
+use super::read::VocabularyFiles;
+use super::refit::{Learning, assemble};
+use super::stream::from_ordered;
 use super::vocabulary::Vocabulary;
 use crate::lookup::{LookupError, canonical, strict_cast};
-use crate::operator::{ArtifactReader, ArtifactWriter, InputSchema, State};
+use crate::operator::{ArtifactReader, ArtifactWriter, GroupedRows, InputSchema, State};
+use crate::storage::Storage;
 use crate::{Error, Result};
 
 /// The vocabularies of a fitted [`Categorify`](super::Categorify).
@@ -25,10 +27,8 @@ pub struct Vocabularies {
 }
 
 impl Vocabularies {
-    pub(super) fn new(vocabularies: Vec<Vocabulary>) -> Vocabularies {
-        Vocabularies {
-            vocabularies: vocabularies.into_iter().map(Arc::new).collect(),
-        }
+    pub(super) fn new(vocabularies: Vec<Arc<Vocabulary>>) -> Vocabularies {
+        Vocabularies { vocabularies }
     }
 
     /// The vocabularies in order of the selection.
@@ -86,6 +86,9 @@ struct Saved {
     num_buckets: u32,
     unique: String,
     meta: String,
+    /// The values that were left out, if they were kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rest: Option<String>,
 }
 
 impl State for Vocabularies {
@@ -96,12 +99,21 @@ impl State for Vocabularies {
             vocabulary.write_unique(&unique_path)?;
             let (meta_path, meta) = artifacts.file(&meta_file(vocabulary.name()))?;
             vocabulary.write_meta(&meta_path)?;
+            let rest = match vocabulary.rest() {
+                Some(rest) if !rest.counts.is_empty() => {
+                    let (path, relative) = artifacts.file(&rest_file(vocabulary.name()))?;
+                    vocabulary.write_rest(rest, &path)?;
+                    Some(relative)
+                }
+                _ => None,
+            };
             saved.push(Saved {
                 name: vocabulary.name().to_owned(),
                 columns: vocabulary.columns().to_vec(),
                 num_buckets: vocabulary.num_buckets(),
                 unique,
                 meta,
+                rest,
             });
         }
         serde_json::to_value(saved).map_err(|e| Error::Internal(format!("state to JSON: {e}")))
@@ -113,8 +125,16 @@ impl State for Vocabularies {
         let mut vocabularies = Vec::with_capacity(saved.len());
         for saved in saved {
             let (unique, meta) = (artifacts.path(&saved.unique)?, artifacts.path(&saved.meta)?);
-            let vocabulary =
-                Vocabulary::read(&saved.name, &saved.columns, None, &unique, Some(&meta))?;
+            let rest = saved.rest.map(|rest| artifacts.path(&rest)).transpose()?;
+            let source = VocabularyFiles {
+                name: &saved.name,
+                columns: &saved.columns,
+                num_buckets: None,
+                unique: &unique,
+                meta: Some(&meta),
+                rest: rest.as_deref(),
+            };
+            let vocabulary = source.read(artifacts.storage())?;
             if vocabulary.num_buckets() != saved.num_buckets {
                 return Err(artifacts.wrong(format!(
                     "vocabulary `{}` has {} ids for unseen values here, but {} in `{}`; save it again",
@@ -124,7 +144,7 @@ impl State for Vocabularies {
                     saved.unique
                 )));
             }
-            vocabularies.push(vocabulary);
+            vocabularies.push(Arc::new(vocabulary));
         }
         Ok(Vocabularies::new(vocabularies))
     }
@@ -140,6 +160,10 @@ pub(super) fn unique_file(name: &str) -> String {
 
 fn meta_file(name: &str) -> String {
     format!("meta.{}.parquet", file_stem(name))
+}
+
+fn rest_file(name: &str) -> String {
+    format!("rest.{}.parquet", file_stem(name))
 }
 
 /// A vocabulary's name as part of a file's name: separators of folders are replaced and long names
@@ -172,10 +196,25 @@ fn file_stem(name: &str) -> String {
 pub(super) fn counted(
     input: &InputSchema,
     plan: &VocabularyPlan,
-    counts: &[RecordBatch],
+    rows: GroupedRows,
+    learning: Learning,
 ) -> Result<Vocabulary> {
-    from_counts(plan.layout.clone(), counts, plan.limit(), false)
-        .map_err(|error| data_error(input.operator(), &plan.layout.name, &error))
+    let layout = plan.layout.clone();
+    let width = layout.columns.len();
+    let make = || {
+        if rows.is_ordered() {
+            let (limit, storage) = (learning.limit, learning.storage);
+            return from_ordered(layout, &rows, limit, learning.keep_rest, storage);
+        }
+        let wanted = Wanted {
+            limit: learning.limit,
+            merge: false,
+            rest: learning.keep_rest,
+        };
+        let selected = select(width, &rows.into_batches()?, wanted)?;
+        assemble(layout, selected, learning.storage)
+    };
+    make().map_err(|error| data_error(input.operator(), &plan.layout.name, error))
 }
 
 /// Makes a vocabulary from values that are given.
@@ -183,19 +222,22 @@ pub(super) fn given(
     input: &InputSchema,
     plan: &VocabularyPlan,
     given: &GivenVocabulary,
+    storage: &Storage,
 ) -> Result<Vocabulary> {
     let name = &plan.layout.name;
     let columns = plan.sources.iter().flatten();
     let types = columns.map(|column| Ok((column.as_str(), known_type(input.column(column)?)?)));
     let types: Vec<(&str, Option<DataType>)> = types.collect::<Result<_>>()?;
     let vocabulary = match given {
-        GivenVocabulary::File(path) => Vocabulary::read(
+        GivenVocabulary::File(path) => VocabularyFiles {
             name,
-            &plan.layout.columns,
-            Some(plan.layout.num_buckets),
-            path,
-            None,
-        )?,
+            columns: &plan.layout.columns,
+            num_buckets: Some(plan.layout.num_buckets),
+            unique: path,
+            meta: None,
+            rest: None,
+        }
+        .read(storage)?,
         GivenVocabulary::Values(values) => {
             let mut values = array_of(values).ok_or_else(|| Error::InvalidOption {
                 operator: input.operator().to_owned(),
@@ -203,7 +245,7 @@ pub(super) fn given(
                 value: format!("a list of different things for `{name}`"),
                 expected: "the values must be all strings, all numbers or all booleans".to_owned(),
             })?;
-            let failed = |error| data_error(input.operator(), name, &error);
+            let failed = |error| data_error(input.operator(), name, error);
             // JSON has no dates; they are written as strings.
             if let Some((_, Some(time))) = types
                 .first()
@@ -211,7 +253,8 @@ pub(super) fn given(
             {
                 values = strict_cast(&values, time).map_err(failed)?;
             }
-            Vocabulary::new(plan.layout.clone(), vec![canonical(&values)], None).map_err(failed)?
+            let values = vec![canonical(&values)];
+            Vocabulary::stored(plan.layout.clone(), values, None, None, storage).map_err(failed)?
         }
     };
     for (column, known) in &types {
@@ -271,10 +314,13 @@ fn array_of(values: &[Value]) -> Option<ArrayRef> {
     })
 }
 
-pub(super) fn data_error(operator: &str, name: &str, error: &LookupError) -> Error {
-    Error::Data {
-        operator: operator.to_owned(),
-        problem: format!("`{name}`: {error}"),
+pub(super) fn data_error(operator: &str, name: &str, error: LookupError) -> Error {
+    match error {
+        LookupError::Storage(error) => *error,
+        error => Error::Data {
+            operator: operator.to_owned(),
+            problem: format!("`{name}`: {error}"),
+        },
     }
 }
 

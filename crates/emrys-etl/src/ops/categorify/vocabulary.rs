@@ -1,14 +1,16 @@
 //! The fitted state of one vocabulary.
 
 use std::fmt;
+use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int64Array};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use arrow::compute::{filter, is_not_null};
 use arrow::datatypes::DataType;
 
 use super::encode::IdType;
 use super::state::data_error;
 use crate::lookup::{LookupError, ValueIndex, canonical, plain_type, strict_cast};
+use crate::storage::{ColumnSink, Storage};
 use crate::{Error, Result};
 
 /// The operator in messages about vocabularies outside of a workflow.
@@ -34,7 +36,16 @@ pub struct Vocabulary {
     values: Vec<ArrayRef>,
     num_buckets: u32,
     observed: Option<Observed>,
+    /// The counted values that were left out, in no particular order, if they were to be kept.
+    rest: Option<Counted>,
     pub(super) index: ValueIndex,
+}
+
+/// Values, one array per member of a tuple, and how often each was counted.
+#[derive(Debug, Clone)]
+pub(super) struct Counted {
+    pub(super) values: Vec<ArrayRef>,
+    pub(super) counts: Int64Array,
 }
 
 /// What was counted when a vocabulary was made from data.
@@ -59,6 +70,21 @@ pub(super) struct Layout {
     pub(super) num_buckets: u32,
 }
 
+impl Layout {
+    /// The id of the first value.
+    pub(super) fn first_id(&self) -> u32 {
+        FIRST_UNSEEN_ID.saturating_add(self.num_buckets)
+    }
+}
+
+/// An array in a mapped file.
+fn on_disk(array: &ArrayRef, storage: &Storage) -> Result<ArrayRef> {
+    let bytes = array.get_array_memory_size();
+    let mut sink = ColumnSink::new(array.data_type(), storage, true, array.len(), bytes)?;
+    sink.append(array)?;
+    sink.finish()
+}
+
 /// Ids of one kind, as NVTabular's files call it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct IdRange {
@@ -76,21 +102,74 @@ impl Vocabulary {
         values: Vec<ArrayRef>,
         observed: Option<Observed>,
     ) -> Result<Vocabulary, LookupError> {
-        let first_id = FIRST_UNSEEN_ID.saturating_add(layout.num_buckets);
-        let index = ValueIndex::build(&values, first_id, NULL_ID)?;
+        let index = ValueIndex::build(&values, layout.first_id(), NULL_ID)?;
+        Ok(Vocabulary::with_index(
+            layout, values, observed, None, index,
+        ))
+    }
+
+    /// The same, in memory or on disk as `storage` decides.
+    pub(super) fn stored(
+        layout: Layout,
+        values: Vec<ArrayRef>,
+        observed: Option<Observed>,
+        rest: Option<Counted>,
+        storage: &Storage,
+    ) -> Result<Vocabulary, LookupError> {
+        let rows = values.first().map_or(0, |values| values.len());
+        let bytes: usize = values
+            .iter()
+            .map(|values| values.get_array_memory_size())
+            .sum();
+        let tables = ValueIndex::expected_bytes(rows, values.len());
+        if rows == 0 || !storage.is_on_disk(bytes + 8 * rows + tables) {
+            let index = ValueIndex::build(&values, layout.first_id(), NULL_ID)?;
+            return Ok(Vocabulary::with_index(
+                layout, values, observed, rest, index,
+            ));
+        }
+        let index = ValueIndex::build_on_disk(&values, layout.first_id(), NULL_ID, storage)?;
+        let values = values
+            .iter()
+            .map(|values| on_disk(values, storage))
+            .collect::<Result<_>>()?;
+        let observed = observed
+            .map(|observed| {
+                let counts: ArrayRef = Arc::new(observed.counts);
+                let counts = on_disk(&counts, storage)?;
+                Ok::<_, Error>(Observed {
+                    counts: counts.as_primitive().clone(),
+                    ..observed
+                })
+            })
+            .transpose()?;
+        Ok(Vocabulary::with_index(
+            layout, values, observed, rest, index,
+        ))
+    }
+
+    /// A vocabulary whose values are indexed already.
+    pub(super) fn with_index(
+        layout: Layout,
+        values: Vec<ArrayRef>,
+        observed: Option<Observed>,
+        rest: Option<Counted>,
+        index: ValueIndex,
+    ) -> Vocabulary {
         let Layout {
             name,
             columns,
             num_buckets,
         } = layout;
-        Ok(Vocabulary {
+        Vocabulary {
             name,
             columns,
             values,
             num_buckets,
             observed,
+            rest,
             index,
-        })
+        }
     }
 
     /// Numbers the given values in their order; nulls are left out.
@@ -131,7 +210,7 @@ impl Vocabulary {
             let known = filter(&plain, &is_not_null(&plain)?)?;
             Vocabulary::new(layout, vec![known], None)
         };
-        number().map_err(|error| data_error(OPERATOR, name, &error))
+        number().map_err(|error| data_error(OPERATOR, name, error))
     }
 
     /// The ids of the rows of a column (for tuples: of several columns of one length), which are
@@ -157,7 +236,7 @@ impl Vocabulary {
             });
         }
         self.encode(columns, id_type, 0)
-            .map_err(|error| data_error(OPERATOR, &self.name, &error))
+            .map_err(|error| data_error(OPERATOR, &self.name, error))
     }
 
     /// The name: the column's, or the joined names of several.
@@ -178,6 +257,25 @@ impl Vocabulary {
     /// What was counted, if the vocabulary was not given.
     pub fn observed(&self) -> Option<&Observed> {
         self.observed.as_ref()
+    }
+
+    /// The counted values that were left out, if they were kept.
+    pub(super) fn rest(&self) -> Option<&Counted> {
+        self.rest.as_ref()
+    }
+
+    /// The name and how the ids are laid out.
+    pub(super) fn layout(&self) -> Layout {
+        Layout {
+            name: self.name.clone(),
+            columns: self.columns.clone(),
+            num_buckets: self.num_buckets,
+        }
+    }
+
+    /// How much memory the look-up table takes, without the values; zero if it lies on disk.
+    pub fn index_bytes(&self) -> usize {
+        self.index.num_bytes()
     }
 
     /// The number of ids for values that are not in the vocabulary.

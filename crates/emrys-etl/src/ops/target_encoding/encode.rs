@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
+use arrow::array::{ArrayRef, AsArray, Float64Array};
 use arrow::datatypes::{DataType, UInt8Type, UInt32Type};
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::{
@@ -11,8 +11,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::Expr;
 
-use super::table::{GroupTable, Sums};
-use crate::functions::Shared;
+use super::table::GroupTable;
+use crate::functions::{ExactSum, Shared};
 
 /// The encoding of the category with a code; out of fold, if a fold is given (`Float64`).
 pub(super) fn encoding(
@@ -54,31 +54,13 @@ impl Hash for Encoding {
 }
 
 impl Encoding {
-    fn smooth(&self, sum: f64, count: i64) -> f64 {
-        let weight = count as f64 + self.p_smooth;
+    fn smooth(&self, total: ExactSum) -> f64 {
+        let weight = total.count as f64 + self.p_smooth;
         if weight == 0.0 {
             self.mean
         } else {
-            (sum + self.p_smooth * self.mean) / weight
+            (total.sum.value() + self.p_smooth * self.mean) / weight
         }
-    }
-
-    /// The encoding of a category by all its rows.
-    fn whole(&self, sums: &Sums, category: usize) -> f64 {
-        let (sum, count) = self.total(sums, category, None);
-        self.smooth(sum, count)
-    }
-
-    /// Sum and count over the folds of a category but one. The folds are added rather than the
-    /// one subtracted: a difference of sums could leave noise where no row is left.
-    fn total(&self, sums: &Sums, category: usize, but: Option<usize>) -> (f64, i64) {
-        let folds = self.table.folds as usize;
-        let entries = (0..folds).filter(|fold| Some(*fold) != but);
-        entries
-            .map(|fold| category * folds + fold)
-            .fold((0.0, 0), |(sum, count), entry| {
-                (sum + sums.sums[entry], count + sums.counts[entry])
-            })
     }
 }
 
@@ -104,22 +86,16 @@ impl ScalarUDFImpl for Encoding {
         let arrays = arrays?;
         let codes = arrays[0].as_primitive::<UInt32Type>().values();
         let folds = arrays.get(1).map(|folds| folds.as_primitive::<UInt8Type>());
-        let sums = &self.table.targets[self.target];
         let encoded: Float64Array = codes
             .iter()
             .enumerate()
             .map(|(row, code)| {
-                let Some(category) = (*code as usize).checked_sub(1) else {
+                let Some(record) = self.table.table.record(*code) else {
                     return self.mean;
                 };
-                match folds {
-                    Some(folds) if folds.is_valid(row) => {
-                        let fold = usize::from(folds.value(row));
-                        let (sum, count) = self.total(sums, category, Some(fold));
-                        self.smooth(sum, count)
-                    }
-                    _ => self.whole(sums, category),
-                }
+                // Out of fold; all rows where there are no folds.
+                let but = folds.map(|folds| usize::from(folds.value(row)));
+                self.smooth(self.table.total(record, self.target, but))
             })
             .collect();
         Ok(ColumnarValue::Array(Arc::new(encoded)))

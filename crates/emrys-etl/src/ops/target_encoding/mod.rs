@@ -13,17 +13,18 @@ use emrys_schema::{ColumnSchema, DType, Schema, Tag, TagSet};
 use serde::{Deserialize, Serialize};
 
 use super::PerColumn;
-use crate::functions::{Moments, key_code, stable_moments};
+use crate::functions::{ExactSum, canonical, exact_sum, key_code};
+use crate::lookup::key_name;
 use crate::operator::{
-    Example, FitResults, GroupedStatistic, InputSchema, Lowered, Operator, Relation, Source,
-    Statistic,
+    Example, FitResults, GroupedStatistic, InputSchema, Lowered, NewIds, Operator, Relation,
+    Source, Statistic,
 };
 use crate::selector::Selected;
 use crate::{Error, Result};
 
 pub use folds::Folds;
 pub use table::Encodings;
-use table::GroupTable;
+use table::{GroupTable, Target, sums_name};
 
 /// Replaces categories by the smoothed mean of a target over the rows of the category.
 ///
@@ -36,6 +37,13 @@ use table::GroupTable;
 /// Count and sum of each target for every category and fold, in one group-by per column or group;
 /// sums do not depend on the number of threads. The fold of a row is a hash of its number in the
 /// data set and the seed (see [`Folds`]), so it does not depend on the partitioning either.
+/// Memory: 24 bytes for each category, target and fold, and the look-up table; with a limit of
+/// memory the engine sorts on disk, and tables that take too much of it are looked up there (see
+/// [`StateStorage`](crate::StateStorage)).
+///
+/// Learning from more data adds counts and sums up, as if fitted on the old and the new data at
+/// once. Folds by row number begin anew with the new data; those of a column or a hash are the
+/// same.
 /// # Output
 /// For each column or group and each target `TE_<group>_<target>`, as `float32` or the type of
 /// [`with_dtype`](TargetEncoding::with_dtype); rows and order are kept.
@@ -272,6 +280,27 @@ impl TargetEncoding {
         self.kfold > 1 && (training || self.folds_in_transform)
     }
 
+    /// How many folds are fitted.
+    fn num_folds(&self) -> u32 {
+        if self.uses_folds(true) { self.kfold } else { 1 }
+    }
+
+    fn given_mean(&self, target: &str) -> Option<f64> {
+        let means = self.target_mean.as_ref()?;
+        means.get(target).copied()
+    }
+
+    /// The statistics of each group.
+    fn tables(&self, input: &InputSchema, results: &mut FitResults) -> Result<Vec<GroupTable>> {
+        let storage = results.storage.clone();
+        let tables = input.selected().iter().map(|group| {
+            let rows = results.take_grouped(&group.joined("\u{1f}"))?;
+            let targets = self.target_names().len();
+            GroupTable::build(group.columns(), targets, self.num_folds(), rows, &storage)
+        });
+        tables.collect()
+    }
+
     fn fold(&self, input: &Relation) -> Result<Expr> {
         folds::fold(input, &self.folds, self.fold_seed, self.kfold)
     }
@@ -284,17 +313,6 @@ fn invalid(option: &str, value: String, expected: impl Into<String>) -> Error {
         value,
         expected: expected.into(),
     }
-}
-
-/// How the members of a group are called in the statistics.
-fn key_names(group: &Selected) -> Vec<String> {
-    (0..group.columns().len())
-        .map(|i| format!("key_{i}"))
-        .collect()
-}
-
-fn moments_name(target: usize) -> String {
-    format!("moments_{target}")
 }
 
 impl Operator for TargetEncoding {
@@ -330,6 +348,15 @@ impl Operator for TargetEncoding {
                 "it must not be negative",
             ));
         }
+        if let Folds::Hash(names) = &self.folds
+            && names.is_empty()
+        {
+            return Err(invalid(
+                "folds",
+                "a hash of no columns".to_owned(),
+                "name at least one column",
+            ));
+        }
         if !matches!(self.out_dtype, DType::Float32 | DType::Float64) {
             return Err(invalid(
                 "out_dtype",
@@ -342,16 +369,16 @@ impl Operator for TargetEncoding {
 
     fn dependencies(&self) -> Vec<String> {
         let mut names = self.target_names().to_vec();
-        if let (Folds::Column(name), true) = (&self.folds, self.uses_folds(true)) {
-            names.push(name.clone());
+        if self.uses_folds(true) {
+            names.extend_from_slice(self.folds.columns());
         }
         names
     }
 
     fn transform_dependencies(&self) -> Vec<String> {
-        match &self.folds {
-            Folds::Column(name) if self.uses_folds(false) => vec![name.clone()],
-            _ => Vec::new(),
+        match self.uses_folds(false) {
+            true => self.folds.columns().to_vec(),
+            false => Vec::new(),
         }
     }
 
@@ -366,6 +393,18 @@ impl Operator for TargetEncoding {
             if let Ok(column) = input.column(target) {
                 let number = |dtype: DType| dtype.is_numeric() || dtype == DType::Bool;
                 input.require(column, "a number", number)?;
+            }
+        }
+        for name in self.folds.columns() {
+            if let Ok(column) = input.column(name)
+                && column.shape().is_list()
+            {
+                return Err(Error::UnsupportedType {
+                    operator: "target_encoding".to_owned(),
+                    column: name.clone(),
+                    found: format!("{}{}", column.dtype(), column.shape()),
+                    expected: "folds need a single value per row".to_owned(),
+                });
             }
         }
         let mut columns = Vec::new();
@@ -391,7 +430,7 @@ impl Operator for TargetEncoding {
             |name: &String| -> Result<Expr> { Ok(cast(input.expr(name)?, DataType::Float64)) };
         let mut statistics = Vec::new();
         for name in self.target_names() {
-            let expr = stable_moments(target(name)?);
+            let expr = exact_sum(target(name)?);
             statistics.push(Statistic::Aggregate {
                 name: name.clone(),
                 expr,
@@ -399,9 +438,10 @@ impl Operator for TargetEncoding {
         }
         for group in input.selected() {
             let mut columns = Vec::new();
-            let mut keys = key_names(group);
+            let mut keys: Vec<String> = (0..group.columns().len()).map(key_name).collect();
             for (key, member) in keys.iter().zip(group.columns()) {
-                columns.push((key.clone(), input.expr(member)?));
+                let expr = canonical(input.expr(member)?, &input.arrow_type(member)?);
+                columns.push((key.clone(), expr));
             }
             if self.uses_folds(true) {
                 columns.push((FOLD.to_owned(), self.fold(input)?));
@@ -410,53 +450,72 @@ impl Operator for TargetEncoding {
             let mut aggregates = Vec::new();
             for (i, name) in self.target_names().iter().enumerate() {
                 columns.push((format!("target_{i}"), target(name)?));
-                aggregates.push((
-                    moments_name(i),
-                    stable_moments(ident(format!("target_{i}"))),
-                ));
+                aggregates.push((sums_name(i), exact_sum(ident(format!("target_{i}")))));
             }
-            statistics.push(Statistic::Grouped(GroupedStatistic {
-                name: group.joined("\u{1f}"),
-                sources: vec![Source {
-                    columns,
-                    flatten: None,
-                }],
-                keys,
-                aggregates,
-            }));
+            statistics.push(Statistic::Large {
+                order: table::order(group.columns().len(), self.num_folds()),
+                grouped: GroupedStatistic {
+                    name: group.joined("\u{1f}"),
+                    sources: vec![Source {
+                        columns,
+                        flatten: None,
+                    }],
+                    keys,
+                    aggregates,
+                },
+            });
         }
         Ok(statistics)
     }
 
     fn fit(&self, input: &InputSchema, mut results: FitResults) -> Result<Encodings> {
-        let mut means = Vec::new();
+        let mut targets = Vec::new();
         for name in self.target_names() {
-            let given = self
-                .target_mean
-                .as_ref()
-                .and_then(|means| means.get(name))
-                .copied();
-            let moments = Moments::from_scalar(results.aggregate(name)?)?;
-            if moments.count == 0 {
+            let sum = ExactSum::from_scalar(results.aggregate(name)?)?;
+            if sum.count == 0 {
                 return Err(Error::Data {
                     operator: "target_encoding".to_owned(),
                     problem: format!("no row has a value of the target `{name}`"),
                 });
             }
-            means.push(given.unwrap_or(moments.mean));
+            targets.push(Target::new(sum, self.given_mean(name)));
         }
-        let folds = if self.uses_folds(true) { self.kfold } else { 1 };
+        let groups = self.tables(input, &mut results)?;
+        let groups = groups.into_iter().map(Arc::new).collect();
+        Ok(Encodings { targets, groups })
+    }
+
+    fn refit(
+        &self,
+        state: &Encodings,
+        input: &InputSchema,
+        mut results: FitResults,
+        _ids: NewIds,
+    ) -> Result<Encodings> {
+        let mut targets = Vec::new();
+        for (name, old) in self.target_names().iter().zip(&state.targets) {
+            let mut sum = old.sum();
+            if sum.count == 0 {
+                return Err(invalid(
+                    "refit",
+                    "asked for".to_owned(),
+                    "the workflow was saved without the sums that it needs; fit it on all data",
+                ));
+            }
+            sum.merge(ExactSum::from_scalar(results.aggregate(name)?)?);
+            sum.sum = sum.sum.rounded();
+            targets.push(Target::new(sum, self.given_mean(name)));
+        }
         let mut groups = Vec::new();
-        for group in input.selected() {
-            let batches = results.take_grouped(&group.joined("\u{1f}"))?;
-            groups.push(Arc::new(GroupTable::build(
-                group.columns(),
-                self.target_names().len(),
-                folds,
-                &batches,
-            )?));
+        for (group, new) in input
+            .selected()
+            .iter()
+            .zip(self.tables(input, &mut results)?)
+        {
+            let old = state.table(group.columns())?;
+            groups.push(Arc::new(old.merge(&new, &results.storage)?));
         }
-        Ok(Encodings { means, groups })
+        Ok(Encodings { targets, groups })
     }
 
     fn lower(&self, state: &Encodings, input: &Relation) -> Result<Lowered> {
@@ -476,8 +535,8 @@ impl Operator for TargetEncoding {
                 .iter()
                 .map(|member| input.expr(member))
                 .collect();
-            let code = key_code("target_encoding", table.index(), keys?);
-            let mean = state.means[target];
+            let code = key_code("target_encoding", table.table.index(), keys?);
+            let mean = state.targets[target].mean;
             let value = encode::encoding(table, target, mean, self.p_smooth, code, fold.clone());
             outputs.push((name, cast(value, dtype.clone())));
         }

@@ -2,33 +2,66 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, UInt32Array};
-use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take};
-use arrow::datatypes::{Field, Float64Type, Int64Type, Schema, UInt8Type};
-use arrow::row::{RowConverter, SortField};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::UInt8Type;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{key_names, moments_name};
-use crate::functions::Moments;
-use crate::lookup::ValueIndex;
-use crate::operator::{ArtifactReader, ArtifactWriter, State, exact};
-use crate::selector::Selected;
+use super::FOLD;
+use crate::functions::{ExactSum, SumPair};
+use crate::lookup::{KeyedTable, LookupError, Records, Word, WordKind, key_name};
+use crate::operator::{ArtifactReader, ArtifactWriter, GroupedRows, Order, State, exact};
+use crate::storage::Storage;
 use crate::{Error, Result};
 
 /// What [`TargetEncoding`](super::TargetEncoding) learns.
 #[derive(Debug)]
 pub struct Encodings {
-    /// The mean of each target.
-    pub(super) means: Vec<f64>,
+    pub(super) targets: Vec<Target>,
     pub(super) groups: Vec<Arc<GroupTable>>,
+}
+
+/// A target over all rows.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Target {
+    /// What stands for an unknown category: the mean of all rows, or a given one.
+    #[serde(with = "exact")]
+    pub(super) mean: f64,
+    pub(super) count: i64,
+    #[serde(with = "exact")]
+    sum: f64,
+    /// What the sum lacks as a double.
+    #[serde(with = "exact")]
+    sum_low: f64,
+}
+
+impl Target {
+    pub(super) fn new(sum: ExactSum, given: Option<f64>) -> Target {
+        Target {
+            mean: given.unwrap_or_else(|| sum.mean()),
+            count: sum.count,
+            sum: sum.sum.high,
+            sum_low: sum.sum.low,
+        }
+    }
+
+    pub(super) fn sum(&self) -> ExactSum {
+        ExactSum {
+            count: self.count,
+            sum: SumPair {
+                high: self.sum,
+                low: self.sum_low,
+            },
+        }
+    }
 }
 
 impl Encodings {
     pub(super) fn table(&self, members: &[String]) -> Result<&Arc<GroupTable>> {
         self.groups
             .iter()
-            .find(|table| table.members == members)
+            .find(|group| group.table.members() == members)
             .ok_or_else(|| Error::Data {
                 operator: "target_encoding".to_owned(),
                 problem: format!(
@@ -42,221 +75,181 @@ impl Encodings {
 /// Count and sum of the targets for each category of one column or group, in every fold.
 #[derive(Debug)]
 pub(super) struct GroupTable {
-    members: Vec<String>,
-    /// The categories, in rising order, one array per member.
-    keys: Vec<ArrayRef>,
-    index: Arc<ValueIndex>,
-    pub(super) folds: u32,
-    /// For each target; for each category, for each fold.
-    pub(super) targets: Vec<Sums>,
-}
-
-/// Counts and sums: entry `category * folds + fold`.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Sums {
-    pub(super) counts: Vec<i64>,
-    pub(super) sums: Vec<f64>,
+    pub(super) table: KeyedTable,
+    records: FoldSums,
 }
 
 impl GroupTable {
-    /// Makes the table from the batches of a group-by: keys, fold if there are several, moments.
+    /// Makes the table from the rows of a group-by: keys, fold if there are several, sums.
     pub(super) fn build(
         members: &[String],
         targets: usize,
         folds: u32,
-        batches: &[RecordBatch],
+        rows: GroupedRows,
+        storage: &Storage,
     ) -> Result<GroupTable> {
-        let first = batches.first();
-        let schema = first
-            .ok_or_else(|| Error::Internal("a group-by gave nothing".to_owned()))?
-            .schema();
-        let all = concat_batches(&schema, batches).map_err(arrow_error)?;
-        // Group-bys give rows in any order; categories are numbered in theirs.
-        let width = members.len() + usize::from(folds > 1);
-        let columns: Vec<SortColumn> = (0..width)
-            .map(|i| SortColumn {
-                values: Arc::clone(all.column(i)),
-                options: None,
-            })
-            .collect();
-        let order = lexsort_to_indices(&columns, None).map_err(arrow_error)?;
-        let sorted: Result<Vec<ArrayRef>> = all
-            .columns()
-            .iter()
-            .map(|column| take(column, &order, None).map_err(arrow_error))
-            .collect();
-        let sorted = sorted?;
-
-        let keys = &sorted[..members.len()];
-        let starts = starts_of_runs(keys)?;
-        let categories = starts.len();
-        let first_rows = UInt32Array::from(starts.clone());
-        let distinct: Result<Vec<ArrayRef>> = keys
-            .iter()
-            .map(|key| take(key, &first_rows, None).map_err(arrow_error))
-            .collect();
-        let size = categories * folds as usize;
-        let mut tables = vec![
-            Sums {
-                counts: vec![0; size],
-                sums: vec![0.0; size]
-            };
-            targets
-        ];
-        let fold_column = (folds > 1).then(|| sorted[members.len()].as_primitive::<UInt8Type>());
-        let moments: Result<Vec<Vec<Moments>>> =
-            sorted[width..].iter().map(Moments::from_array).collect();
-        let moments = moments?;
-        let mut category = 0;
-        for row in 0..all.num_rows() {
-            while starts
-                .get(category + 1)
-                .is_some_and(|start| row >= *start as usize)
-            {
-                category += 1;
-            }
-            let fold = fold_column.map_or(0, |folds| usize::from(folds.value(row)));
-            let entry = category * folds as usize + fold;
-            for (table, moments) in tables.iter_mut().zip(&moments) {
-                table.counts[entry] = moments[row].count;
-                table.sums[entry] = moments[row].sum;
-            }
-        }
-        GroupTable::new(members.to_vec(), distinct?, folds, tables)
+        let records = FoldSums {
+            members: members.len(),
+            targets,
+            folds: folds as usize,
+        };
+        let order = order(members.len(), folds);
+        let table = KeyedTable::build(members, rows, &order, &records, storage, |_| Ok(()))
+            .map_err(|error| failed(members, error))?;
+        Ok(GroupTable { table, records })
     }
 
-    fn new(
-        members: Vec<String>,
-        keys: Vec<ArrayRef>,
-        folds: u32,
-        targets: Vec<Sums>,
-    ) -> Result<GroupTable> {
-        // Code 0 is an unseen category, the first category has code 1.
-        let index = ValueIndex::build(&keys, 1, 0).map_err(|error| Error::Data {
-            operator: "target_encoding".to_owned(),
-            problem: format!("column `{}`: {error}", members.join(", ")),
-        })?;
+    /// The table of the old and the new data.
+    pub(super) fn merge(&self, new: &GroupTable, storage: &Storage) -> Result<GroupTable> {
+        let table = self
+            .table
+            .merge(&new.table, &self.records, storage)
+            .map_err(|error| failed(self.table.members(), error))?;
         Ok(GroupTable {
-            members,
-            keys,
-            index: Arc::new(index),
-            folds,
-            targets,
+            table,
+            records: self.records,
         })
     }
 
-    pub(super) fn index(&self) -> &Arc<ValueIndex> {
-        &self.index
+    /// Count and sum of a target over the folds of a category but one.
+    ///
+    /// The folds are added rather than the one subtracted: a difference of sums could leave noise
+    /// where no row is left.
+    pub(super) fn total(&self, record: &[u64], target: usize, but: Option<usize>) -> ExactSum {
+        let folds = (0..self.records.folds).filter(|fold| Some(*fold) != but);
+        let mut total = ExactSum::default();
+        for fold in folds {
+            total.merge(self.records.get(record, target, fold));
+        }
+        total
+    }
+}
+
+/// The order in which the rows of a group-by are wanted.
+pub(super) fn order(members: usize, folds: u32) -> Vec<Order> {
+    let fold = (folds > 1).then(|| FOLD.to_owned());
+    (0..members)
+        .map(key_name)
+        .chain(fold)
+        .map(Order::rising)
+        .collect()
+}
+
+fn failed(members: &[String], error: LookupError) -> Error {
+    match error {
+        LookupError::Storage(error) => *error,
+        error => Error::Data {
+            operator: "target_encoding".to_owned(),
+            problem: format!("column `{}`: {error}", members.join(", ")),
+        },
+    }
+}
+
+/// Records of counts and sums: three words for each target and fold.
+#[derive(Debug, Clone, Copy)]
+struct FoldSums {
+    members: usize,
+    targets: usize,
+    folds: usize,
+}
+
+impl FoldSums {
+    fn at(self, target: usize, fold: usize) -> usize {
+        3 * (target * self.folds + fold)
     }
 
-    /// Keys, then for each target and fold a count and a sum.
-    fn to_batch(&self) -> Result<RecordBatch> {
-        let mut fields = Vec::new();
-        let mut columns = Vec::new();
-        let mut add = |name: String, column: ArrayRef| {
-            fields.push(Field::new(name, column.data_type().clone(), true));
-            columns.push(column);
+    fn get(self, record: &[u64], target: usize, fold: usize) -> ExactSum {
+        let at = self.at(target, fold);
+        ExactSum {
+            count: record[at].cast_signed(),
+            sum: SumPair {
+                high: f64::from_bits(record[at + 1]),
+                low: f64::from_bits(record[at + 2]),
+            },
+        }
+    }
+
+    fn add(self, record: &mut [u64], target: usize, fold: usize, more: ExactSum) {
+        let mut sum = self.get(record, target, fold);
+        sum.merge(more);
+        let sum_pair = sum.sum.rounded();
+        let at = self.at(target, fold);
+        record[at] = sum.count.cast_unsigned();
+        record[at + 1] = sum_pair.high.to_bits();
+        record[at + 2] = sum_pair.low.to_bits();
+    }
+
+    fn each(self) -> impl Iterator<Item = (usize, usize)> {
+        (0..self.targets).flat_map(move |target| (0..self.folds).map(move |fold| (target, fold)))
+    }
+}
+
+impl Records for FoldSums {
+    fn words(&self) -> Vec<Word> {
+        let words = self.each().flat_map(|(target, fold)| {
+            let name = |part: &str| format!("{}_{part}_{fold}", sums_name(target));
+            [
+                Word::new(name("count"), WordKind::Signed),
+                Word::new(name("sum"), WordKind::Float),
+                Word::new(name("low"), WordKind::Float),
+            ]
+        });
+        words.collect()
+    }
+
+    fn empty(&self) -> Vec<u64> {
+        // Zero counts, and zero sums, whose bits are zero too.
+        vec![0; 3 * self.targets * self.folds]
+    }
+
+    fn reader(&self, batch: &RecordBatch) -> Result<Box<dyn Fn(usize, &mut [u64])>> {
+        let records = *self;
+        let width = self.members + usize::from(self.folds > 1);
+        let wrong = || Error::Internal("a group-by gave other columns".to_owned());
+        let folds = match self.folds {
+            1 => None,
+            _ => {
+                let folds = batch.column(self.members);
+                Some(
+                    folds
+                        .as_primitive_opt::<UInt8Type>()
+                        .ok_or_else(wrong)?
+                        .clone(),
+                )
+            }
         };
-        let names = key_names(&Selected::Group(self.members.clone()));
-        for (name, key) in names.into_iter().zip(&self.keys) {
-            add(name, Arc::clone(key));
-        }
-        let folds = self.folds as usize;
-        for (target, sums) in self.targets.iter().enumerate() {
-            for fold in 0..folds {
-                let counts: Int64Array = sums
-                    .counts
-                    .iter()
-                    .skip(fold)
-                    .step_by(folds)
-                    .copied()
-                    .collect();
-                let values: Float64Array = sums
-                    .sums
-                    .iter()
-                    .skip(fold)
-                    .step_by(folds)
-                    .copied()
-                    .collect();
-                add(
-                    format!("{}_count_{fold}", moments_name(target)),
-                    Arc::new(counts),
-                );
-                add(
-                    format!("{}_sum_{fold}", moments_name(target)),
-                    Arc::new(values),
-                );
+        let sums = batch.columns()[width..].iter().map(ExactSum::from_array);
+        let sums = sums.collect::<Result<Vec<_>>>()?;
+        Ok(Box::new(move |row, record| {
+            let fold = folds
+                .as_ref()
+                .map_or(0, |folds| usize::from(folds.value(row)));
+            for (target, sums) in sums.iter().enumerate() {
+                records.add(record, target, fold, sums[row]);
             }
-        }
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(arrow_error)
+        }))
     }
 
-    fn from_batch(
-        members: Vec<String>,
-        folds: u32,
-        targets: usize,
-        batch: &RecordBatch,
-    ) -> Result<Option<GroupTable>> {
-        let width = folds as usize;
-        if batch.num_columns() != members.len() + 2 * targets * width {
-            return Ok(None);
+    fn merge(&self, record: &mut [u64], other: &[u64]) {
+        for (target, fold) in self.each() {
+            self.add(record, target, fold, self.get(other, target, fold));
         }
-        let keys = batch.columns()[..members.len()].to_vec();
-        let size = batch.num_rows() * width;
-        let mut tables = vec![
-            Sums {
-                counts: vec![0; size],
-                sums: vec![0.0; size]
-            };
-            targets
-        ];
-        let mut columns = batch.columns()[members.len()..].chunks(2);
-        for table in &mut tables {
-            for (fold, pair) in columns.by_ref().take(width).enumerate() {
-                let (Some(counts), Some(sums)) = (
-                    pair[0].as_primitive_opt::<Int64Type>(),
-                    pair[1].as_primitive_opt::<Float64Type>(),
-                ) else {
-                    return Ok(None);
-                };
-                for row in 0..batch.num_rows() {
-                    table.counts[row * width + fold] = counts.value(row);
-                    table.sums[row * width + fold] = sums.value(row);
-                }
-            }
-        }
-        GroupTable::new(members, keys, folds, tables).map(Some)
     }
 }
 
-/// The rows at which another key begins, in sorted rows.
-fn starts_of_runs(keys: &[ArrayRef]) -> Result<Vec<u32>> {
-    let fields = keys
-        .iter()
-        .map(|key| SortField::new(key.data_type().clone()))
-        .collect();
-    let converter = RowConverter::new(fields).map_err(arrow_error)?;
-    let rows = converter.convert_columns(keys).map_err(arrow_error)?;
-    let mut starts = Vec::new();
-    for row in 0..rows.num_rows() {
-        if row == 0 || rows.row(row) != rows.row(row - 1) {
-            starts.push(u32::try_from(row).map_err(|_| Error::Data {
-                operator: "target_encoding".to_owned(),
-                problem: "more than four billion categories; hash the column first".to_owned(),
-            })?);
-        }
-    }
-    Ok(starts)
-}
-
-fn arrow_error(error: arrow::error::ArrowError) -> Error {
-    Error::query("building a target encoding")(error.into())
+/// The name of a target's sums in queries and files.
+pub(super) fn sums_name(target: usize) -> String {
+    format!("moments_{target}")
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Saved {
+    /// The means of the targets, as saves had them before there were their sums.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     means: Vec<Mean>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    targets: Vec<Target>,
     groups: Vec<SavedGroup>,
 }
 
@@ -275,17 +268,20 @@ struct SavedGroup {
 impl State for Encodings {
     fn save(&self, artifacts: &mut ArtifactWriter) -> Result<Value> {
         let mut groups = Vec::new();
-        for (i, table) in self.groups.iter().enumerate() {
+        for (i, group) in self.groups.iter().enumerate() {
             let name = format!("target_encoding_{i:03}.parquet");
-            let file = artifacts.write_batch(&name, &table.to_batch()?)?;
+            let words = group.records.words();
+            let (schema, batches) = (group.table.schema(&words), group.table.batches(&words));
+            let file = artifacts.write_batches(&name, schema, batches)?;
             groups.push(SavedGroup {
-                members: table.members.clone(),
-                folds: table.folds,
+                members: group.table.members().to_vec(),
+                folds: group.records.folds as u32,
                 file,
             });
         }
         serde_json::to_value(Saved {
-            means: self.means.iter().copied().map(Mean).collect(),
+            means: Vec::new(),
+            targets: self.targets.clone(),
             groups,
         })
         .map_err(|e| Error::Internal(format!("state to JSON: {e}")))
@@ -294,21 +290,39 @@ impl State for Encodings {
     fn load(saved: Value, artifacts: &ArtifactReader) -> Result<Encodings> {
         let saved: Saved =
             serde_json::from_value(saved).map_err(|e| artifacts.wrong(e.to_string()))?;
+        let before = saved.means.into_iter().map(|mean| {
+            // A count of zero says that the sum is not known.
+            Target::new(ExactSum::default(), Some(mean.0))
+        });
+        let targets: Vec<Target> = before.chain(saved.targets).collect();
         let mut groups = Vec::new();
-        for group in saved.groups {
-            let batch = artifacts.read_batch(&group.file)?;
-            let table =
-                GroupTable::from_batch(group.members, group.folds, saved.means.len(), &batch)?;
-            groups.push(Arc::new(table.ok_or_else(|| {
+        for saved in saved.groups {
+            let records = FoldSums {
+                members: saved.members.len(),
+                targets: targets.len(),
+                folds: saved.folds.max(1) as usize,
+            };
+            let batches = artifacts.read_batches(&saved.file)?;
+            let (schema, rows) = (Arc::clone(&batches.schema), batches.num_rows);
+            let bytes = batches.num_bytes;
+            let table = KeyedTable::from_batches(
+                &saved.members,
+                &schema,
+                rows,
+                bytes,
+                batches,
+                &records,
+                artifacts.storage(),
+            )
+            .map_err(|error| failed(&saved.members, error))?;
+            let table = table.ok_or_else(|| {
                 artifacts.wrong(format!(
                     "artifact `{}` has other columns than expected",
-                    group.file
+                    saved.file
                 ))
-            })?));
+            })?;
+            groups.push(Arc::new(GroupTable { table, records }));
         }
-        Ok(Encodings {
-            means: saved.means.into_iter().map(|mean| mean.0).collect(),
-            groups,
-        })
+        Ok(Encodings { targets, groups })
     }
 }

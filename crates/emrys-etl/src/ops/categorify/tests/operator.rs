@@ -75,6 +75,38 @@ fn message(node: Node, schema: &[(&str, DType)]) -> String {
 }
 
 #[test]
+fn ids_up_to_23_05_start_with_null_and_unseen_values() {
+    let data = [("a", letters("xyxzxy-"))];
+    let fit_with = |categorify: Categorify| fit(cols(["a"]) >> categorify, &data);
+    let encoded = |categorify: Categorify| {
+        let fitted = fit_with(categorify);
+        let cardinality = fitted.output_schema().get("a").unwrap().cardinality();
+        (
+            ids(&transform(&fitted, &[("a", letters("xyzq-"))]), "a"),
+            cardinality,
+        )
+    };
+    let plain = encoded(Categorify::new().start_index(0));
+    assert_eq!(plain, (vec![1, 2, 3, 0, 0], Some(4)));
+    let shifted = encoded(Categorify::new().start_index(5).max_size(3));
+    assert_eq!(shifted, (vec![6, 7, 5, 5, 5], Some(8)));
+    let (some, cardinality) = encoded(
+        Categorify::new()
+            .start_index(0)
+            .freq_threshold(2)
+            .num_buckets(4),
+    );
+    assert_eq!(
+        (&some[..2], some[4], cardinality),
+        (&[1, 2][..], 0, Some(7))
+    );
+    assert!(some[2..4].iter().all(|id| (3..7).contains(id)), "{some:?}");
+    let (hashed, cardinality) = encoded(Categorify::new().start_index(0).num_buckets(4));
+    assert!(hashed.iter().all(|id| (0..4).contains(id)), "{hashed:?}");
+    assert_eq!(cardinality, Some(4));
+}
+
+#[test]
 fn lists_are_encoded_by_element() {
     let columns = [("a", lists([Some("a"), Some("ae"), Some("bc"), Some("c")]))];
     let all = transform(&fit(cols(["a"]) >> Categorify::new(), &columns), &columns);

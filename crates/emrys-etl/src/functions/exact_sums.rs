@@ -1,0 +1,549 @@
+//! Counts and sums that can be stored, and added up later as if they had been summed at once.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StructArray};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, Int64Type, UInt64Type};
+use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
+};
+use datafusion::prelude::Expr;
+use datafusion::scalar::ScalarValue;
+use serde::{Deserialize, Serialize};
+
+use super::sum_pair::SumPair;
+use crate::{Error, Result};
+
+/// The aggregate whose results [`ExactSum::from_array`] reads: count and sum of the numbers that
+/// are neither null nor NaN, of `Int64`, `UInt64` or `Float64`.
+pub(crate) fn exact_sum(expr: Expr) -> Expr {
+    static FUNCTION: LazyLock<Arc<AggregateUDF>> =
+        LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(ExactSums::new(false))));
+    FUNCTION.call(vec![expr])
+}
+
+/// The aggregate whose results [`ExactSquares::from_array`] reads: the same with the sum of
+/// squares.
+pub(crate) fn exact_squares(expr: Expr) -> Expr {
+    static FUNCTION: LazyLock<Arc<AggregateUDF>> =
+        LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(ExactSums::new(true))));
+    FUNCTION.call(vec![expr])
+}
+
+/// The type in which numbers of a type are summed.
+pub(crate) fn summed_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::UInt64 => DataType::UInt64,
+        integer if integer.is_integer() => DataType::Int64,
+        _ => DataType::Float64,
+    }
+}
+
+/// Count and sum of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct ExactSum {
+    pub(crate) count: i64,
+    pub(crate) sum: SumPair,
+}
+
+/// Count, sum and sum of squares of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct ExactSquares {
+    pub(crate) total: ExactSum,
+    pub(crate) squares: SumPair,
+}
+
+impl ExactSum {
+    /// Adds numbers that were summed elsewhere.
+    pub(crate) fn merge(&mut self, other: ExactSum) {
+        self.count += other.count;
+        self.sum.merge(other.sum);
+    }
+
+    /// The mean; NaN of nothing.
+    pub(crate) fn mean(self) -> f64 {
+        match self.count {
+            0 => f64::NAN,
+            count => self.sum.divided_by(count as f64).value(),
+        }
+    }
+
+    /// Reads a column of results.
+    pub(crate) fn from_array(array: &ArrayRef) -> Result<Vec<ExactSum>> {
+        let (counts, parts) = parts_of(array, 2)?;
+        Ok((0..counts.len())
+            .map(|row| sum_of(counts, &parts, row))
+            .collect())
+    }
+
+    /// Reads a single result.
+    pub(crate) fn from_scalar(value: &ScalarValue) -> Result<ExactSum> {
+        let array = value.to_array().map_err(Error::query("reading sums"))?;
+        let sums = ExactSum::from_array(&array)?;
+        let first = sums.first().copied();
+        first.ok_or_else(|| Error::Internal("no sums".to_owned()))
+    }
+}
+
+impl ExactSquares {
+    /// Adds numbers that were summed elsewhere.
+    pub(crate) fn merge(&mut self, other: ExactSquares) {
+        self.total.merge(other.total);
+        self.squares.merge(other.squares);
+    }
+
+    /// The sample variance (divided by `count - 1`); NaN for fewer than two numbers.
+    pub(crate) fn variance(self) -> f64 {
+        if self.total.count < 2 {
+            return f64::NAN;
+        }
+        let count = self.total.count as f64;
+        // The textbook formula cancels badly in single precision of the sums, not in double.
+        let spread = self
+            .squares
+            .minus(self.total.sum.squared().divided_by(count))
+            .value();
+        (spread / (count - 1.0)).max(0.0)
+    }
+
+    /// Reads a column of results.
+    pub(crate) fn from_array(array: &ArrayRef) -> Result<Vec<ExactSquares>> {
+        let (counts, parts) = parts_of(array, 4)?;
+        let group = |row| ExactSquares {
+            total: sum_of(counts, &parts, row),
+            squares: SumPair {
+                high: parts[2].value(row),
+                low: parts[3].value(row),
+            },
+        };
+        Ok((0..counts.len()).map(group).collect())
+    }
+
+    /// Reads a single result.
+    pub(crate) fn from_scalar(value: &ScalarValue) -> Result<ExactSquares> {
+        let array = value.to_array().map_err(Error::query("reading sums"))?;
+        let sums = ExactSquares::from_array(&array)?;
+        let first = sums.first().copied();
+        first.ok_or_else(|| Error::Internal("no sums".to_owned()))
+    }
+}
+
+fn sum_of(counts: &Int64Array, parts: &[&Float64Array], row: usize) -> ExactSum {
+    ExactSum {
+        count: counts.value(row),
+        sum: SumPair {
+            high: parts[0].value(row),
+            low: parts[1].value(row),
+        },
+    }
+}
+
+fn parts_of(array: &ArrayRef, expected: usize) -> Result<(&Int64Array, Vec<&Float64Array>)> {
+    let wrong = || Error::Internal("sums have another type".to_owned());
+    let rows = array.as_struct_opt().ok_or_else(wrong)?;
+    let (counts, parts) = rows.columns().split_first().ok_or_else(wrong)?;
+    let counts = counts.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
+    let parts: Option<Vec<_>> = parts
+        .iter()
+        .map(|part| part.as_primitive_opt::<Float64Type>())
+        .collect();
+    match parts {
+        Some(parts) if parts.len() == expected => Ok((counts, parts)),
+        _ => Err(wrong()),
+    }
+}
+
+/// The parts of a group, as states and as the result.
+static PARTS: [(&str, DataType); 5] = [
+    ("count", DataType::Int64),
+    ("sum_high", DataType::Float64),
+    ("sum_low", DataType::Float64),
+    ("squares_high", DataType::Float64),
+    ("squares_low", DataType::Float64),
+];
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct ExactSums {
+    squares: bool,
+    signature: Signature,
+}
+
+impl ExactSums {
+    fn new(squares: bool) -> ExactSums {
+        ExactSums {
+            squares,
+            signature: Signature::uniform(
+                1,
+                vec![DataType::Int64, DataType::UInt64, DataType::Float64],
+                Volatility::Immutable,
+            ),
+        }
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &'static (&'static str, DataType)> {
+        PARTS.iter().take(if self.squares { 5 } else { 3 })
+    }
+}
+
+impl AggregateUDFImpl for ExactSums {
+    fn name(&self) -> &'static str {
+        if self.squares {
+            "exact_squares"
+        } else {
+            "exact_sum"
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> EngineResult<DataType> {
+        Ok(DataType::Struct(fields(self.squares)))
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> EngineResult<Vec<FieldRef>> {
+        let field = |(part, data_type): &(&str, DataType)| {
+            let name = format!("{}[{part}]", args.name);
+            Arc::new(Field::new(name, data_type.clone(), true))
+        };
+        Ok(self.parts().map(field).collect())
+    }
+
+    fn accumulator(&self, _args: AccumulatorArgs) -> EngineResult<Box<dyn Accumulator>> {
+        Ok(Box::new(One(Groups::new(self.squares))))
+    }
+
+    fn groups_accumulator_supported(&self, _args: AccumulatorArgs) -> bool {
+        true
+    }
+
+    fn create_groups_accumulator(
+        &self,
+        _args: AccumulatorArgs,
+    ) -> EngineResult<Box<dyn GroupsAccumulator>> {
+        Ok(Box::new(Groups::new(self.squares)))
+    }
+}
+
+fn fields(squares: bool) -> Fields {
+    let parts = PARTS.iter().take(if squares { 5 } else { 3 });
+    parts
+        .map(|(part, data_type)| Field::new(*part, data_type.clone(), false))
+        .collect()
+}
+
+/// What is known of each group.
+#[derive(Debug, Default)]
+struct Groups {
+    sums: Vec<ExactSum>,
+    /// As many as sums, if squares are asked for.
+    squares: Option<Vec<SumPair>>,
+}
+
+impl Groups {
+    fn new(squares: bool) -> Groups {
+        Groups {
+            sums: Vec::new(),
+            squares: squares.then(Vec::new),
+        }
+    }
+
+    fn resize(&mut self, groups: usize) {
+        let groups = groups.max(self.sums.len());
+        self.sums.resize(groups, ExactSum::default());
+        if let Some(squares) = &mut self.squares {
+            squares.resize(groups, SumPair::default());
+        }
+    }
+
+    fn add(&mut self, group: usize, value: f64) {
+        if value.is_nan() {
+            return;
+        }
+        self.sums[group].count += 1;
+        self.sums[group].sum.add(value);
+        if let Some(squares) = &mut self.squares {
+            squares[group].add_square(value);
+        }
+    }
+
+    fn add_integer(&mut self, group: usize, value: i128) {
+        let pair = SumPair::from_integer(value);
+        if pair.low == 0.0 {
+            return self.add(group, pair.high);
+        }
+        self.sums[group].count += 1;
+        self.sums[group].sum.merge(pair);
+        if let Some(squares) = &mut self.squares {
+            squares[group].merge(pair.squared());
+        }
+    }
+
+    /// Adds each value to the group of its row, where `kept` says so.
+    fn add_array(
+        &mut self,
+        values: &ArrayRef,
+        groups: impl Iterator<Item = usize>,
+        kept: impl Fn(usize) -> bool,
+    ) -> EngineResult<()> {
+        let kept = |row: usize| values.is_valid(row) && kept(row);
+        let rows = groups.enumerate().filter(|(row, _)| kept(*row));
+        match values.data_type() {
+            DataType::Int64 => {
+                let values = values.as_primitive::<Int64Type>();
+                rows.for_each(|(row, group)| self.add_integer(group, values.value(row).into()));
+            }
+            DataType::UInt64 => {
+                let values = values.as_primitive::<UInt64Type>();
+                rows.for_each(|(row, group)| self.add_integer(group, values.value(row).into()));
+            }
+            DataType::Float64 => {
+                let values = values.as_primitive::<Float64Type>();
+                rows.for_each(|(row, group)| self.add(group, values.value(row)));
+            }
+            other => {
+                return Err(DataFusionError::Internal(format!("a sum of {other}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, emit_to: EmitTo) -> Groups {
+        Groups {
+            sums: emit_to.take_needed(&mut self.sums),
+            squares: self
+                .squares
+                .as_mut()
+                .map(|squares| emit_to.take_needed(squares)),
+        }
+    }
+
+    fn columns(&self) -> Vec<ArrayRef> {
+        let counts: Int64Array = self.sums.iter().map(|group| group.count).collect();
+        let float = |values: &mut dyn Iterator<Item = f64>| -> ArrayRef {
+            Arc::new(values.collect::<Float64Array>())
+        };
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(counts),
+            float(&mut self.sums.iter().map(|group| group.sum.high)),
+            float(&mut self.sums.iter().map(|group| group.sum.low)),
+        ];
+        if let Some(squares) = &self.squares {
+            columns.push(float(&mut squares.iter().map(|pair| pair.high)));
+            columns.push(float(&mut squares.iter().map(|pair| pair.low)));
+        }
+        columns
+    }
+
+    fn result(&mut self) -> EngineResult<ArrayRef> {
+        for group in &mut self.sums {
+            group.sum = group.sum.rounded();
+        }
+        for squares in self.squares.iter_mut().flatten() {
+            *squares = squares.rounded();
+        }
+        let fields = fields(self.squares.is_some());
+        Ok(Arc::new(StructArray::try_new(
+            fields,
+            self.columns(),
+            None,
+        )?))
+    }
+
+    fn merge_parts(&mut self, parts: &[ArrayRef], groups: &[usize]) -> EngineResult<()> {
+        let [counts, high, low, squares @ ..] = parts else {
+            return Err(DataFusionError::Internal("sums have no state".to_owned()));
+        };
+        let counts = counts.as_primitive::<Int64Type>();
+        let pairs = |high: &ArrayRef, low: &ArrayRef| {
+            let (high, low) = (
+                high.as_primitive::<Float64Type>().clone(),
+                low.as_primitive::<Float64Type>().clone(),
+            );
+            move |row: usize| SumPair {
+                high: high.value(row),
+                low: low.value(row),
+            }
+        };
+        let sums = pairs(high, low);
+        for (row, group) in groups.iter().enumerate() {
+            self.sums[*group].merge(ExactSum {
+                count: counts.value(row),
+                sum: sums(row),
+            });
+        }
+        if let (Some(own), [high, low]) = (&mut self.squares, squares) {
+            let squares = pairs(high, low);
+            for (row, group) in groups.iter().enumerate() {
+                own[*group].merge(squares(row));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl GroupsAccumulator for Groups {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        opt_filter: Option<&BooleanArray>,
+        total_num_groups: usize,
+    ) -> EngineResult<()> {
+        self.resize(total_num_groups);
+        self.add_array(&values[0], group_indices.iter().copied(), |row| {
+            opt_filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
+        })
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> EngineResult<ArrayRef> {
+        self.take(emit_to).result()
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> EngineResult<Vec<ArrayRef>> {
+        Ok(self.take(emit_to).columns())
+    }
+
+    fn merge_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        total_num_groups: usize,
+    ) -> EngineResult<()> {
+        self.resize(total_num_groups);
+        self.merge_parts(values, group_indices)
+    }
+
+    /// Every row as a group of its own, when grouping before the exchange does not pay.
+    fn convert_to_state(
+        &self,
+        values: &[ArrayRef],
+        opt_filter: Option<&BooleanArray>,
+    ) -> EngineResult<Vec<ArrayRef>> {
+        let rows = values[0].len();
+        let mut each = Groups::new(self.squares.is_some());
+        let indices: Vec<usize> = (0..rows).collect();
+        each.update_batch(values, &indices, opt_filter, rows)?;
+        Ok(each.columns())
+    }
+
+    fn size(&self) -> usize {
+        let squares = self.squares.as_ref().map_or(0, Vec::capacity);
+        self.sums.capacity() * size_of::<ExactSum>() + squares * size_of::<SumPair>()
+    }
+}
+
+/// The accumulator over all rows: a single group.
+#[derive(Debug)]
+struct One(Groups);
+
+impl Accumulator for One {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> EngineResult<()> {
+        self.0.resize(1);
+        let zeros = std::iter::repeat_n(0, values[0].len());
+        self.0.add_array(&values[0], zeros, |_| true)
+    }
+
+    fn evaluate(&mut self) -> EngineResult<ScalarValue> {
+        self.0.resize(1);
+        ScalarValue::try_from_array(&self.0.result()?, 0)
+    }
+
+    fn size(&self) -> usize {
+        size_of::<One>() + self.0.size()
+    }
+
+    fn state(&mut self) -> EngineResult<Vec<ScalarValue>> {
+        self.0.resize(1);
+        let columns = self.0.columns();
+        columns
+            .iter()
+            .map(|array| ScalarValue::try_from_array(array, 0))
+            .collect()
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> EngineResult<()> {
+        self.0.resize(1);
+        let rows = states.first().map_or(0, |counts| counts.len());
+        self.0.merge_parts(states, &vec![0; rows])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups(values: &[f64]) -> Groups {
+        let mut groups = Groups::new(true);
+        let array: ArrayRef = Arc::new(Float64Array::from(values.to_vec()));
+        let zeros = vec![0; values.len()];
+        groups.update_batch(&[array], &zeros, None, 1).unwrap();
+        groups
+    }
+
+    fn squares(mut groups: Groups) -> ExactSquares {
+        ExactSquares::from_array(&groups.evaluate(EmitTo::All).unwrap()).unwrap()[0]
+    }
+
+    #[test]
+    fn parts_add_up_to_the_whole() {
+        let values: Vec<f64> = (0..999).map(|i| f64::from(i).cos() * 1e6).collect();
+        let whole = squares(groups(&values));
+        let mut sum = ExactSquares::default();
+        for part in values.chunks(37).rev() {
+            sum.merge(squares(groups(part)));
+        }
+        assert_eq!(sum.total.count, 999);
+        assert_eq!(sum.total.sum.value(), whole.total.sum.value());
+        assert_eq!(sum.total.mean(), whole.total.mean());
+        assert_eq!(sum.variance(), whole.variance());
+    }
+
+    #[test]
+    fn a_large_offset_does_not_cancel() {
+        let values = [0.0, 1.0, 2.0, 3.0, 4.0].map(|value| value + 1e9);
+        assert_eq!(squares(groups(&values)).variance(), 2.5);
+    }
+
+    #[test]
+    fn large_integers_are_exact() {
+        let start = 1_600_000_000_000_000_000_i64;
+        let times: ArrayRef = Arc::new(Int64Array::from_iter_values(
+            [0, 1, 2, 3, 4].map(|step| start + step),
+        ));
+        let mut sums = Groups::new(true);
+        sums.update_batch(&[times], &[0; 5], None, 1).unwrap();
+        let sums = squares(sums);
+        assert_eq!(sums.variance(), 2.5);
+        let sum = sums.total.sum.high as i128 + sums.total.sum.low as i128;
+        assert_eq!(sum, 5 * i128::from(start) + 10);
+    }
+
+    #[test]
+    fn nan_does_not_count() {
+        let found = squares(groups(&[f64::NAN, 2.0]));
+        assert_eq!((found.total.count, found.total.mean()), (1, 2.0));
+        assert!(found.variance().is_nan());
+    }
+
+    #[test]
+    fn states_merge_into_the_same_groups() {
+        let mut merged = Groups::new(true);
+        let values: ArrayRef = Arc::new(Float64Array::from(vec![1.0, 2.0, 3.0, 4.0]));
+        let states = merged.convert_to_state(&[values], None).unwrap();
+        merged.merge_batch(&states, &[0, 1, 0, 1], 2).unwrap();
+        let found = ExactSum::from_array(&{
+            let mut sums = Groups {
+                squares: None,
+                ..merged.take(EmitTo::All)
+            };
+            sums.result().unwrap()
+        })
+        .unwrap();
+        assert_eq!(found[0].sum.value(), 4.0);
+        assert_eq!((found[1].count, found[1].mean()), (2, 3.0));
+    }
+}

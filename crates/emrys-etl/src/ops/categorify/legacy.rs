@@ -1,0 +1,90 @@
+//! The ids of NVTabular up to 23.05.
+
+use arrow::array::{ArrayRef, Int32Array, Int64Array, UInt32Array};
+use arrow::compute::take;
+use std::sync::Arc;
+
+use super::encode::IdType;
+use super::layout::VocabularyPlan;
+use super::vocabulary::{NULL_ID, Vocabulary};
+use crate::hash::hash_tuples;
+use crate::lookup::{ABSENT, LookupError};
+
+/// How ids are laid out that start at an index; see
+/// [`start_index`](super::Categorify::start_index).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct LegacyIds {
+    start: u32,
+    /// The number of buckets, if there are any.
+    buckets: Option<u32>,
+    /// Whether all values go into buckets, because nothing limits the vocabulary.
+    hashed: bool,
+}
+
+impl LegacyIds {
+    pub(super) fn new(start: u32, plan: &VocabularyPlan) -> LegacyIds {
+        LegacyIds {
+            start,
+            buckets: plan.num_buckets,
+            hashed: plan.num_buckets.is_some() && plan.freq_threshold == 0 && plan.max_size == 0,
+        }
+    }
+
+    /// The number of ids, those below the start included.
+    pub(super) fn cardinality(self, vocabulary: &Vocabulary) -> u64 {
+        let buckets = u64::from(self.buckets.unwrap_or(0));
+        let known = match self.hashed {
+            true => 0,
+            false => 1 + vocabulary.len() as u64,
+        };
+        u64::from(self.start) + known + buckets
+    }
+
+    /// The ids of the rows of a column, or of several columns for tuples.
+    ///
+    /// The greatest id was compared with the type when the vocabulary was fitted.
+    pub(super) fn encode(
+        self,
+        vocabulary: &Vocabulary,
+        columns: &[ArrayRef],
+        id_type: IdType,
+    ) -> Result<ArrayRef, LookupError> {
+        let mut ids = vocabulary.index.lookup(columns)?;
+        let hashed: Vec<u32> = match self.buckets {
+            None => Vec::new(),
+            Some(_) => (0..ids.len() as u32)
+                .filter(|row| self.hashed || ids[*row as usize] == ABSENT)
+                .collect(),
+        };
+        let first_id = vocabulary.first_id();
+        for id in &mut ids {
+            *id = match *id {
+                ABSENT | NULL_ID => self.start,
+                known => self.start + 1 + (known - first_id),
+            };
+        }
+        if let (Some(buckets), false) = (self.buckets, hashed.is_empty()) {
+            let rows = UInt32Array::from(hashed);
+            let values = columns
+                .iter()
+                .enumerate()
+                .map(|(at, column)| vocabulary.index.align(at, &take(column, &rows, None)?));
+            let values = values.collect::<Result<Vec<_>, LookupError>>()?;
+            let first = self.start
+                + match self.hashed {
+                    true => 0,
+                    // The vocabulary was compared with the ids there are.
+                    false => 1 + vocabulary.len() as u32,
+                };
+            for (row, hash) in rows.values().iter().zip(hash_tuples(&values)?) {
+                ids[*row as usize] = first + (hash % u64::from(buckets)) as u32;
+            }
+        }
+        Ok(match id_type {
+            IdType::Int32 => Arc::new(Int32Array::from_iter_values(
+                ids.into_iter().map(|id| id as i32),
+            )),
+            IdType::Int64 => Arc::new(Int64Array::from_iter_values(ids.into_iter().map(i64::from))),
+        })
+    }
+}
