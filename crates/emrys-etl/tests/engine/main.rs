@@ -9,9 +9,12 @@
     reason = "tests stop at the first surprise and tell what they skip"
 )]
 
+mod columns;
 mod examples;
 mod graphs;
+mod hashes;
 mod joins;
+mod numeric_columns;
 mod properties;
 mod saved;
 mod table;
