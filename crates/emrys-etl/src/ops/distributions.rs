@@ -79,6 +79,12 @@ impl Distributions {
         merged
     }
 
+    /// What is read from each distribution, by column.
+    pub(super) fn map<T>(&self, read: impl Fn(&Distribution) -> T) -> BTreeMap<String, T> {
+        let columns = self.columns.iter();
+        columns.map(|(name, of)| (name.clone(), read(of))).collect()
+    }
+
     /// The distribution of a column.
     ///
     /// # Errors

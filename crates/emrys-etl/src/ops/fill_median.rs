@@ -1,14 +1,16 @@
 //! See [`FillMedian`].
 
+use std::collections::BTreeMap;
+
 use datafusion::logical_expr::{cast, lit, when};
 use datafusion::scalar::ScalarValue;
 use emrys_schema::{ColumnSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::columns::{each_column, flag_columns, flags, is_missing};
+use super::columns::{each_column, flag_columns, flags, is_missing, not_fitted};
 use super::distributions::{self, Distributions};
-use crate::functions::Number;
+use crate::functions::{Distribution, Number};
 use crate::operator::{
     ArtifactReader, ArtifactWriter, Example, FitResults, InputSchema, Lowered, NewIds, Operator,
     Relation, State, Statistic,
@@ -63,6 +65,18 @@ pub struct FillMedian {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Medians {
     distributions: Distributions,
+    /// Read from the distributions once; none for a column without values.
+    medians: BTreeMap<String, Option<Number>>,
+}
+
+impl Medians {
+    fn new(distributions: Distributions) -> Medians {
+        let medians = distributions.map(Distribution::median);
+        Medians {
+            distributions,
+            medians,
+        }
+    }
 }
 
 impl FillMedian {
@@ -93,8 +107,7 @@ impl State for Medians {
     }
 
     fn load(saved: Value, artifacts: &ArtifactReader) -> Result<Medians> {
-        let distributions = Distributions::load(saved, artifacts)?;
-        Ok(Medians { distributions })
+        Ok(Medians::new(Distributions::load(saved, artifacts)?))
     }
 }
 
@@ -137,7 +150,7 @@ impl Operator for FillMedian {
 
     fn fit(&self, input: &InputSchema, mut results: FitResults) -> Result<Medians> {
         let distributions = Distributions::fit(input.columns(), self.approximate, &mut results)?;
-        Ok(Medians { distributions })
+        Ok(Medians::new(distributions))
     }
 
     fn refit(
@@ -148,14 +161,14 @@ impl Operator for FillMedian {
         _ids: NewIds,
     ) -> Result<Medians> {
         let new = self.fit(input, results)?;
-        let distributions = state.distributions.merged(&new.distributions);
-        Ok(Medians { distributions })
+        Ok(Medians::new(state.distributions.merged(&new.distributions)))
     }
 
     fn lower(&self, state: &Medians, input: &Relation) -> Result<Lowered> {
         let filled = each_column(input, |column, expr, leaf| {
-            let distribution = state.distributions.get(input, column.name())?;
-            let Some(median) = distribution.median() else {
+            let median = state.medians.get(column.name());
+            let median = median.ok_or_else(|| not_fitted(input, column.name()))?;
+            let Some(median) = *median else {
                 return Ok(expr);
             };
             when(

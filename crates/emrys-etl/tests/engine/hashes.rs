@@ -95,7 +95,7 @@ fn what_cannot_be_crossed_is_refused() {
     );
     assert_eq!(
         error(cols(["a", "l"]) >> HashedCross::new(10), &data),
-        "hashed_cross: column `l` is int64[*], but a single value per row is needed; leave it out"
+        "hashed_cross: column `l` is int64[0..], but a single value per row is needed; leave it out"
     );
     assert_eq!(
         error(cols(["a"]) >> HashBucket::new(0), &data),

@@ -90,7 +90,7 @@ impl Kind {
 }
 
 impl Number {
-    fn as_f64(self) -> f64 {
+    fn to_f64(self) -> f64 {
         match self {
             Number::Int(value) => value as f64,
             Number::Float(value) => value,
@@ -187,7 +187,7 @@ impl Distribution {
                 let up = sum.rem_euclid(2) == 1 && floor.rem_euclid(2) == 1;
                 Number::Int(floor + i128::from(up))
             }
-            (low, high) => Number::Float(between(low.as_f64(), high.as_f64(), 0.5)),
+            (low, high) => Number::Float(between(low.to_f64(), high.to_f64(), 0.5)),
         })
     }
 
@@ -205,8 +205,8 @@ impl Distribution {
                 let (whole, rest) = (position / u128::from(parts), position % u128::from(parts));
                 // Not greater than `last`, which is a `u64`.
                 let rank = whole as u64;
-                let low = ranks.value(rank).as_f64();
-                let high = ranks.value((rank + 1).min(last)).as_f64();
+                let low = ranks.value(rank).to_f64();
+                let high = ranks.value((rank + 1).min(last)).to_f64();
                 between(low, high, rest as f64 / f64::from(parts))
             })
             .collect();
@@ -217,7 +217,7 @@ impl Distribution {
     /// The least value, if there is one.
     pub(crate) fn min(&self) -> Option<f64> {
         let first = self.cells.first()?;
-        Some(self.kind.number(first.low).as_f64())
+        Some(self.kind.number(first.low).to_f64())
     }
 
     fn ranks(&self) -> Ranks<'_> {
@@ -256,7 +256,7 @@ impl Ranks<'_> {
         let before = self.ends[at] - cell.count;
         let share = (rank - before) as f64 / (cell.count - 1) as f64;
         let (low, high) = (kind.number(cell.low), kind.number(cell.high));
-        Number::Float(between(low.as_f64(), high.as_f64(), share))
+        Number::Float(between(low.to_f64(), high.to_f64(), share))
     }
 }
 

@@ -146,3 +146,30 @@ fn bytes_of_something_else_are_refused() {
         assert!(Distribution::from_bytes(bytes).is_err());
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn medians_and_quantiles_are_those_of_the_sorted_values(
+        mut values in proptest::collection::vec(-50i64..50, 1..40),
+        parts in 2u32..7,
+    ) {
+        let found = integers(&values);
+        values.sort_unstable();
+        let last = values.len() - 1;
+        let middle = (values[last / 2] + values[last - last / 2]) as f64 / 2.0;
+        let median = found.median().unwrap().to_f64();
+        proptest::prop_assert_eq!(median, middle.round_ties_even());
+        let mut expected: Vec<f64> = (1..parts)
+            .map(|part| {
+                let position = f64::from(part) * last as f64 / f64::from(parts);
+                let (low, high) = (position.floor(), position.ceil());
+                let (from, to) = (values[low as usize] as f64, values[high as usize] as f64);
+                from + (to - from) * (position - low)
+            })
+            .collect();
+        expected.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
+        let quantiles = found.quantiles(parts);
+        let close = quantiles.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-9);
+        proptest::prop_assert!(close, "{:?}, not {:?}", quantiles, expected);
+    }
+}
