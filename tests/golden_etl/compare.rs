@@ -6,12 +6,13 @@ use arrow::datatypes::{DataType, Float64Type};
 use arrow::util::display::array_value_to_string;
 use serde_json::Value;
 
-use crate::Result;
+use crate::{Result, hashed};
 
-/// What is different, if anything.
+/// What is different, if anything; `input` is what was transformed.
 pub(crate) fn difference(
     expected: &RecordBatch,
     found: &RecordBatch,
+    input: &RecordBatch,
     case: &Value,
 ) -> Result<Option<String>> {
     let names = |batch: &RecordBatch| -> Vec<String> {
@@ -23,12 +24,11 @@ pub(crate) fn difference(
             .collect()
     };
     let (expected_names, found_names) = (names(expected), names(found));
-    let grouped = case["nodes"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .any(|node| node["op"] == "Groupby");
-    let same_names = if grouped {
+    let uses = |operator: &str| {
+        let mut nodes = case["nodes"].as_array().into_iter().flatten();
+        nodes.any(|node| node["op"] == operator)
+    };
+    let same_names = if uses("Groupby") {
         let sorted = |mut names: Vec<String>| {
             names.sort();
             names
@@ -51,10 +51,20 @@ pub(crate) fn difference(
         else {
             return Ok(Some(format!("column {name} is missing")));
         };
-        if let Some(problem) = type_difference(left.data_type(), right.data_type()) {
+        // A nullable integer is a float to the peer, and reduced to a smaller one.
+        let reduced = uses("ReduceDtypeSize")
+            && left.data_type().is_floating()
+            && right.data_type().is_integer();
+        let problem = type_difference(left.data_type(), right.data_type());
+        if let Some(problem) = problem.filter(|_| !reduced) {
             return Ok(Some(format!("column {name}: {problem}")));
         }
-        if let Some(problem) = value_difference(left, right)? {
+        let mut problem = value_difference(left, right)?;
+        let range = &case["compare"]["hashed"][name];
+        if let (Some(_), Some(low), Some(high)) = (&problem, range[0].as_i64(), range[1].as_i64()) {
+            problem = hashed::difference(name, input, right, (low, high))?;
+        }
+        if let Some(problem) = problem {
             return Ok(Some(format!("column {name}, {problem}")));
         }
     }

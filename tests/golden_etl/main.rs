@@ -15,6 +15,7 @@
 )]
 
 mod compare;
+mod hashed;
 mod schema;
 
 use std::error::Error;
@@ -90,15 +91,7 @@ fn with_causes(error: &dyn Error) -> String {
 fn run(folder: &Path) -> Result<Outcome> {
     let mut case: Value =
         serde_json::from_str(&std::fs::read_to_string(folder.join("case.json"))?)?;
-    let files = |key: &str| -> Vec<PathBuf> {
-        let names = case[key]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str);
-        names.map(|name| folder.join(name)).collect()
-    };
-    let (train_files, valid_files) = (files("train"), files("valid"));
+    let (train_files, valid_files) = (files(folder, &case, "train"), files(folder, &case, "valid"));
     let folds = folder.join("expected/folds_train.parquet");
     let train = if folds.is_file() {
         let folds = read(&folds)?;
@@ -137,6 +130,13 @@ fn run(folder: &Path) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// The data files of a part of the case.
+fn files(folder: &Path, case: &Value, part: &str) -> Vec<PathBuf> {
+    let names = case[part].as_array().into_iter().flatten();
+    let names = names.filter_map(Value::as_str);
+    names.map(|name| folder.join(name)).collect()
+}
+
 /// What is wrong with the transform of a part of the case, if anything.
 fn check(
     folder: &Path,
@@ -149,7 +149,8 @@ fn check(
         return Ok(None);
     };
     let found = collect(fitted, dataset)?;
-    compare::difference(&read(&expected)?, &found, case)
+    let input = read_all(&files(folder, case, part))?;
+    compare::difference(&read(&expected)?, &found, &input, case)
 }
 
 /// The right answer: that of `expected_fixed` where the peer's is wrong.

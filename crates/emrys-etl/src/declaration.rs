@@ -143,7 +143,9 @@ impl Reader<'_> {
         let tags = |tags: &[&str]| json!({ "tags": tags });
         let (name, config) = match op.as_str() {
             "Concat" => return Ok(input),
-            "Select" => return Ok(input.subset(names(&params, "columns")?)),
+            "Select" if !params.contains_key("tags") => {
+                return Ok(input.subset(names(&params, "columns")?));
+            }
             "Subtract" => return self.subtract(input, &params),
             "Subgraph" => return Ok(input.named(text_of(&params, "name")?)),
             "Lambda" | "LambdaOp" => {
@@ -164,6 +166,16 @@ impl Reader<'_> {
                 let path = text_of(&params, "df_ext")?;
                 params.insert("df_ext".to_owned(), json!(self.folder.join(path)));
                 ("JoinExternal", Value::Object(params))
+            }
+            "ColumnSimilarity" => {
+                params.retain(|key, _| key != "on_device");
+                for key in ["left_features", "right_features"] {
+                    if let Some(path) = params.get(key).and_then(Value::as_str) {
+                        let path = self.folder.join(path);
+                        params.insert(key.to_owned(), json!(path));
+                    }
+                }
+                ("ColumnSimilarity", Value::Object(params))
             }
             "TargetEncoding" => return self.target_encoding(input, params),
             other => (other, Value::Object(params)),

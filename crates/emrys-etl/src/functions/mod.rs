@@ -1,15 +1,23 @@
 //! Functions that DataFusion does not have, used by several operators.
 
 mod canonical;
+mod distinct;
+mod distribution;
 mod exact_sums;
 mod identity;
 mod key_code;
 mod stable_moments;
+mod strict_cast;
 mod sum_pair;
+mod value_hash;
 
 pub(crate) use canonical::canonical;
+pub(crate) use distinct::{DistinctHashes, smallest_hashes};
+pub(crate) use distribution::{Distribution, Number, StoredDistribution, value_distribution};
 pub(crate) use exact_sums::{ExactSquares, ExactSum, exact_squares, exact_sum, summed_type};
 pub(crate) use identity::Shared;
 pub(crate) use key_code::key_code;
 pub(crate) use stable_moments::{Moments, stable_moments};
+pub(crate) use strict_cast::strict_cast;
 pub(crate) use sum_pair::SumPair;
+pub(crate) use value_hash::value_hash;

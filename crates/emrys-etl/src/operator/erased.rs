@@ -1,6 +1,6 @@
 //! The engine's side of operators: boxed, with states of unknown type.
 
-use std::any::{Any, TypeId};
+use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub trait DynOperator: Debug + Send + Sync {
     /// # Errors
     /// [`Error::Internal`] if it cannot be written as JSON.
     fn config(&self) -> Result<Value>;
-    /// Whether fitting learns anything.
+    /// See [`Operator::learns`].
     fn is_fitted(&self) -> bool;
     /// See [`Operator::check`].
     #[allow(clippy::missing_errors_doc, reason = "documented in Operator")]
@@ -79,7 +79,7 @@ impl<O: Operator> DynOperator for O {
     }
 
     fn is_fitted(&self) -> bool {
-        TypeId::of::<O::State>() != TypeId::of::<()>()
+        self.learns()
     }
 
     fn check(&self) -> Result<()> {

@@ -23,6 +23,7 @@ mod relation;
 mod state;
 mod statistic;
 
+use std::any::TypeId;
 use std::fmt::Debug;
 
 use datafusion::prelude::{DataFrame, Expr};
@@ -94,6 +95,14 @@ pub trait Operator: Debug + Clone + Serialize + DeserializeOwned + Send + Sync +
     /// Whether the operator asks for [`Relation::row_id`].
     fn needs_row_id(&self) -> bool {
         false
+    }
+
+    /// Whether fitting learns anything from the data; by default if there is a state at all.
+    ///
+    /// An operator with options under which it learns nothing is ready before any round: its
+    /// [`fit`](Operator::fit) is then called without columns and results.
+    fn learns(&self) -> bool {
+        TypeId::of::<Self::State>() != TypeId::of::<()>()
     }
 
     /// The columns that come out; `state` is there once the operator is fitted.

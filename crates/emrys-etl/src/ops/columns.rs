@@ -3,10 +3,11 @@
 use arrow::datatypes::DataType;
 use datafusion::functions::expr_fn::isnan;
 use datafusion::prelude::Expr;
-use emrys_schema::ColumnSchema;
+use emrys_schema::{ColumnSchema, DType, Shape};
 
-use crate::Result;
-use crate::operator::{Lowered, Relation, map_leaves};
+use crate::operator::{InputSchema, Lowered, Relation, map_leaves};
+use crate::selector::Selected;
+use crate::{Error, Result};
 
 /// One output per input column under the same name, by an expression over the column or over the
 /// elements of its lists.
@@ -37,5 +38,68 @@ pub(super) fn is_missing(expr: Expr, data_type: &DataType) -> Expr {
         expr.clone().is_null().or(isnan(expr))
     } else {
         expr.is_null()
+    }
+}
+
+/// The groups of columns of an input; those that stand by themselves form one together, the first.
+pub(super) fn groups(input: &InputSchema) -> Vec<Vec<String>> {
+    let mut alone = Vec::new();
+    let mut groups = Vec::new();
+    for selected in input.selected() {
+        match selected {
+            Selected::Column(name) => alone.push(name.clone()),
+            Selected::Group(names) => groups.push(names.clone()),
+        }
+    }
+    if !alone.is_empty() {
+        groups.insert(0, alone);
+    }
+    groups
+}
+
+/// The boolean columns `<column>_filled` that tell which values were missing.
+pub(super) fn flag_columns(input: &InputSchema) -> impl Iterator<Item = ColumnSchema> {
+    input.columns().map(|column| {
+        column
+            .clone()
+            .with_name(flag_name(column.name()))
+            .with_dtype(DType::Bool)
+            .with_shape(Shape::SCALAR)
+            .with_domain(None)
+    })
+}
+
+/// The expressions of [`flag_columns`].
+pub(super) fn flags(input: &Relation) -> Result<Vec<(String, Expr)>> {
+    let flag = |column: &ColumnSchema| {
+        let name = column.name();
+        let missing = is_missing(input.expr(name)?, &input.arrow_type(name)?);
+        Ok((flag_name(name), missing))
+    };
+    input.columns().map(flag).collect()
+}
+
+fn flag_name(column: &str) -> String {
+    format!("{column}_filled")
+}
+
+/// The error for a column that the state does not know.
+pub(super) fn not_fitted(input: &InputSchema, column: &str) -> Error {
+    Error::Data {
+        operator: input.operator().to_owned(),
+        problem: format!("it was not fitted on `{column}`; fit the workflow again"),
+    }
+}
+
+/// Checks that a type asked for outputs is `float32` or `float64`.
+pub(super) fn check_float(operator: &str, option: &str, dtype: DType) -> Result<()> {
+    match dtype {
+        DType::Float32 | DType::Float64 => Ok(()),
+        other => Err(Error::InvalidOption {
+            operator: operator.to_owned(),
+            option: option.to_owned(),
+            value: other.to_string(),
+            expected: "it must be float32 or float64".to_owned(),
+        }),
     }
 }

@@ -3,10 +3,10 @@
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::{cast, lit, when};
 use datafusion::prelude::Expr;
-use emrys_schema::{ColumnSchema, DType, Schema, Shape};
+use emrys_schema::{ColumnSchema, DType, Schema};
 use serde::{Deserialize, Serialize};
 
-use super::columns::{each_column, is_missing};
+use super::columns::{each_column, flag_columns, flags, is_missing};
 use crate::operator::{Example, FitResults, InputSchema, Lowered, Operator, Relation};
 use crate::{Error, Result};
 
@@ -147,10 +147,6 @@ impl FillMissing {
     }
 }
 
-fn flag_name(column: &str) -> String {
-    format!("{column}_filled")
-}
-
 impl Operator for FillMissing {
     type State = ();
 
@@ -175,14 +171,7 @@ impl Operator for FillMissing {
         }
         let mut columns: Vec<ColumnSchema> = input.columns().cloned().collect();
         if self.add_binary_cols {
-            columns.extend(input.columns().map(|column| {
-                column
-                    .clone()
-                    .with_name(flag_name(column.name()))
-                    .with_dtype(DType::Bool)
-                    .with_shape(Shape::SCALAR)
-                    .with_domain(None)
-            }));
+            columns.extend(flag_columns(input));
         }
         Ok(Schema::new(columns)?)
     }
@@ -204,13 +193,7 @@ impl Operator for FillMissing {
             return Err(Error::Internal("columns were lowered to rows".to_owned()));
         };
         if self.add_binary_cols {
-            for column in input.columns() {
-                let missing = is_missing(
-                    input.expr(column.name())?,
-                    &input.arrow_type(column.name())?,
-                );
-                outputs.push((flag_name(column.name()), missing));
-            }
+            outputs.extend(flags(input)?);
         }
         Ok(Lowered::Columns(outputs))
     }

@@ -2,24 +2,40 @@
 
 mod add_metadata;
 mod bucketize;
+mod cast;
 mod categorify;
 mod clip;
+mod column_similarity;
 mod columns;
+mod data_stats;
+mod distributions;
+mod drop_low_cardinality;
+mod dropna;
+mod fill_median;
 mod fill_missing;
 mod filter;
+mod hash_bucket;
+mod hashed_cross;
 mod join_external;
 mod join_groupby;
 mod lambda;
+mod leaf_statistics;
 mod log_op;
 mod normalize;
+mod normalize_min_max;
 mod per_column;
-#[cfg(test)]
-mod refit_tests;
+mod reduce_dtype_size;
 mod rename;
-#[cfg(test)]
-mod storage_tests;
+mod select;
 mod tag_as;
 mod target_encoding;
+mod time_parts;
+mod to_list;
+
+#[cfg(test)]
+mod refit_tests;
+#[cfg(test)]
+mod storage_tests;
 
 use std::sync::Arc;
 
@@ -30,22 +46,35 @@ use crate::{Error, Result};
 
 pub use add_metadata::AddMetadata;
 pub use bucketize::Bucketize;
+pub use cast::Cast;
 pub use categorify::{
     Categorify, EmbeddingRule, EncodeType, GivenVocabulary, IdType, Observed, Vocabularies,
     Vocabulary,
 };
 pub use clip::Clip;
+pub use column_similarity::{ColumnSimilarity, Metric};
+pub use data_stats::{ColumnStatistics, DataStats};
+pub use drop_low_cardinality::DropLowCardinality;
+pub use dropna::Dropna;
+pub use fill_median::FillMedian;
 pub use fill_missing::FillMissing;
 pub use filter::Filter;
+pub use hash_bucket::HashBucket;
+pub use hashed_cross::HashedCross;
 pub use join_external::{ExternalTable, JoinExternal, JoinKind};
 pub use join_groupby::{GroupStatistics, JoinGroupby, Stat};
 pub use lambda::Lambda;
 pub use log_op::LogOp;
 pub use normalize::Normalize;
+pub use normalize_min_max::NormalizeMinMax;
 pub use per_column::PerColumn;
+pub use reduce_dtype_size::ReduceDtypeSize;
 pub use rename::Rename;
+pub use select::Select;
 pub use tag_as::TagAs;
 pub use target_encoding::{Encodings, Folds, TargetEncoding};
+pub use time_parts::{TimePart, TimeParts};
+pub use to_list::ToList;
 
 /// An operator in the list.
 pub struct Entry {
@@ -74,18 +103,31 @@ pub fn registry() -> Vec<Entry> {
     vec![
         entry::<AddMetadata>(),
         entry::<Bucketize>(),
+        entry::<Cast>(),
         entry::<Categorify>(),
         entry::<Clip>(),
+        entry::<ColumnSimilarity>(),
+        entry::<DataStats>(),
+        entry::<DropLowCardinality>(),
+        entry::<Dropna>(),
+        entry::<FillMedian>(),
         entry::<FillMissing>(),
         entry::<Filter>(),
+        entry::<HashBucket>(),
+        entry::<HashedCross>(),
         entry::<JoinExternal>(),
         entry::<JoinGroupby>(),
         entry::<Lambda>(),
         entry::<LogOp>(),
         entry::<Normalize>(),
+        entry::<NormalizeMinMax>(),
+        entry::<ReduceDtypeSize>(),
         entry::<Rename>(),
+        entry::<Select>(),
         entry::<TagAs>(),
         entry::<TargetEncoding>(),
+        entry::<TimeParts>(),
+        entry::<ToList>(),
     ]
 }
 

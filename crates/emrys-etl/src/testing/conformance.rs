@@ -11,7 +11,7 @@ use arrow::datatypes::DataType;
 use serde_json::Value;
 
 use super::batch_from_json;
-use crate::operator::{DynOperator, Example};
+use crate::operator::{DynOperator, Example, NewIds};
 use crate::{
     Dataset, Error, FittedWorkflow, Node, Result, SessionOptions, Workflow, all_columns, cols,
     group,
@@ -21,6 +21,7 @@ use crate::{
 ///
 /// - The same rows give the same output, bit for bit: in one batch or one batch a row, on one
 ///   thread or several, as part of larger arrays, with texts as dictionaries.
+/// - Fitting on a part and learning from the rest gives what fitting on all rows gives.
 /// - Fitting twice stores the same bytes; a saved and loaded workflow gives the same output.
 /// - What comes out has the columns and types that the schema promised without data.
 /// - No rows in, no rows out; one row, or nothing but nulls, give an output or an error that a user
@@ -77,6 +78,9 @@ impl Check {
         }
         if let Err(error) = self.saved(&fitted, input, &expected) {
             self.problem("saved and loaded", &error.to_string());
+        }
+        if let Err(error) = self.learned_in_parts(&fitted, input) {
+            self.problem("learned in two parts", &error.to_string());
         }
         self.no_rows(&fitted, input);
         for (form, batch) in [
@@ -185,6 +189,27 @@ impl Check {
         }
         if first.len() != second.len() {
             self.problem("fitted twice", "stores other files");
+        }
+        Ok(())
+    }
+
+    /// Fitting on one part of the rows and learning from the other is fitting on all.
+    fn learned_in_parts(&mut self, whole: &FittedWorkflow, input: &RecordBatch) -> Result<()> {
+        let middle = input.num_rows() / 2;
+        let first = dataset(vec![input.slice(0, middle)])?;
+        let second = dataset(vec![input.slice(middle, input.num_rows() - middle)])?;
+        // A part may hold too little to be fitted on.
+        let Ok(fitted) = Workflow::new(self.node.clone()).fit(&first) else {
+            return Ok(());
+        };
+        let refitted = fitted.refit(&second, NewIds::ByCount)?;
+        // Rows that none of both was fitted on.
+        let twice = concat_batches(&input.schema(), [input, input]).map_err(arrow_error)?;
+        let twice = dataset(vec![twice])?;
+        let (found, expected) = (transform(&refitted, &twice)?, transform(whole, &twice)?);
+        if found != expected {
+            let problem = format!("gives {found:?}, not {expected:?}");
+            self.problem("learned in two parts", &problem);
         }
         Ok(())
     }

@@ -9,11 +9,14 @@
     reason = "tests stop at the first surprise and tell what they skip"
 )]
 
+mod columns;
 mod conformance;
 mod examples;
 mod graphs;
+mod hashes;
 mod join_groupby;
 mod joins;
+mod numeric_columns;
 mod properties;
 mod saved;
 mod table;

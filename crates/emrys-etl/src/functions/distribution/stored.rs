@@ -1,0 +1,139 @@
+//! Distributions as bytes, between the parts of a query, and as tables, in saved workflows.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
+use arrow::datatypes::UInt64Type;
+use serde::{Deserialize, Serialize};
+
+use super::{Cell, Distribution, Kind};
+use crate::operator::{ArtifactReader, ArtifactWriter};
+use crate::{Error, Result};
+
+/// What of a distribution is not in its table.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoredDistribution {
+    file: String,
+    kind: StoredKind,
+    approximate: bool,
+    bits: u32,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum StoredKind {
+    Float,
+    Int,
+    UInt,
+}
+
+impl Distribution {
+    /// An approximate distribution as bytes.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(8 + 24 * self.cells.len());
+        bytes.extend(u64::from(self.bits).to_le_bytes());
+        for cell in &self.cells {
+            for number in [cell.low, cell.high, cell.count] {
+                bytes.extend(number.to_le_bytes());
+            }
+        }
+        bytes
+    }
+
+    /// An approximate distribution from the bytes of [`to_bytes`](Distribution::to_bytes).
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if they are not.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Distribution> {
+        let (numbers, rest) = bytes.as_chunks::<8>();
+        let mut numbers = numbers.iter().map(|number| u64::from_le_bytes(*number));
+        let bits = numbers.next().and_then(|bits| u32::try_from(bits).ok());
+        let numbers: Vec<u64> = numbers.collect();
+        let (cells, extra) = numbers.as_chunks::<3>();
+        let Some(bits) = bits.filter(|_| rest.is_empty() && extra.is_empty()) else {
+            return Err(Error::Internal("bytes are no distribution".to_owned()));
+        };
+        let cells = cells.iter().map(|[low, high, count]| Cell {
+            low: *low,
+            high: *high,
+            count: *count,
+        });
+        Ok(Distribution {
+            bits,
+            cells: cells.collect(),
+            ..Distribution::approximate()
+        })
+    }
+
+    /// Writes the cells as a table.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(crate) fn save(
+        &self,
+        name: &str,
+        artifacts: &mut ArtifactWriter,
+    ) -> Result<StoredDistribution> {
+        let column = |part: fn(&Cell) -> u64| -> ArrayRef {
+            Arc::new(UInt64Array::from_iter_values(self.cells.iter().map(part)))
+        };
+        let columns = [
+            ("low", column(|cell| cell.low)),
+            ("high", column(|cell| cell.high)),
+            ("count", column(|cell| cell.count)),
+        ];
+        let batch = RecordBatch::try_from_iter(columns)
+            .map_err(|error| Error::Internal(format!("table of a distribution: {error}")))?;
+        Ok(StoredDistribution {
+            file: artifacts.write_batch(name, &batch)?,
+            kind: match self.kind {
+                Kind::Float => StoredKind::Float,
+                Kind::Int => StoredKind::Int,
+                Kind::UInt => StoredKind::UInt,
+            },
+            approximate: self.approximate,
+            bits: self.bits,
+        })
+    }
+
+    /// Reads what [`save`](Distribution::save) wrote.
+    ///
+    /// # Errors
+    /// [`Error::Saved`] if it is missing or damaged.
+    pub(crate) fn load(
+        stored: &StoredDistribution,
+        artifacts: &ArtifactReader,
+    ) -> Result<Distribution> {
+        let batch = artifacts.read_batch(&stored.file)?;
+        let wrong = || artifacts.wrong(format!("`{}` holds no distribution", stored.file));
+        let column = |name: &str| {
+            batch
+                .column_by_name(name)
+                .and_then(|column| column.as_primitive_opt::<UInt64Type>())
+                .map(|column| column.values())
+                .ok_or_else(wrong)
+        };
+        let (lows, highs, counts) = (column("low")?, column("high")?, column("count")?);
+        let cells: Vec<Cell> = (0..batch.num_rows())
+            .map(|row| Cell {
+                low: lows[row],
+                high: highs[row],
+                count: counts[row],
+            })
+            .collect();
+        if !(1..=64).contains(&stored.bits) || !cells.is_sorted_by_key(|cell| cell.low) {
+            return Err(wrong());
+        }
+        Ok(Distribution {
+            kind: match stored.kind {
+                StoredKind::Float => Kind::Float,
+                StoredKind::Int => Kind::Int,
+                StoredKind::UInt => Kind::UInt,
+            },
+            approximate: stored.approximate,
+            bits: stored.bits,
+            cells,
+        })
+    }
+}
