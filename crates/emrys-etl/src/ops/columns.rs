@@ -5,8 +5,8 @@ use datafusion::functions::expr_fn::isnan;
 use datafusion::prelude::Expr;
 use emrys_schema::ColumnSchema;
 
-use crate::Result;
-use crate::operator::{Lowered, Relation, map_leaves};
+use crate::operator::{InputSchema, Lowered, Relation, map_leaves};
+use crate::{Error, Result};
 
 /// One output per input column under the same name, by an expression over the column or over the
 /// elements of its lists.
@@ -38,4 +38,17 @@ pub(super) fn is_missing(expr: Expr, data_type: &DataType) -> Expr {
     } else {
         expr.is_null()
     }
+}
+
+/// Checks that a column holds lists.
+pub(super) fn require_list(input: &InputSchema, column: &ColumnSchema) -> Result<()> {
+    if column.shape().is_list() {
+        return Ok(());
+    }
+    Err(Error::UnsupportedType {
+        operator: input.operator().to_owned(),
+        column: column.name().to_owned(),
+        found: column.dtype().to_string(),
+        expected: "a list is needed; leave it out".to_owned(),
+    })
 }

@@ -1,20 +1,28 @@
 //! The operators, one file each, and the one list of them: [`registry`].
 
 mod add_metadata;
+mod aggregates;
 mod bucketize;
 mod categorify;
 mod clip;
 mod columns;
+mod difference_lag;
 mod fill_missing;
 mod filter;
+mod groupby;
 mod join_external;
 mod lambda;
+mod list_aggregate;
+mod list_slice;
 mod log_op;
 mod normalize;
+mod one_or_many;
 mod per_column;
 mod rename;
 mod tag_as;
 mod target_encoding;
+mod tokenize_text;
+mod value_count;
 
 use std::sync::Arc;
 
@@ -30,16 +38,24 @@ pub use categorify::{
     Vocabulary,
 };
 pub use clip::Clip;
-pub use fill_missing::FillMissing;
+pub use difference_lag::DifferenceLag;
+pub use fill_missing::{FillMissing, FillValue};
 pub use filter::Filter;
+pub use groupby::Groupby;
 pub use join_external::{ExternalTable, JoinExternal, JoinKind};
 pub use lambda::Lambda;
+pub use list_aggregate::ListAggregate;
+pub use list_slice::{ListSlice, PadSide};
 pub use log_op::LogOp;
 pub use normalize::Normalize;
 pub use per_column::PerColumn;
 pub use rename::Rename;
 pub use tag_as::TagAs;
 pub use target_encoding::{Encodings, Folds, TargetEncoding};
+pub use tokenize_text::{TextSplit, TokenizeText};
+pub use value_count::{Lengths, ValueCount};
+
+pub use crate::functions::Aggregate;
 
 /// An operator in the list.
 pub struct Entry {
@@ -70,15 +86,21 @@ pub fn registry() -> Vec<Entry> {
         entry::<Bucketize>(),
         entry::<Categorify>(),
         entry::<Clip>(),
+        entry::<DifferenceLag>(),
         entry::<FillMissing>(),
         entry::<Filter>(),
+        entry::<Groupby>(),
         entry::<JoinExternal>(),
         entry::<Lambda>(),
+        entry::<ListAggregate>(),
+        entry::<ListSlice>(),
         entry::<LogOp>(),
         entry::<Normalize>(),
         entry::<Rename>(),
         entry::<TagAs>(),
         entry::<TargetEncoding>(),
+        entry::<TokenizeText>(),
+        entry::<ValueCount>(),
     ]
 }
 

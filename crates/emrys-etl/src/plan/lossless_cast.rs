@@ -63,7 +63,8 @@ impl LosslessCast {
     }
 }
 
-fn nan_to_null(array: &ArrayRef) -> EngineResult<ArrayRef> {
+/// The numbers with nulls in the place of NaN.
+pub(crate) fn nan_to_null(array: &ArrayRef) -> EngineResult<ArrayRef> {
     let floats = cast(array, &DataType::Float64)?;
     // NaN is the one value that differs from itself under IEEE rules; Arrow's kernels order it
     // totally, so it is compared with itself by hand.

@@ -11,8 +11,12 @@
 
 mod examples;
 mod graphs;
+mod groupby;
 mod joins;
+mod lags;
+mod lists;
 mod properties;
 mod saved;
 mod table;
 mod target_encoding;
+mod text;
