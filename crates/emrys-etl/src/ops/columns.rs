@@ -103,3 +103,16 @@ pub(super) fn check_float(operator: &str, option: &str, dtype: DType) -> Result<
         }),
     }
 }
+
+/// Checks that a column holds lists.
+pub(super) fn require_list(input: &InputSchema, column: &ColumnSchema) -> Result<()> {
+    if column.shape().is_list() {
+        return Ok(());
+    }
+    Err(Error::UnsupportedType {
+        operator: input.operator().to_owned(),
+        column: column.name().to_owned(),
+        found: column.dtype().to_string(),
+        expected: "a list is needed; leave it out".to_owned(),
+    })
+}

@@ -3,6 +3,7 @@
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::{cast, lit, when};
 use datafusion::prelude::Expr;
+use datafusion::scalar::ScalarValue;
 use emrys_schema::{ColumnSchema, DType, Schema};
 use serde::{Deserialize, Serialize};
 
@@ -44,18 +45,24 @@ pub struct FillMissing {
     add_binary_cols: bool,
 }
 
-/// What fills the places.
+/// What fills empty places: of columns ([`FillMissing`]) or of lists
+/// ([`ListSlice`](super::ListSlice)).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-enum FillValue {
+pub enum FillValue {
+    /// For booleans.
     Bool(bool),
+    /// For numbers.
     Int(i64),
+    /// For floats, and for integers if it is whole.
     Float(f64),
+    /// For text.
     Text(String),
 }
 
 impl FillValue {
-    fn fits(&self, dtype: DType) -> bool {
+    /// Whether it is a value of a type.
+    pub(super) fn fits(&self, dtype: DType) -> bool {
         match self {
             _ if dtype == DType::Unknown => true,
             FillValue::Bool(_) => dtype == DType::Bool,
@@ -68,11 +75,16 @@ impl FillValue {
     }
 
     fn literal(&self) -> Expr {
+        lit(self.scalar())
+    }
+
+    /// The value for the engine.
+    pub(super) fn scalar(&self) -> ScalarValue {
         match self {
-            FillValue::Bool(value) => lit(*value),
-            FillValue::Int(value) => lit(*value),
-            FillValue::Float(value) => lit(*value),
-            FillValue::Text(value) => lit(value.clone()),
+            FillValue::Bool(value) => ScalarValue::from(*value),
+            FillValue::Int(value) => ScalarValue::from(*value),
+            FillValue::Float(value) => ScalarValue::from(*value),
+            FillValue::Text(value) => ScalarValue::from(value.as_str()),
         }
     }
 }
@@ -88,33 +100,33 @@ impl std::fmt::Display for FillValue {
     }
 }
 
-impl From<bool> for FillMissing {
-    fn from(value: bool) -> FillMissing {
-        FillMissing::of(FillValue::Bool(value))
+impl From<bool> for FillValue {
+    fn from(value: bool) -> FillValue {
+        FillValue::Bool(value)
     }
 }
 
-impl From<i64> for FillMissing {
-    fn from(value: i64) -> FillMissing {
-        FillMissing::of(FillValue::Int(value))
+impl From<i64> for FillValue {
+    fn from(value: i64) -> FillValue {
+        FillValue::Int(value)
     }
 }
 
-impl From<i32> for FillMissing {
-    fn from(value: i32) -> FillMissing {
-        FillMissing::of(FillValue::Int(value.into()))
+impl From<i32> for FillValue {
+    fn from(value: i32) -> FillValue {
+        FillValue::Int(value.into())
     }
 }
 
-impl From<f64> for FillMissing {
-    fn from(value: f64) -> FillMissing {
-        FillMissing::of(FillValue::Float(value))
+impl From<f64> for FillValue {
+    fn from(value: f64) -> FillValue {
+        FillValue::Float(value)
     }
 }
 
-impl From<&str> for FillMissing {
-    fn from(value: &str) -> FillMissing {
-        FillMissing::of(FillValue::Text(value.to_owned()))
+impl From<&str> for FillValue {
+    fn from(value: &str) -> FillValue {
+        FillValue::Text(value.to_owned())
     }
 }
 
@@ -134,8 +146,8 @@ impl FillMissing {
     }
 
     /// Fills with a number, a text or a boolean.
-    pub fn with(value: impl Into<FillMissing>) -> FillMissing {
-        value.into()
+    pub fn with(value: impl Into<FillValue>) -> FillMissing {
+        FillMissing::of(value.into())
     }
 
     /// Adds a boolean column `<column>_filled` for each column, that says which values were

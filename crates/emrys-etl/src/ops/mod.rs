@@ -1,6 +1,7 @@
 //! The operators, one file each, and the one list of them: [`registry`].
 
 mod add_metadata;
+mod aggregates;
 mod bucketize;
 mod cast;
 mod categorify;
@@ -8,21 +9,26 @@ mod clip;
 mod column_similarity;
 mod columns;
 mod data_stats;
+mod difference_lag;
 mod distributions;
 mod drop_low_cardinality;
 mod dropna;
 mod fill_median;
 mod fill_missing;
 mod filter;
+mod groupby;
 mod hash_bucket;
 mod hashed_cross;
 mod join_external;
 mod join_groupby;
 mod lambda;
 mod leaf_statistics;
+mod list_aggregate;
+mod list_slice;
 mod log_op;
 mod normalize;
 mod normalize_min_max;
+mod one_or_many;
 mod per_column;
 mod reduce_dtype_size;
 mod rename;
@@ -31,6 +37,8 @@ mod tag_as;
 mod target_encoding;
 mod time_parts;
 mod to_list;
+mod tokenize_text;
+mod value_count;
 
 #[cfg(test)]
 mod refit_tests;
@@ -44,6 +52,7 @@ use serde_json::Value;
 use crate::operator::{DynOperator, Example, Operator};
 use crate::{Error, Result};
 
+pub use crate::functions::Aggregate;
 pub use add_metadata::AddMetadata;
 pub use bucketize::Bucketize;
 pub use cast::Cast;
@@ -54,16 +63,20 @@ pub use categorify::{
 pub use clip::Clip;
 pub use column_similarity::{ColumnSimilarity, Metric};
 pub use data_stats::{ColumnStatistics, DataStats};
+pub use difference_lag::DifferenceLag;
 pub use drop_low_cardinality::DropLowCardinality;
 pub use dropna::Dropna;
 pub use fill_median::FillMedian;
-pub use fill_missing::FillMissing;
+pub use fill_missing::{FillMissing, FillValue};
 pub use filter::Filter;
+pub use groupby::Groupby;
 pub use hash_bucket::HashBucket;
 pub use hashed_cross::HashedCross;
 pub use join_external::{ExternalTable, JoinExternal, JoinKind};
 pub use join_groupby::{GroupStatistics, JoinGroupby, Stat};
 pub use lambda::Lambda;
+pub use list_aggregate::ListAggregate;
+pub use list_slice::{ListSlice, PadSide};
 pub use log_op::LogOp;
 pub use normalize::Normalize;
 pub use normalize_min_max::NormalizeMinMax;
@@ -75,6 +88,8 @@ pub use tag_as::TagAs;
 pub use target_encoding::{Encodings, Folds, TargetEncoding};
 pub use time_parts::{TimePart, TimeParts};
 pub use to_list::ToList;
+pub use tokenize_text::{TextSplit, TokenizeText};
+pub use value_count::{Lengths, ValueCount};
 
 /// An operator in the list.
 pub struct Entry {
@@ -108,16 +123,20 @@ pub fn registry() -> Vec<Entry> {
         entry::<Clip>(),
         entry::<ColumnSimilarity>(),
         entry::<DataStats>(),
+        entry::<DifferenceLag>(),
         entry::<DropLowCardinality>(),
         entry::<Dropna>(),
         entry::<FillMedian>(),
         entry::<FillMissing>(),
         entry::<Filter>(),
+        entry::<Groupby>(),
         entry::<HashBucket>(),
         entry::<HashedCross>(),
         entry::<JoinExternal>(),
         entry::<JoinGroupby>(),
         entry::<Lambda>(),
+        entry::<ListAggregate>(),
+        entry::<ListSlice>(),
         entry::<LogOp>(),
         entry::<Normalize>(),
         entry::<NormalizeMinMax>(),
@@ -128,6 +147,8 @@ pub fn registry() -> Vec<Entry> {
         entry::<TargetEncoding>(),
         entry::<TimeParts>(),
         entry::<ToList>(),
+        entry::<TokenizeText>(),
+        entry::<ValueCount>(),
     ]
 }
 

@@ -16,7 +16,7 @@ fn graph() -> Node {
         + (cols(["c"]) >> TargetEncoding::new("x").with_kfold(3))
 }
 
-fn split(batch: &RecordBatch, rows: usize) -> Dataset {
+pub(crate) fn split(batch: &RecordBatch, rows: usize) -> Dataset {
     let parts = (0..batch.num_rows())
         .step_by(rows)
         .map(|start| batch.slice(start, rows.min(batch.num_rows() - start)))

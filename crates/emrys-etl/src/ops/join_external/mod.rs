@@ -13,6 +13,7 @@ use datafusion::prelude::{DataFrame, Expr};
 use emrys_schema::{ColumnSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+use super::one_or_many::OneOrMany;
 use crate::functions::key_code;
 use crate::io::ROW_ID;
 use crate::operator::{Example, FitResults, InputSchema, Lowered, Operator, Relation};
@@ -64,9 +65,9 @@ pub use table::ExternalTable;
 pub struct JoinExternal {
     /// `None` for a table given in memory, which is stored with the state.
     df_ext: Option<PathBuf>,
-    on: Keys,
+    on: OneOrMany<String>,
     #[serde(default)]
-    on_ext: Option<Keys>,
+    on_ext: Option<OneOrMany<String>>,
     #[serde(default)]
     how: JoinKind,
     #[serde(default)]
@@ -88,22 +89,6 @@ pub enum JoinKind {
     Left,
     /// They go.
     Inner,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-enum Keys {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl Keys {
-    fn names(&self) -> &[String] {
-        match self {
-            Keys::One(name) => std::slice::from_ref(name),
-            Keys::Many(names) => names,
-        }
-    }
 }
 
 impl JoinExternal {
@@ -130,7 +115,7 @@ impl JoinExternal {
     ) -> JoinExternal {
         JoinExternal {
             df_ext,
-            on: Keys::Many(on.into_iter().map(Into::into).collect()),
+            on: on.into_iter().collect(),
             on_ext: None,
             how: JoinKind::Left,
             columns_ext: None,
@@ -143,7 +128,7 @@ impl JoinExternal {
     /// The names of the keys in the other table, if they differ.
     #[must_use]
     pub fn with_external_keys(mut self, on: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.on_ext = Some(Keys::Many(on.into_iter().map(Into::into).collect()));
+        self.on_ext = Some(on.into_iter().collect());
         self
     }
 
@@ -169,7 +154,7 @@ impl JoinExternal {
     }
 
     fn external_keys(&self) -> &[String] {
-        self.on_ext.as_ref().unwrap_or(&self.on).names()
+        self.on_ext.as_ref().unwrap_or(&self.on).as_slice()
     }
 
     /// The other table: the fitted one, or the one that the configuration names.
@@ -194,13 +179,17 @@ impl JoinExternal {
     fn added<'a>(&'a self, table: &'a ExternalTable) -> impl Iterator<Item = &'a ColumnSchema> {
         table.schema().iter().filter(|column| {
             // A key of the same name is the input's.
-            !self.on.names().iter().any(|key| key == column.name())
+            !self.on.as_slice().iter().any(|key| key == column.name())
                 || !self.external_keys().iter().any(|key| key == column.name())
         })
     }
 
     fn keys_of(&self, input: &Relation) -> Result<Vec<Expr>> {
-        self.on.names().iter().map(|key| input.expr(key)).collect()
+        self.on
+            .as_slice()
+            .iter()
+            .map(|key| input.expr(key))
+            .collect()
     }
 
     /// One output row per match, in the order of the input and then of the other table.
@@ -245,7 +234,7 @@ impl Operator for JoinExternal {
     }
 
     fn check(&self) -> Result<()> {
-        let (left, right) = (self.on.names(), self.external_keys());
+        let (left, right) = (self.on.as_slice(), self.external_keys());
         if left.is_empty() || left.len() != right.len() {
             return Err(Error::InvalidOption {
                 operator: "join_external".to_owned(),
@@ -261,7 +250,7 @@ impl Operator for JoinExternal {
     }
 
     fn dependencies(&self) -> Vec<String> {
-        self.on.names().to_vec()
+        self.on.as_slice().to_vec()
     }
 
     fn changes_rows(&self, state: Option<&ExternalTable>) -> Result<bool> {
@@ -270,7 +259,7 @@ impl Operator for JoinExternal {
 
     fn output_schema(&self, input: &InputSchema, state: Option<&ExternalTable>) -> Result<Schema> {
         let table = self.external(state)?;
-        for (key, external) in self.on.names().iter().zip(self.external_keys()) {
+        for (key, external) in self.on.as_slice().iter().zip(self.external_keys()) {
             let column = input.column(key)?;
             table.check_key(external, column)?;
         }
