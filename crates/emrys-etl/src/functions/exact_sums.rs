@@ -339,11 +339,11 @@ impl Groups {
     }
 
     fn result(&mut self) -> EngineResult<ArrayRef> {
-        for group in &mut self.sums {
-            group.sum = group.sum.rounded();
-        }
-        for squares in self.squares.iter_mut().flatten() {
-            *squares = squares.rounded();
+        // Variances are small differences of large sums, which need every bit.
+        if self.squares.is_none() {
+            for group in &mut self.sums {
+                group.sum = group.sum.rounded();
+            }
         }
         let fields = fields(self.squares.is_some());
         Ok(Arc::new(StructArray::try_new(
@@ -510,16 +510,19 @@ mod tests {
 
     #[test]
     fn large_integers_are_exact() {
-        let start = 1_600_000_000_000_000_000_i64;
-        let times: ArrayRef = Arc::new(Int64Array::from_iter_values(
-            [0, 1, 2, 3, 4].map(|step| start + step),
-        ));
-        let mut sums = Groups::new(true);
-        sums.update_batch(&[times], &[0; 5], None, 1).unwrap();
-        let sums = squares(sums);
-        assert_eq!(sums.variance(), 2.5);
-        let sum = sums.total.sum.high as i128 + sums.total.sum.low as i128;
-        assert_eq!(sum, 5 * i128::from(start) + 10);
+        let sums_of = |start: i64| {
+            let times = [0, 1, 2, 3, 4].map(|step| start + step);
+            let times: ArrayRef = Arc::new(Int64Array::from_iter_values(times));
+            let mut sums = Groups::new(true);
+            sums.update_batch(&[times], &[0; 5], None, 1).unwrap();
+            squares(sums)
+        };
+        let milliseconds = 1_600_000_000_000;
+        assert_eq!(sums_of(milliseconds).variance(), 2.5);
+        let nanoseconds = 1_600_000_000_000_000_001;
+        let sum = sums_of(nanoseconds).total.sum;
+        let sum = sum.high as i128 + sum.low as i128;
+        assert_eq!(sum, 5 * i128::from(nanoseconds) + 10);
     }
 
     #[test]

@@ -51,7 +51,8 @@ impl SumPair {
     }
 
     /// The sum to 80 bits, which do not depend on the order of the terms but in one case among
-    /// millions, so that it can be stored and compared.
+    /// millions, so that it can be stored and compared. Not for sums that are subtracted from each
+    /// other later.
     pub(crate) fn rounded(self) -> SumPair {
         if !self.high.is_finite() {
             return self;

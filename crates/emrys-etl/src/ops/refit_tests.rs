@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
 use arrow::datatypes::Int64Type;
 use proptest::prelude::*;
@@ -204,7 +204,7 @@ proptest! {
         let (learned, fitted) = (refit(&node, &a, &b, NewIds::ByCount), fit(&node, &all));
         prop_assert_eq!(learned.output_schema(), fitted.output_schema());
         prop_assert_eq!(transform(&learned, &all), transform(&fitted, &all));
-        prop_assert_eq!(artifacts(&learned), artifacts(&fitted));
+        prop_assert!(artifacts(&learned) == artifacts(&fitted));
     }
 
     #[test]
@@ -249,7 +249,6 @@ proptest! {
         prop_assume!(has_targets(&a) && has_targets(&b));
         let (learned, fitted) = (refit(&node, &a, &b, NewIds::Append), fit(&node, &all));
         prop_assert_eq!(transform(&learned, &all), transform(&fitted, &all));
-        prop_assert_eq!(artifacts(&learned), artifacts(&fitted));
     }
 
     #[test]
@@ -258,6 +257,5 @@ proptest! {
         let all = [a.clone(), b.clone()].concat();
         let (learned, fitted) = (refit(&node, &a, &b, NewIds::Append), fit(&node, &all));
         prop_assert_eq!(transform(&learned, &all), transform(&fitted, &all));
-        prop_assert_eq!(artifacts(&learned), artifacts(&fitted));
     }
 }

@@ -252,7 +252,7 @@ impl JoinGroupby {
         storage: &Storage,
     ) -> Result<Group> {
         let members = selected.columns();
-        let records = Statistics::new(members.len(), self.layout(input)?);
+        let records = Statistics::new(self.layout(input)?);
         let rows = results.take_grouped(&statistic_name(selected, None))?;
         let by_key = key_order(members.len());
         let mut distinct = Vec::new();

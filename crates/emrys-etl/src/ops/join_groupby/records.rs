@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int64Type, UInt64Type};
 use emrys_schema::DType;
 use serde::{Deserialize, Serialize};
@@ -114,8 +114,6 @@ impl Kind {
 /// known.
 #[derive(Debug, Clone)]
 pub(super) struct Statistics {
-    /// The number of key columns.
-    members: usize,
     pub(super) columns: Vec<Continuous>,
     /// Where the words of each column begin.
     starts: Vec<usize>,
@@ -126,7 +124,7 @@ pub(super) struct Statistics {
 const SUM_WORDS: usize = 3;
 
 impl Statistics {
-    pub(super) fn new(members: usize, columns: Vec<Continuous>) -> Statistics {
+    pub(super) fn new(columns: Vec<Continuous>) -> Statistics {
         let mut width = 1;
         let starts = columns.iter().map(|column| {
             let start = width;
@@ -137,7 +135,6 @@ impl Statistics {
             start
         });
         Statistics {
-            members,
             starts: starts.collect(),
             columns,
             width,
@@ -206,9 +203,12 @@ impl Statistics {
         sums.merge(more);
         let at = self.starts[column];
         record[at] = sums.total.count.cast_unsigned();
-        put(record, at + 1, sums.total.sum);
         if known.squares {
+            // Variances are small differences of large sums, which need every bit.
+            put(record, at + 1, sums.total.sum);
             put(record, at + SUM_WORDS, sums.squares);
+        } else {
+            put(record, at + 1, sums.total.sum.rounded());
         }
     }
 }
@@ -221,7 +221,6 @@ fn pair(record: &[u64], at: usize) -> SumPair {
 }
 
 fn put(record: &mut [u64], at: usize, sum: SumPair) {
-    let sum = sum.rounded();
     record[at] = sum.high.to_bits();
     record[at + 1] = sum.low.to_bits();
 }
@@ -363,7 +362,7 @@ impl State for GroupStatistics {
             serde_json::from_value(saved).map_err(|e| artifacts.wrong(e.to_string()))?;
         let mut groups = Vec::with_capacity(saved.len());
         for saved in saved {
-            let records = Statistics::new(saved.members.len(), saved.columns);
+            let records = Statistics::new(saved.columns);
             let batches = artifacts.read_batches(&saved.file)?;
             let schema = Arc::clone(&batches.schema);
             let (rows, bytes) = (batches.num_rows, batches.num_bytes);
