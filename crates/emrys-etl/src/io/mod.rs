@@ -13,6 +13,7 @@ mod footer;
 mod manifest;
 mod paths;
 mod ranges;
+mod row_order;
 mod schema_files;
 mod table;
 #[cfg(test)]

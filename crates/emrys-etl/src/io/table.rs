@@ -41,6 +41,7 @@ use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use super::dataset::Source;
 use super::footer::{Footer, with_type};
 use super::ranges::{self, Slice};
+use super::row_order::RowOrderExec;
 use crate::{Error, Result};
 
 /// The column that a scan adds on request: the number of each row, from 0, over all files in
@@ -320,10 +321,11 @@ impl TableProvider for DatasetTable {
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let projection = self.projected(projection);
-        match &*self.source {
+        let scan = match &*self.source {
             Source::Files { footers, .. } => self.scan_files(state, footers, &projection, limit),
             Source::Memory(batches) => self.scan_memory(state, batches, &projection, limit),
-        }
+        };
+        scan.map(RowOrderExec::wrap)
     }
 }
 

@@ -21,6 +21,7 @@ mod per_column;
 mod rename;
 mod tag_as;
 mod target_encoding;
+mod text_vocabulary;
 mod tokenize_text;
 mod value_count;
 
@@ -52,6 +53,7 @@ pub use per_column::PerColumn;
 pub use rename::Rename;
 pub use tag_as::TagAs;
 pub use target_encoding::{Encodings, Folds, TargetEncoding};
+pub use text_vocabulary::{TextLimit, TextVocabulary, Words};
 pub use tokenize_text::{TextSplit, TokenizeText};
 pub use value_count::{Lengths, ValueCount};
 
@@ -99,6 +101,7 @@ pub fn registry() -> Vec<Entry> {
         entry::<Rename>(),
         entry::<TagAs>(),
         entry::<TargetEncoding>(),
+        entry::<TextVocabulary>(),
         entry::<TokenizeText>(),
         entry::<ValueCount>(),
     ]

@@ -80,6 +80,7 @@ fn values(array: &ArrayRef) -> Value {
     };
     match array.data_type() {
         DataType::List(_) => rows(&|i| values(&array.as_list::<i32>().value(i))),
+        DataType::FixedSizeList(..) => rows(&|i| values(&array.as_fixed_size_list().value(i))),
         DataType::Boolean => rows(&|i| json!(array.as_boolean().value(i))),
         data_type if data_type.is_integer() => {
             let array = cast(array, &DataType::Int64).unwrap();
