@@ -55,7 +55,7 @@ pub(crate) fn difference(
         let reduced = uses("ReduceDtypeSize")
             && left.data_type().is_floating()
             && right.data_type().is_integer();
-        let problem = type_difference(left.data_type(), right.data_type());
+        let problem = type_difference(left.data_type(), right.data_type(), grouped);
         if let Some(problem) = problem.filter(|_| !reduced) {
             return Ok(Some(format!("column {name}: {problem}")));
         }
@@ -71,16 +71,18 @@ pub(crate) fn difference(
     Ok(None)
 }
 
-fn type_difference(expected: &DataType, found: &DataType) -> Option<String> {
-    use DataType::{FixedSizeList, Float64, LargeList, LargeUtf8, List, Timestamp, Utf8};
+fn type_difference(expected: &DataType, found: &DataType, grouped: bool) -> Option<String> {
+    use DataType::{FixedSizeList, Float64, Int64, LargeList, LargeUtf8, List, Timestamp, Utf8};
     match (expected, found) {
         (
             List(l) | LargeList(l) | FixedSizeList(l, _),
             List(r) | LargeList(r) | FixedSizeList(r, _),
-        ) => type_difference(l.data_type(), r.data_type()),
+        ) => type_difference(l.data_type(), r.data_type(), grouped),
         (Utf8 | LargeUtf8, Utf8 | LargeUtf8) | (Timestamp(..), Timestamp(..)) => None,
         // pandas has no nullable integers: they come out as doubles, with the same values.
         (Float64, found) if found.is_integer() => None,
+        // The lists of groups hold Python's integers there, and so do their first and last ones.
+        (Int64, found) if grouped && found.is_integer() => None,
         (expected, found) if expected == found => None,
         (expected, found) => Some(format!("type {found}, expected {expected}")),
     }

@@ -14,6 +14,7 @@ mod generated;
 mod manifest;
 mod paths;
 mod ranges;
+mod row_order;
 mod schema_files;
 mod table;
 #[cfg(test)]

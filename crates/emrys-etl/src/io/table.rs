@@ -42,6 +42,7 @@ use super::dataset::Source;
 use super::footer::{Footer, with_type};
 use super::generated;
 use super::ranges::{self, Slice};
+use super::row_order::RowOrderExec;
 use crate::{Error, Result};
 
 /// The column that a scan adds on request: the number of each row, from 0, over all files in
@@ -321,7 +322,7 @@ impl TableProvider for DatasetTable {
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let projection = self.projected(projection);
-        match &*self.source {
+        let scan = match &*self.source {
             Source::Files { footers, .. } => self.scan_files(state, footers, &projection, limit),
             Source::Memory(batches) => self.scan_memory(state, batches, &projection, limit),
             Source::Generated(generator) => {
@@ -330,7 +331,8 @@ impl TableProvider for DatasetTable {
                 let (partitions, batch_size) = (config.target_partitions(), config.batch_size());
                 generated::scan(generator, schema, &projection, partitions, batch_size)
             }
-        }
+        };
+        scan.map(RowOrderExec::wrap)
     }
 }
 

@@ -32,8 +32,8 @@ use crate::{Error, Result};
 /// # Output
 /// For each column and shift `<column>_difference_lag_<shift>` as `float32`; rows keep their order.
 /// A positive shift looks back, a negative one ahead. Integers are subtracted as `int64` (`uint64`
-/// as `float64`) before they become `float32`. The order runs through the whole data set, whatever its partitions; rows are
-/// brought into one stream for it.
+/// as `float64`) before they become `float32`. The order runs through the whole data set, whatever
+/// its partitions: they are read one after the other, in bounded memory.
 /// # Schema
 /// Adds `continuous`; drops the domain.
 /// # Nulls, NaN and empty input

@@ -35,6 +35,7 @@ mod rename;
 mod select;
 mod tag_as;
 mod target_encoding;
+mod text_vocabulary;
 mod time_parts;
 mod to_list;
 mod tokenize_text;
@@ -86,6 +87,7 @@ pub use rename::Rename;
 pub use select::Select;
 pub use tag_as::TagAs;
 pub use target_encoding::{Encodings, Folds, TargetEncoding};
+pub use text_vocabulary::{TextLimit, TextVocabulary, Words};
 pub use time_parts::{TimePart, TimeParts};
 pub use to_list::ToList;
 pub use tokenize_text::{TextSplit, TokenizeText};
@@ -145,6 +147,7 @@ pub fn registry() -> Vec<Entry> {
         entry::<Select>(),
         entry::<TagAs>(),
         entry::<TargetEncoding>(),
+        entry::<TextVocabulary>(),
         entry::<TimeParts>(),
         entry::<ToList>(),
         entry::<TokenizeText>(),

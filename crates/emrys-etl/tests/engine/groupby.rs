@@ -238,7 +238,7 @@ fn mistakes_are_told_before_data_are_read() {
     for (groupby, expected) in [
         (
             Groupby::new(["usr"]),
-            "groupby: column `usr` is not in the input; did you mean `u`? (input: u, name, l)",
+            "groupby: column `usr` is not in the input (input: u, name, l)",
         ),
         (
             Groupby::new(["u"]).with_aggs([Aggregate::Mean]),

@@ -1,11 +1,12 @@
 //! Texts to ids.
 
-use emrys_etl::ops::{Categorify, ListSlice, PadSide, TokenizeText};
-use emrys_etl::{Workflow, cols};
+use emrys_etl::ops::{Categorify, ListSlice, PadSide, TextVocabulary, TokenizeText};
+use emrys_etl::{FittedWorkflow, SessionOptions, Workflow, cols};
 use emrys_schema::Tag;
 use serde_json::json;
 
-use crate::table::{collect, dataset, error, run};
+use crate::properties::split;
+use crate::table::{batch, collect, dataset, error, json as table, run};
 
 #[test]
 fn words_become_ids_by_frequency() {
@@ -61,5 +62,63 @@ fn only_texts_are_split() {
     assert_eq!(
         error(cols(["l"]) >> TokenizeText::words(), &data),
         "tokenize_text: column `l` is string[0..], but a single value per row is needed; leave it out"
+    );
+}
+
+#[test]
+fn vocabularies_with_limits_and_special_tokens_are_saved_and_do_not_depend_on_partitions() {
+    let data = batch(&json!({
+        "title": ["the cat sat", "the dog sat the", null, "the end", "", "dog the end"],
+    }));
+    let vocabulary = TextVocabulary::default()
+        .with_min_df(2)
+        .with_max_df(0.7)
+        .with_special_tokens(["[MASK]"])
+        .with_start_token("[CLS]")
+        .with_max_size(7);
+    let node = cols(["title"]) >> TokenizeText::words() >> vocabulary;
+    // 3 is [MASK], 4 [CLS]; of five texts, `dog`, `end` and `sat` stand in two, `the` in four.
+    let expected = json!({
+        "title": [[4, 2, 2, 2], [4, 2, 5, 2, 2], null, [4, 2, 6], [4], [4, 5, 2, 6]],
+    });
+    let folder = tempfile::tempdir().unwrap();
+    for rows in 1..=6 {
+        let data = split(&data, rows);
+        let options = SessionOptions::new().with_threads(3).with_batch_size(rows);
+        let fitted = Workflow::new(node.clone())
+            .with_options(options)
+            .fit(&data)
+            .unwrap();
+        assert_eq!(
+            table(&collect(&fitted, &data)),
+            expected,
+            "{rows} rows per part"
+        );
+        let title = fitted.output_schema().get("title").unwrap();
+        assert_eq!(title.cardinality(), Some(7));
+        let path = folder.path().join(rows.to_string());
+        fitted.save(&path).unwrap();
+        let loaded = FittedWorkflow::load(&path).unwrap();
+        assert_eq!(loaded.output_schema(), fitted.output_schema());
+        assert_eq!(table(&collect(&loaded, &data)), expected);
+    }
+}
+
+#[test]
+fn vocabularies_are_of_lists_of_strings() {
+    assert_eq!(
+        error(
+            cols(["x"]) >> TextVocabulary::default(),
+            &json!({"x": [[1]]})
+        ),
+        "text_vocabulary: column `x` is int64[0..], but a list of strings is needed; cast it or \
+         leave it out"
+    );
+    assert_eq!(
+        error(
+            cols(["x"]) >> TextVocabulary::default(),
+            &json!({"x": ["a"]})
+        ),
+        "text_vocabulary: column `x` is string, but a list is needed; leave it out"
     );
 }
