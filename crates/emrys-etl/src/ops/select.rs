@@ -33,9 +33,8 @@ use crate::{Error, Result};
 /// assert_eq!(Workflow::new(kept).output_schema(&schema)?.names(), ["c", "a"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[derive(Default)]
 pub struct Select {
     columns: Vec<String>,
     tags: Vec<Tag>,

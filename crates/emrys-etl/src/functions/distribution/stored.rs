@@ -122,7 +122,12 @@ impl Distribution {
                 count: counts[row],
             })
             .collect();
-        if !(1..=64).contains(&stored.bits) || !cells.is_sorted_by_key(|cell| cell.low) {
+        let total = cells.iter().try_fold(0_u64, |total, cell| {
+            let sound = cell.count > 0 && cell.low <= cell.high;
+            total.checked_add(cell.count).filter(|_| sound)
+        });
+        let sorted = cells.is_sorted_by_key(|cell| cell.low);
+        if !(1..=64).contains(&stored.bits) || !sorted || total.is_none() {
             return Err(wrong());
         }
         Ok(Distribution {

@@ -15,7 +15,11 @@ use crate::{Error, Result};
 /// The rows of a sparse matrix, in which the entries are sorted by column.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Features {
-    /// The entries of row `i` are those from `starts[i]` to `starts[i + 1]`.
+    /// How many rows there are.
+    height: u64,
+    /// The rows that have entries, in rising order.
+    rows: Vec<u64>,
+    /// The entries of `rows[i]` are those from `starts[i]` to `starts[i + 1]`.
     starts: Vec<usize>,
     columns: Vec<u64>,
     values: Vec<f64>,
@@ -84,35 +88,20 @@ impl Features {
             }
             same
         });
-        let after_last = entries
-            .last()
-            .map_or(0, |(row, _, _)| row.saturating_add(1));
-        let height = usize::try_from(shape.map_or(after_last, |(height, _)| height))
-            .map_err(|_| wrong("it has too many rows for this machine".to_owned()))?;
-        // A row number may be far greater than there are entries.
-        if shape.is_none() && height > 1000 + 1000 * entries.len() {
-            return Err(wrong(format!(
-                "{} entries reach up to row {}; are the rows numbered from 0? if so, give the shape",
-                entries.len(),
-                height - 1
-            )));
-        }
-        let mut starts = Vec::with_capacity(height + 1);
-        starts.push(0);
-        for row in 0..height as u64 {
-            let from = starts[starts.len() - 1];
-            let count = entries[from..].iter().take_while(|entry| entry.0 == row);
-            starts.push(from + count.count());
+        let after_last = entries.last().map_or(0, |entry| entry.0.saturating_add(1));
+        let mut rows = Vec::new();
+        let mut starts = vec![0];
+        for row in entries.chunk_by(|a, b| a.0 == b.0) {
+            rows.push(row[0].0);
+            starts.push(starts[starts.len() - 1] + row.len());
         }
         Ok(Features {
+            height: shape.map_or(after_last, |(height, _)| height),
+            rows,
             starts,
             columns: entries.iter().map(|entry| entry.1).collect(),
             values: entries.iter().map(|entry| entry.2).collect(),
         })
-    }
-
-    fn height(&self) -> usize {
-        self.starts.len() - 1
     }
 
     /// Every row divided by its length; rows of length zero stay.
@@ -138,7 +127,7 @@ impl Features {
             .map(|(column, _)| *column)
             .collect();
         columns.sort_unstable();
-        let height = self.height() as f64;
+        let height = self.height as f64;
         for (column, value) in self.columns.iter().zip(&mut self.values) {
             let first = columns.partition_point(|other| other < column);
             let after = columns.partition_point(|other| other <= column);
@@ -150,10 +139,12 @@ impl Features {
     }
 
     fn row(&self, id: i64) -> Option<(&[u64], &[f64])> {
-        let row = usize::try_from(id)
-            .ok()
-            .filter(|row| *row < self.height())?;
-        let entries = self.starts[row]..self.starts[row + 1];
+        let id = u64::try_from(id).ok().filter(|id| *id < self.height)?;
+        let entries = match self.rows.binary_search(&id) {
+            Ok(at) => self.starts[at]..self.starts[at + 1],
+            // A row without entries.
+            Err(_) => 0..0,
+        };
         Some((&self.columns[entries.clone()], &self.values[entries]))
     }
 
@@ -178,8 +169,8 @@ impl Features {
 
     /// Writes the entries as a table; what is returned goes into the workflow's file.
     pub(super) fn save(&self, name: &str, artifacts: &mut ArtifactWriter) -> Result<Value> {
-        let rows = self.starts.windows(2).enumerate();
-        let rows = rows.flat_map(|(row, ends)| std::iter::repeat_n(row as u64, ends[1] - ends[0]));
+        let rows = self.rows.iter().zip(self.starts.windows(2));
+        let rows = rows.flat_map(|(row, ends)| std::iter::repeat_n(*row, ends[1] - ends[0]));
         let columns: [(&str, ArrayRef); 3] = [
             ("row", Arc::new(UInt64Array::from_iter_values(rows))),
             ("col", Arc::new(UInt64Array::from(self.columns.clone()))),
@@ -187,7 +178,7 @@ impl Features {
         ];
         let batch = RecordBatch::try_from_iter(columns)
             .map_err(|error| Error::Internal(format!("table of features: {error}")))?;
-        Ok(json!({ "file": artifacts.write_batch(name, &batch)?, "rows": self.height() }))
+        Ok(json!({ "file": artifacts.write_batch(name, &batch)?, "rows": self.height }))
     }
 
     /// Reads what [`save`](Features::save) wrote.
@@ -260,6 +251,10 @@ mod tests {
         let features = features();
         assert_eq!(features.inner(-1, &features, 0), None);
         assert_eq!(features.inner(0, &features, 4), None);
+        // Rows without entries have no features in common with any.
+        let taller = Features::new(&table(&[(1, 0, 1.0)]), Some((3, 1))).unwrap();
+        assert_eq!(taller.inner(1, &taller, 2), Some(0.0));
+        assert_eq!(taller.inner(1, &taller, 3), None);
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl Summary {
             name: name.to_owned(),
             dtype: self.dtype,
             rows: self.rows,
-            missing: self.rows - self.present,
+            missing: self.rows.saturating_sub(self.present),
             cardinality: self.distinct.as_ref().map(DistinctHashes::count),
             min: measures.map(|of| of.min),
             max: measures.map(|of| of.max),
