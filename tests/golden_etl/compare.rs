@@ -55,7 +55,7 @@ pub(crate) fn difference(
         let reduced = uses("ReduceDtypeSize")
             && left.data_type().is_floating()
             && right.data_type().is_integer();
-        let problem = type_difference(left.data_type(), right.data_type(), grouped);
+        let problem = type_difference(left.data_type(), right.data_type(), uses("Groupby"));
         if let Some(problem) = problem.filter(|_| !reduced) {
             return Ok(Some(format!("column {name}: {problem}")));
         }
