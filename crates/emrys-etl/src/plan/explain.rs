@@ -143,8 +143,10 @@ impl FittedWorkflow {
         let planning = || Error::query("planning the transform");
         let logical = transformed.frame.clone().into_optimized_plan();
         let logical = logical.map_err(planning())?;
-        let physical = transformed.frame.clone().create_physical_plan();
-        let physical = self.session.block_on(physical).map_err(planning())?;
+        let physical = self
+            .session
+            .block_on(transformed.frame.clone().create_physical_plan())
+            .map_err(planning())?;
         let physical = datafusion::physical_plan::displayable(&*physical)
             .indent(false)
             .to_string();

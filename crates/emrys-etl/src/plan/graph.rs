@@ -232,7 +232,9 @@ impl Graph {
     /// Whether a node names a column of that name.
     pub(crate) fn mentions(&self, column: &str) -> bool {
         self.steps.iter().any(|step| match step {
-            Step::Select(selector) => selector.mentions(column),
+            Step::Select(columns)
+            | Step::Subset { columns, .. }
+            | Step::Without { columns, .. } => columns.mentions(column),
             Step::Operator { operator, .. } => {
                 operator.dependencies().iter().any(|name| name == column)
             }

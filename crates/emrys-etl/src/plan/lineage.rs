@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::common::DFSchema;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
 
 /// Names of columns of the data set.
@@ -113,13 +114,14 @@ fn of_all(exprs: &[Expr], schema: &DFSchema, below: &[Sources]) -> Vec<Sources> 
 
 fn of_expr(expr: &Expr, schema: &DFSchema, below: &[Sources]) -> Sources {
     let mut found = Sources::new();
-    let _ = datafusion::common::tree_node::TreeNode::apply(expr, |part| {
+    // Visiting cannot fail: the closure does not.
+    let _ = expr.apply(|part| {
         if let Expr::Column(column) = part
             && let Some(at) = schema.maybe_index_of_column(column)
         {
             found.extend(below[at].iter().cloned());
         }
-        Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+        Ok(TreeNodeRecursion::Continue)
     });
     found
 }
@@ -151,7 +153,7 @@ pub(crate) fn names_of(plan: &LogicalPlan, position: usize) -> Vec<String> {
     }
 }
 
-fn plain_column(expr: &Expr) -> Option<&datafusion::common::Column> {
+fn plain_column(expr: &Expr) -> Option<&Column> {
     match expr {
         Expr::Column(column) => Some(column),
         Expr::Alias(alias) => plain_column(&alias.expr),

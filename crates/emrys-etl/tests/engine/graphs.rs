@@ -122,7 +122,7 @@ fn named_parts_are_workflows_of_their_own() {
     assert_eq!(collect(&fitted_alone, &users), collect(&user, &users));
     assert_eq!(
         fitted.subgraph("item").unwrap_err().to_string(),
-        "workflow: `subgraph` is `item`, but the graph has: user, price"
+        "workflow: `subgraph` is `item`, but the graph has: price, user"
     );
 }
 

@@ -105,7 +105,7 @@ fn ids_without_a_value_are_null_or_marked() {
     let marked = inverse.values("user", &ids).unwrap();
     let marked: Vec<_> = marked.as_string::<i32>().iter().flatten().collect();
     assert_eq!(marked, ["<pad>", "<null>", "<new>", "<new>", "u", "<null>"]);
-    insta::assert_snapshot!(inverse.values("year", &ids).unwrap_err(), @"");
+    insta::assert_snapshot!(inverse.values("year", &ids).unwrap_err(), @"inverse_transform: `marker` is <pad>, <null>, <new>, but the values are Int64: Cast error: Cannot cast string '<pad>' to value of Int64 type");
 
     let inverse = inverse.with_markers(Markers::new().with_unseen("-1"));
     let ids: ArrayRef = Arc::new(Int64Array::from(vec![2, 5]));
@@ -126,8 +126,20 @@ fn what_is_no_id_is_an_error() {
         let error = fitted.inverse_transform(column, ids.column(0)).unwrap_err();
         error.to_string()
     };
-    insta::assert_snapshot!(failed("user", json!([99])), @"");
-    insta::assert_snapshot!(failed("user", json!([-1])), @"");
-    insta::assert_snapshot!(failed("user", json!(["u"])), @"");
-    insta::assert_snapshot!(failed("price", json!([3])), @"");
+    assert_eq!(
+        failed("user", json!([99])),
+        "categorify: 99 is no id of `user`, whose values have the ids 3 to 4"
+    );
+    assert_eq!(
+        failed("user", json!([-1])),
+        "categorify: -1 is no id of `user`, whose values have the ids 3 to 4"
+    );
+    assert_eq!(
+        failed("user", json!(["u"])),
+        "inverse_transform: column `user` is Utf8, but ids are integers, or lists of integers"
+    );
+    assert_eq!(
+        failed("price", json!([3])),
+        "inverse_transform: column `price` is not in the input (input: user)"
+    );
 }
