@@ -82,10 +82,13 @@ fn median(mut run: impl FnMut() -> Result<()>) -> Result<(f64, f64)> {
 }
 
 fn cpu_seconds() -> f64 {
-    // SAFETY: the function has no preconditions.
-    let ticks = unsafe { libc::clock() };
-    // POSIX fixes the ticks of a second.
-    ticks as f64 / 1e6
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the pointer is to a time that lives longer than the call.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 fn bytes(path: &Path) -> u64 {

@@ -104,6 +104,11 @@ impl Selector {
         }
     }
 
+    /// Whether the selection takes every column there is.
+    pub(crate) fn takes_all(&self) -> bool {
+        self.items.iter().any(|item| matches!(item, Item::All))
+    }
+
     /// Whether the selection names the column.
     pub(crate) fn mentions(&self, column: &str) -> bool {
         self.items.iter().any(|item| match item {

@@ -275,6 +275,10 @@ impl FittedWorkflow {
     }
 
     /// The columns of the data set that the workflow uses.
+    #[allow(
+        clippy::misnamed_getters,
+        reason = "removed inputs are still bound, but not used"
+    )]
     pub fn input_schema(&self) -> &Schema {
         &self.needed_schema
     }

@@ -60,7 +60,7 @@ impl StreamTable {
             check_schema(&announced, &batch)?;
             let first = rows;
             rows += batch.num_rows() as i64;
-            Ok(read(&batch, first, &schema)?)
+            read(&batch, first, &schema)
         });
         self.provider(read.boxed())
     }

@@ -446,7 +446,9 @@ impl Binder<'_> {
 
     /// Whether a selection would have a removed column.
     fn loses_columns(&self, selector: &Selector) -> Result<bool> {
-        if self.removed.iter().any(|name| selector.mentions(name)) {
+        // The data may be without them already.
+        let takes = |name: &String| selector.takes_all() || selector.mentions(name);
+        if self.removed.iter().any(takes) {
             return Ok(true);
         }
         let selected = selector.resolve(self.whole, "select")?;

@@ -71,7 +71,7 @@ fn shared_vocabularies_and_tables_are_told_apart() {
 fn ids_survive_names_tags_and_filters() {
     let data = dataset(&json!({"user": ["u", "v", "u"], "price": [1.0, 2.0, 3.0]}));
     let ids = cols(["user"]) >> Categorify::default() >> TagAs::USER_ID;
-    let node = ids + (cols(["price"]) >> LogOp) >> Filter::new("price > 0.8");
+    let node = (ids + (cols(["price"]) >> LogOp)) >> Filter::new("price > 0.8");
     let node = node.clone().subset("price") + (node.subset("user") >> Rename::to("user_id"));
     let fitted = Workflow::new(node).fit(&data).unwrap();
     let inverse = fitted.inverse().unwrap();

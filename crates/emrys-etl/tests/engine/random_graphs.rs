@@ -86,6 +86,8 @@ fn graph(branches: &[usize], filtered: bool) -> Node {
     nodes.fold(first, |sum, node| sum + node)
 }
 
+type Row = (Option<f64>, i32, Option<u8>, u8);
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -100,7 +102,7 @@ proptest! {
         let mut all = vec![(Some(0.5), 1, Some(1), 1)];
         all.extend(values);
         let values = all;
-        let column = |value: &dyn Fn(&(Option<f64>, i32, Option<u8>, u8)) -> serde_json::Value| {
+        let column = |value: &dyn Fn(&Row) -> serde_json::Value| {
             values.iter().map(value).collect::<Vec<_>>()
         };
         let batch = batch(&json!({
