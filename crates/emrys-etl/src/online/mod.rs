@@ -54,7 +54,7 @@ impl FittedWorkflow {
     /// let prices = |values: Vec<f64>| {
     ///     RecordBatch::try_from_iter([("price", Arc::new(Float64Array::from(values)) as ArrayRef)])
     /// };
-    /// let train = prices(vec![1.0, 3.0])?;
+    /// let train = prices(vec![1.0, 2.0, 3.0])?;
     /// let train = Dataset::from_batches(train.schema(), vec![train])?;
     /// let workflow = Workflow::new(cols(["price"]) >> Normalize::default()).fit(&train)?;
     /// let scaled = workflow.transform_batch(&prices(vec![3.0])?)?;

@@ -220,8 +220,11 @@ impl Binder<'_> {
             Step::Concat(parts) => self.concat(&label, parts),
             Step::Subset { input, columns } => {
                 let node = self.node(*input)?;
-                let selected = present(columns, node).resolve(&node.schema()?, &label)?;
-                self.pick(&node.columns, selected, node.rows, node.reduced)
+                let kept = present(columns, node);
+                let selected = kept.resolve(&node.schema()?, &label)?;
+                // Columns that are all there have lost nothing.
+                let reduced = node.reduced && (kept != *columns || columns.takes_all());
+                self.pick(&node.columns, selected, node.rows, reduced)
             }
             Step::Without { input, columns } => {
                 let node = self.node(*input)?;
