@@ -9,22 +9,28 @@ use serde_json::Value;
 
 use crate::io::{AtomicDir, Existing};
 use crate::operator::{ArtifactReader, ArtifactWriter};
-use crate::ops;
+use crate::ops::Registry;
 use crate::plan::graph::{Graph, NodeId, States, Step};
 use crate::selector::Selector;
 use crate::session::Session;
-use crate::workflow::{FittedWorkflow, TrainingData};
+use crate::workflow::{FittedWorkflow, RemovedColumns, TrainingData};
 use crate::{Error, Result};
 
 /// The file of a saved workflow.
 pub(crate) const WORKFLOW_FILE: &str = "workflow.json";
 
-/// The version of the format that is written; older ones are read.
+/// The version of the format that is written, and the newest that is read.
 ///
-/// | version | what changed |
-/// |---|---|
-/// | 1 | |
-/// | 2 | `trained_on` lists all data sets with their rows, in the place of `training_fingerprint` |
+/// Every version that was ever written stays readable (`tests/data/saved_v1` is read by a test).
+/// New fields have `#[serde(default)]` and are left out when they have it, so that they need no
+/// new version. A new version is needed when an old file would be read as something else: then
+/// the number rises, [`load`] turns files of the old number into the new form, and a workflow of
+/// the old number is added to `tests/data` before the change.
+///
+/// | version | since | what is new |
+/// |---|---|---|
+/// | 1 | 0.1.0 | `emrys_workflow`, `created_by`, `steps`, `output`, schemas, `training_fingerprint`; later `removed` |
+/// | 2 | 0.1.0 | `trained_on` lists all data sets with their rows, in the place of `training_fingerprint` |
 const FORMAT_VERSION: u64 = 2;
 
 #[derive(Serialize, Deserialize)]
@@ -41,6 +47,8 @@ struct SavedWorkflow {
     /// Version 1: the only data set, whose rows were not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     training_fingerprint: Option<String>,
+    #[serde(default, skip_serializing_if = "RemovedColumns::is_empty")]
+    removed: RemovedColumns,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -114,6 +122,7 @@ pub(crate) fn save(workflow: &FittedWorkflow, path: &Path) -> Result<()> {
             })
             .collect(),
         training_fingerprint: None,
+        removed: workflow.removed.clone(),
     };
     let text = serde_json::to_string_pretty(&saved)
         .map_err(|e| Error::Internal(format!("workflow to JSON: {e}")))?;
@@ -156,7 +165,11 @@ fn save_step(
     })
 }
 
-pub(crate) fn load(path: &Path, session: Arc<Session>) -> Result<FittedWorkflow> {
+pub(crate) fn load(
+    path: &Path,
+    registry: &Registry,
+    session: Arc<Session>,
+) -> Result<FittedWorkflow> {
     let file = path.join(WORKFLOW_FILE);
     let wrong = |problem: String| Error::Saved {
         path: file.clone(),
@@ -202,7 +215,7 @@ pub(crate) fn load(path: &Path, session: Arc<Session>) -> Result<FittedWorkflow>
     };
     let mut states = States::new();
     for (id, step) in saved.steps.into_iter().enumerate() {
-        let step = load_step(id, step, &artifacts, &mut states)?;
+        let step = load_step(id, step, &artifacts, registry, &mut states)?;
         // The order of the file is the order of computation, so cycles cannot be written down.
         if step
             .inputs(crate::plan::graph::Phase::Training)
@@ -219,7 +232,8 @@ pub(crate) fn load(path: &Path, session: Arc<Session>) -> Result<FittedWorkflow>
             graph.output
         )));
     }
-    let loaded = FittedWorkflow::new(graph, states, saved.input_schema, trained_on, session)?;
+    let loaded = FittedWorkflow::new(graph, states, saved.input_schema, trained_on, session)?
+        .without(saved.removed);
     if loaded.output_schema != saved.output_schema {
         return Err(wrong(
             "the stored output schema is not that of the stored operators".into(),
@@ -232,6 +246,7 @@ fn load_step(
     id: NodeId,
     step: SavedStep,
     artifacts: &ArtifactReader,
+    registry: &Registry,
     states: &mut States,
 ) -> Result<Step> {
     Ok(match step {
@@ -243,7 +258,11 @@ fn load_step(
             dependencies,
             state,
         } => {
-            let operator = ops::build(&name, config)
+            let Some(entry) = registry.get(&name) else {
+                return Err(artifacts.wrong(unknown_operator(id, &name, registry)));
+            };
+            let operator = entry
+                .build(config)
                 .map_err(|error| artifacts.wrong(format!("step {id}: {error}")))?;
             if operator.is_fitted() && state.is_null() {
                 return Err(artifacts.wrong(format!(
@@ -273,4 +292,17 @@ fn load_step(
         SavedStep::Group(node) => Step::Group(node),
         SavedStep::Subgraph { name, node } => Step::Subgraph { name, node },
     })
+}
+
+/// A name may be misspelt, or be that of an operator that only the user's program has.
+fn unknown_operator(step: NodeId, name: &str, registry: &Registry) -> String {
+    let closest = registry
+        .closest(name)
+        .map(|closest| format!(" (did you mean `{closest}`?)"))
+        .unwrap_or_default();
+    format!(
+        "step {step}: operator `{name}` is not registered{closest}; if it is your own, load with \
+         `FittedWorkflow::load_with(path, Registry::default().with::<{name}>())`, else with the \
+         version of emrys that has it"
+    )
 }

@@ -1,22 +1,29 @@
 //! Workflows: fitted on one data set, then applied to any.
 
-use std::fmt::Write as _;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use datafusion::catalog::TableProvider;
 use datafusion::logical_expr::{cast, ident};
 use datafusion::prelude::DataFrame;
 use emrys_schema::{DType, Schema};
+use serde::{Deserialize, Serialize};
 
+use crate::expression::ToArrowIfKnown;
 use crate::fit;
 use crate::graph::Node;
 use crate::io::{Dataset, Manifest, ReadOptions, WriteOptions, write_partitions};
+use crate::online::Compiled;
 use crate::operator::NewIds;
-use crate::plan::bind::{Binding, bind};
-use crate::plan::dataset_columns;
+use crate::ops::Registry;
+use crate::plan::bind::{Binding, bind, bind_without};
 use crate::plan::graph::{Graph, Phase, States};
+use crate::plan::lineage::{self, Sources};
 use crate::plan::lower::Lowering;
+use crate::plan::{cut, dataset_columns};
 use crate::session::{Session, SessionOptions};
 use crate::{Error, Result, saved};
 
@@ -39,7 +46,8 @@ use crate::{Error, Result, saved};
 #[derive(Debug, Clone)]
 pub struct Workflow {
     graph: Graph,
-    options: SessionOptions,
+    pub(crate) options: SessionOptions,
+    removed: BTreeSet<String>,
 }
 
 /// A workflow that has been fitted: it transforms data, and is saved and loaded.
@@ -47,12 +55,74 @@ pub struct Workflow {
 pub struct FittedWorkflow {
     pub(crate) graph: Graph,
     pub(crate) states: States,
-    /// The columns of the data set that the workflow uses, as they were when it was fitted.
+    /// The columns of the data set that the graph uses, as they were when it was fitted.
     pub(crate) input_schema: Schema,
     pub(crate) output_schema: Schema,
     /// The data sets it was fitted on, in order.
     pub(crate) trained_on: Vec<TrainingData>,
-    session: Arc<Session>,
+    pub(crate) session: Arc<Session>,
+    pub(crate) removed: RemovedColumns,
+    /// `input_schema` without the removed inputs.
+    needed_schema: Schema,
+    /// What [`transform_batch`](FittedWorkflow::transform_batch) compiled last.
+    pub(crate) compiled: Arc<Compiled>,
+}
+
+/// The columns that [`FittedWorkflow::remove_inputs`] took away.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RemovedColumns {
+    pub(crate) inputs: BTreeSet<String>,
+    /// What came from them.
+    pub(crate) outputs: BTreeSet<String>,
+}
+
+impl RemovedColumns {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.inputs.is_empty()
+    }
+}
+
+/// How a saved workflow is loaded: threads and memory, and operators of your own.
+///
+/// Made from [`SessionOptions`] or a [`Registry`] where one of them is all there is to say.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    session: SessionOptions,
+    registry: Registry,
+}
+
+impl LoadOptions {
+    /// All cores, no limit of memory, the operators of Emrys.
+    pub fn new() -> LoadOptions {
+        LoadOptions::default()
+    }
+
+    /// Sets threads, memory limit and spill directory.
+    #[must_use]
+    pub fn with_session(mut self, session: SessionOptions) -> LoadOptions {
+        self.session = session;
+        self
+    }
+
+    /// Sets the operators that the workflow may have.
+    #[must_use]
+    pub fn with_registry(mut self, registry: Registry) -> LoadOptions {
+        self.registry = registry;
+        self
+    }
+}
+
+impl From<SessionOptions> for LoadOptions {
+    fn from(session: SessionOptions) -> LoadOptions {
+        LoadOptions::new().with_session(session)
+    }
+}
+
+impl From<Registry> for LoadOptions {
+    fn from(registry: Registry) -> LoadOptions {
+        LoadOptions::new().with_registry(registry)
+    }
 }
 
 /// A data set that a workflow was fitted on.
@@ -79,6 +149,7 @@ impl Workflow {
         Workflow {
             graph: Graph::new(&output),
             options: SessionOptions::default(),
+            removed: BTreeSet::new(),
         }
     }
 
@@ -89,14 +160,68 @@ impl Workflow {
         self
     }
 
+    /// Takes columns of the data set away, and everything that comes from them: operators that
+    /// need one of them go, as do groups that one of them is part of; operators on several
+    /// columns keep the others.
+    ///
+    /// What is removed is worked out when the data are known. See
+    /// [`FittedWorkflow::remove_inputs`] for workflows that are fitted already.
+    ///
+    /// ```
+    /// use emrys_etl::{Workflow, cols, ops::Categorify};
+    /// use emrys_schema::{ColumnSchema, DType, Schema};
+    ///
+    /// let schema = Schema::new(["user", "city"].map(|name| ColumnSchema::new(name, DType::String)))?;
+    /// let workflow = Workflow::new(cols(["user", "city"]) >> Categorify::default());
+    /// assert_eq!(workflow.remove_inputs(["city"]).output_schema(&schema)?.names(), ["user"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn remove_inputs(
+        mut self,
+        columns: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Workflow {
+        self.removed.extend(columns.into_iter().map(Into::into));
+        self
+    }
+
+    /// The part of the graph that was named with [`Node::named`], as a workflow of its own.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if there is no such part, or several.
+    pub fn subgraph(&self, name: &str) -> Result<Workflow> {
+        let id = self.graph.subgraph(name)?;
+        let (graph, _) = cut::part(&self.graph, &States::new(), id)?;
+        Ok(Workflow {
+            graph,
+            ..self.clone()
+        })
+    }
+
     /// The columns that come out, as far as they are known without fitting: cardinalities are
-    /// those of empty vocabularies.
+    /// those of empty vocabularies. Types follow as far as the types of the inputs are known;
+    /// names alone suffice.
     ///
     /// # Errors
     /// All errors that can be seen from the schema, at once.
     pub fn output_schema(&self, input: &Schema) -> Result<Schema> {
-        let binding = bind(&self.graph, input, &States::new(), Phase::Training)?;
-        binding.node(self.graph.output)?.schema()
+        let graph = self.graph(input)?;
+        let binding = bind(&graph, input, &States::new(), Phase::Training)?;
+        binding.node(graph.output)?.schema()
+    }
+
+    /// The graph without what comes from removed inputs.
+    pub(crate) fn graph(&self, input: &Schema) -> Result<Cow<'_, Graph>> {
+        if self.removed.is_empty() {
+            return Ok(Cow::Borrowed(&self.graph));
+        }
+        let unknown = |name: &&String| input.get(name).is_none() && !self.graph.mentions(name);
+        if let Some(name) = self.removed.iter().find(unknown) {
+            return Err(unknown_input(name, input));
+        }
+        let nothing = States::new();
+        let binding = bind_without(&self.graph, input, &nothing, Phase::Training, &self.removed)?;
+        Ok(Cow::Owned(cut::remaining(&self.graph, &binding)?))
     }
 
     /// Learns what the operators need to know from the data: one round of queries for each level
@@ -105,12 +230,8 @@ impl Workflow {
     /// # Errors
     /// Errors in the graph are all found before any data is read; then those of the data.
     pub fn fit(&self, dataset: &Dataset) -> Result<FittedWorkflow> {
-        let binding = bind(
-            &self.graph,
-            dataset.schema(),
-            &States::new(),
-            Phase::Training,
-        )?;
+        let graph = self.graph(dataset.schema())?;
+        let binding = bind(&graph, dataset.schema(), &States::new(), Phase::Training)?;
         let used: Vec<_> = binding
             .used_columns()
             .into_iter()
@@ -118,23 +239,22 @@ impl Workflow {
             .collect();
         let session = Session::new(self.options.clone())?;
         let states =
-            fit::fit(&self.graph, dataset, &session, None).map_err(|error| dataset.blame(error))?;
+            fit::fit(&graph, dataset, &session, None).map_err(|error| dataset.blame(error))?;
         FittedWorkflow::new(
-            self.graph.clone(),
+            graph.into_owned(),
             states,
             Schema::new(used)?,
             vec![TrainingData::of(dataset)?],
             Arc::new(session),
         )
     }
+}
 
-    /// The rounds of fitting in words, with the plans of the queries of the first.
-    ///
-    /// # Errors
-    /// As [`fit`](Workflow::fit), before data are read.
-    pub fn explain(&self, dataset: &Dataset) -> Result<String> {
-        let session = Session::new(self.options.clone())?;
-        fit::explain(&self.graph, dataset, &session)
+fn unknown_input(name: &str, input: &Schema) -> Error {
+    Error::UnknownColumn {
+        operator: "remove_inputs".to_owned(),
+        column: name.to_owned(),
+        available: input.names().into_iter().map(str::to_owned).collect(),
     }
 }
 
@@ -151,16 +271,36 @@ impl FittedWorkflow {
         Ok(FittedWorkflow {
             graph,
             states,
+            needed_schema: input_schema.clone(),
             input_schema,
             output_schema,
             trained_on,
             session,
+            removed: RemovedColumns::default(),
+            compiled: Arc::default(),
         })
     }
 
+    pub(crate) fn without(mut self, removed: RemovedColumns) -> FittedWorkflow {
+        let inputs = self.input_schema.iter();
+        let inputs = inputs.filter(|column| removed.inputs.contains(column.name()));
+        self.removed
+            .inputs
+            .extend(inputs.map(|column| column.name().to_owned()));
+        self.removed.outputs.extend(removed.outputs);
+        self.needed_schema = self.input_schema.excluding(&self.removed.inputs);
+        self.output_schema = self.output_schema.excluding(&self.removed.outputs);
+        self.compiled = Arc::default();
+        self
+    }
+
     /// The columns of the data set that the workflow uses.
+    #[allow(
+        clippy::misnamed_getters,
+        reason = "removed inputs are still bound, but not used"
+    )]
     pub fn input_schema(&self) -> &Schema {
-        &self.input_schema
+        &self.needed_schema
     }
 
     /// The columns that come out, with tags, domains and embedding sizes.
@@ -171,17 +311,113 @@ impl FittedWorkflow {
     /// The columns that come out of a part of the graph that was named with [`Node::named`].
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] if there is no such part, or several.
+    /// As [`subgraph`](FittedWorkflow::subgraph).
     pub fn subgraph_schema(&self, name: &str) -> Result<Schema> {
+        Ok(self.subgraph(name)?.output_schema)
+    }
+
+    /// The part of the graph that was named with [`Node::named`], as a workflow of its own with
+    /// the inputs it needs: the user's features, say, without those of items.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if there is no such part, or several.
+    pub fn subgraph(&self, name: &str) -> Result<FittedWorkflow> {
         let id = self.graph.subgraph(name)?;
-        bind(
-            &self.graph,
-            &self.input_schema,
-            &self.states,
-            Phase::Training,
-        )?
-        .node(id)?
-        .schema()
+        let (graph, states) = cut::part(&self.graph, &self.states, id)?;
+        let binding = bind(&graph, &self.input_schema, &states, Phase::Training)?;
+        let used: Vec<_> = binding
+            .used_columns()
+            .into_iter()
+            .map(|c| c.schema.clone())
+            .collect();
+        let part = FittedWorkflow::new(
+            graph,
+            states,
+            Schema::new(used)?,
+            self.trained_on.clone(),
+            Arc::clone(&self.session),
+        )?;
+        match self.removed.is_empty() {
+            true => Ok(part),
+            false => {
+                let removed = self.removed.inputs.clone();
+                part.removing(removed)
+            }
+        }
+    }
+
+    /// Which columns of the data set each output comes from, when data are transformed that the
+    /// workflow was not fitted on. Columns that decide which rows there are count.
+    ///
+    /// # Errors
+    /// If the plan cannot be built.
+    pub fn column_mapping(&self) -> Result<Vec<(String, Vec<String>)>> {
+        let sources = self.sources()?.into_iter();
+        Ok(sources
+            .map(|(name, from)| (name, from.into_iter().collect()))
+            .collect())
+    }
+
+    /// The workflow without some of its inputs, and without every output that comes from them:
+    /// what is left transforms data that do not have them.
+    ///
+    /// Outputs that only learned from a column, as an encoding from its target, stay. The data it
+    /// was fitted on are then transformed like any others.
+    ///
+    /// # Errors
+    /// [`Error::UnknownColumn`] for a column that is no input, [`Error::InvalidOption`] if no
+    /// output is left.
+    pub fn remove_inputs(
+        &self,
+        columns: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<FittedWorkflow> {
+        let inputs: BTreeSet<String> = columns.into_iter().map(Into::into).collect();
+        let unknown = |name: &&String| self.needed_schema.get(name).is_none();
+        if let Some(name) = inputs.iter().find(unknown) {
+            return Err(unknown_input(name, &self.needed_schema));
+        }
+        self.clone().removing(inputs)
+    }
+
+    fn removing(self, inputs: BTreeSet<String>) -> Result<FittedWorkflow> {
+        let from_them = self.sources()?.into_iter();
+        let outputs = from_them
+            .filter(|(_, from)| !from.is_disjoint(&inputs))
+            .map(|(name, _)| name)
+            .collect();
+        let left = self.without(RemovedColumns { inputs, outputs });
+        if left.output_schema.is_empty() {
+            return Err(Error::InvalidOption {
+                operator: "workflow".to_owned(),
+                option: "remove_inputs".to_owned(),
+                value: left
+                    .removed
+                    .inputs
+                    .into_iter()
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                expected: "no output is left without them; keep some".to_owned(),
+            });
+        }
+        Ok(left)
+    }
+
+    fn sources(&self) -> Result<Vec<(String, Sources)>> {
+        let frame = self.empty_frame()?;
+        let names = self.output_schema.names().into_iter().map(str::to_owned);
+        Ok(names.zip(lineage::sources(frame.logical_plan())).collect())
+    }
+
+    /// The outputs for data of no rows that have the columns of the training data.
+    pub(crate) fn empty_frame(&self) -> Result<DataFrame> {
+        let fields = self.input_schema.iter();
+        let fields: Vec<_> = fields
+            .map(|column| column.to_arrow_if_known())
+            .collect::<Result<_, _>>()?;
+        let schema = Arc::new(arrow::datatypes::Schema::new(fields));
+        let dataset = Dataset::from_batches(schema, Vec::new())?;
+        let binding = self.binding(Phase::Inference)?;
+        self.outputs(&dataset, Phase::Inference, &binding, 0)
     }
 
     /// The rows of a data set as the graph makes them; nothing is computed yet.
@@ -193,16 +429,8 @@ impl FittedWorkflow {
     /// # Errors
     /// If columns are missing or have other types than when the workflow was fitted.
     pub fn transform(&self, dataset: &Dataset) -> Result<Transformed> {
-        let fingerprint = dataset.fingerprint()?;
-        let mut first_row = 0;
-        for data in &self.trained_on {
-            if data.fingerprint == fingerprint {
-                return self.lower(dataset, Phase::Training, first_row);
-            }
-            // Only the last one can be without a number, since nothing is learned after it.
-            first_row += data.rows.unwrap_or(0);
-        }
-        self.lower(dataset, Phase::Inference, 0)
+        let (phase, first_row) = self.phase(dataset)?;
+        self.lower(dataset, phase, first_row)
     }
 
     /// Learns from more data, on top of what was learned before: numeric statistics become those
@@ -214,29 +442,33 @@ impl FittedWorkflow {
     ///
     /// # Errors
     /// As [`Workflow::fit`]; an operator that cannot learn from more data; the data set was
-    /// learned from before.
+    /// learned from before; inputs were removed.
     pub fn refit(&self, dataset: &Dataset, ids: NewIds) -> Result<FittedWorkflow> {
+        let refused = |problem: &str| Error::Data {
+            operator: "refit".to_owned(),
+            problem: problem.to_owned(),
+        };
         let data = TrainingData::of(dataset)?;
-        if self
-            .trained_on
-            .iter()
-            .any(|known| known.fingerprint == data.fingerprint)
-        {
-            return Err(Error::Data {
-                operator: "refit".to_owned(),
-                problem: "the workflow was fitted on these data before; give it new ones"
-                    .to_owned(),
-            });
+        let is_known = |known: &TrainingData| known.fingerprint == data.fingerprint;
+        if self.trained_on.iter().any(is_known) {
+            return Err(refused(
+                "the workflow was fitted on these data before; give it new ones",
+            ));
+        }
+        if !self.removed.is_empty() {
+            return Err(refused(
+                "inputs were removed from the workflow; let the whole one learn, then remove them",
+            ));
         }
         let rows: Option<u64> = self.trained_on.iter().map(|data| data.rows).sum();
         let known = fit::Known {
             states: &self.states,
             ids,
-            rows: rows.ok_or_else(|| Error::Data {
-                operator: "refit".to_owned(),
-                problem: "the workflow was saved by a version that did not count its rows; fit it \
-                          again on all data"
-                    .to_owned(),
+            rows: rows.ok_or_else(|| {
+                refused(
+                    "the workflow was saved by a version that did not count its rows; fit it \
+                     again on all data",
+                )
             })?,
         };
         // What the graph reads must still be there, in the types it knows.
@@ -254,19 +486,31 @@ impl FittedWorkflow {
         )
     }
 
-    /// The plan of a transform in words: the phase, DataFusion's logical plan and its physical plan.
-    ///
-    /// # Errors
-    /// As [`transform`](FittedWorkflow::transform).
-    pub fn explain(&self, dataset: &Dataset) -> Result<String> {
-        let transformed = self.transform(dataset)?;
-        let mut text = String::new();
-        let _ = writeln!(text, "transform: {:?} data", transformed.phase);
-        text += &transformed.explain()?;
-        Ok(text)
+    /// How a data set is transformed, and the number of its first row among all training data.
+    pub(crate) fn phase(&self, dataset: &Dataset) -> Result<(Phase, u64)> {
+        // Without all inputs, statistics out of fold cannot be had.
+        if !self.removed.is_empty() {
+            return Ok((Phase::Inference, 0));
+        }
+        let fingerprint = dataset.fingerprint()?;
+        let mut first_row = 0;
+        for data in &self.trained_on {
+            if data.fingerprint == fingerprint {
+                return Ok((Phase::Training, first_row));
+            }
+            // Only the last one can be without a number, since nothing is learned after it.
+            first_row += data.rows.unwrap_or(0);
+        }
+        Ok((Phase::Inference, 0))
     }
 
     /// Writes the workflow to a folder: `workflow.json` and the files of its operators.
+    ///
+    /// # Format
+    /// `workflow.json` begins with the version of the format, now 1. A workflow that any version
+    /// of Emrys has saved is read by every later one, and transforms to the same rows. A field may
+    /// be added to a version as long as it has a default; a change of what files mean, or of how
+    /// values are hashed, makes a new version, and files of a newer version are refused.
     ///
     /// # Errors
     /// If the folder exists and holds no workflow, or cannot be written.
@@ -282,16 +526,31 @@ impl FittedWorkflow {
         FittedWorkflow::load_with(path, SessionOptions::default())
     }
 
-    /// Reads a workflow that was saved, to run with the given threads and memory.
+    /// Reads a workflow that was saved, to run with the given threads and memory
+    /// ([`SessionOptions`]), or that has operators of your own ([`Registry`]), or both
+    /// ([`LoadOptions`]).
     ///
     /// # Errors
     /// As [`load`](FittedWorkflow::load).
-    pub fn load_with(path: impl AsRef<Path>, options: SessionOptions) -> Result<FittedWorkflow> {
-        saved::load(path.as_ref(), Arc::new(Session::new(options)?))
+    pub fn load_with(
+        path: impl AsRef<Path>,
+        options: impl Into<LoadOptions>,
+    ) -> Result<FittedWorkflow> {
+        let LoadOptions { session, registry } = options.into();
+        saved::load(path.as_ref(), &registry, Arc::new(Session::new(session)?))
     }
 
-    fn lower(&self, dataset: &Dataset, phase: Phase, first_row: u64) -> Result<Transformed> {
-        let binding = bind(&self.graph, &self.input_schema, &self.states, phase)?;
+    pub(crate) fn binding(&self, phase: Phase) -> Result<Binding> {
+        bind(&self.graph, &self.input_schema, &self.states, phase)
+    }
+
+    pub(crate) fn lower(
+        &self,
+        dataset: &Dataset,
+        phase: Phase,
+        first_row: u64,
+    ) -> Result<Transformed> {
+        let binding = self.binding(phase)?;
         let frame = self.outputs(dataset, phase, &binding, first_row)?;
         Ok(Transformed {
             frame,
@@ -313,11 +572,23 @@ impl FittedWorkflow {
             row_id: binding.needs_row_id,
             dictionary_strings: false,
         })?;
+        self.outputs_of(table, dataset.schema(), phase, binding)
+    }
+
+    /// The outputs for the rows of a table, which has row numbers if the binding needs them.
+    pub(crate) fn outputs_of(
+        &self,
+        table: Arc<dyn TableProvider>,
+        schema: &Schema,
+        phase: Phase,
+        binding: &Binding,
+    ) -> Result<DataFrame> {
         let context = self.session.context();
         let frame = context
             .read_table(table)
             .map_err(Error::query("reading the data set"))?;
-        let columns = dataset_columns(binding, frame.schema(), dataset.schema(), first_row)?;
+        let removed = &self.removed.inputs;
+        let columns = dataset_columns(binding, frame.schema(), schema, removed, first_row)?;
         let mut lowering =
             Lowering::new(&self.graph, binding, &self.states, phase, frame, columns)?;
         lowering.add([self.graph.output])?;
@@ -325,6 +596,9 @@ impl FittedWorkflow {
         let frame = lowering.frame(output.rows)?.clone();
         let mut columns = Vec::with_capacity(output.columns.len());
         for column in &output.columns {
+            if self.removed.outputs.contains(column.schema.name()) {
+                continue;
+            }
             let promised = self.output_schema.column(column.schema.name())?;
             let expr = ident(&column.internal);
             // What comes out has exactly the promised type, such as Utf8 for views of strings.
@@ -351,11 +625,11 @@ impl std::fmt::Debug for FittedWorkflow {
 
 /// The rows that a workflow makes of a data set, computed when they are written or collected.
 pub struct Transformed {
-    frame: DataFrame,
-    dataset: Dataset,
-    schema: Schema,
-    phase: Phase,
-    session: Arc<Session>,
+    pub(crate) frame: DataFrame,
+    pub(crate) dataset: Dataset,
+    pub(crate) schema: Schema,
+    pub(crate) phase: Phase,
+    pub(crate) session: Arc<Session>,
 }
 
 impl Transformed {
@@ -412,18 +686,5 @@ impl Transformed {
             .run("transforming", collect)
             .map_err(|error| dataset.blame(error))?;
         Ok(partitions.into_iter().flatten().collect())
-    }
-
-    fn explain(&self) -> Result<String> {
-        let planning = Error::query("planning the transform");
-        let logical = self.frame.clone().into_optimized_plan().map_err(planning)?;
-        let physical = self
-            .session
-            .block_on(self.frame.clone().create_physical_plan())
-            .map_err(Error::query("planning the transform"))?;
-        let physical = datafusion::physical_plan::displayable(&*physical)
-            .indent(false)
-            .to_string();
-        Ok(format!("{}\n\n{physical}", logical.display_indent()))
     }
 }

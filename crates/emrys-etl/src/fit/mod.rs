@@ -4,8 +4,7 @@ mod queries;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeSet, HashMap};
 
 use emrys_schema::Schema;
 
@@ -49,7 +48,7 @@ pub(crate) fn fit(
 }
 
 /// The states of operators that learn nothing.
-fn stateless(graph: &Graph) -> Result<States> {
+pub(crate) fn stateless(graph: &Graph) -> Result<States> {
     graph
         .operators()
         .filter(|(_, operator)| !operator.is_fitted())
@@ -105,32 +104,6 @@ fn fit_round(
     Error::collect(errors)
 }
 
-/// The rounds of fitting in words, with the plans of the queries of the first; the plans of later
-/// rounds depend on what the earlier ones learn.
-pub(crate) fn explain(graph: &Graph, dataset: &Dataset, session: &Session) -> Result<String> {
-    let rounds = graph.rounds();
-    let states = stateless(graph)?;
-    let mut text = String::new();
-    for round in 1..=rounds.iter().copied().max().unwrap_or(0) {
-        let nodes: Vec<NodeId> = (0..rounds.len())
-            .filter(|id| rounds[*id] == round)
-            .collect();
-        let names: Vec<String> = nodes.iter().map(|id| graph.describe(*id)).collect();
-        let _ = writeln!(text, "fit round {round}: {}", names.join(", "));
-        if round == 1 {
-            let binding = bind(graph, dataset.schema(), &states, Phase::Training)?;
-            for query in round_queries(graph, dataset, session, &nodes, &states, &binding, 0)? {
-                text += &indent(&query.explain()?);
-            }
-        }
-    }
-    Ok(text)
-}
-
-fn indent(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect()
-}
-
 /// The queries that answer all statistics of a round.
 pub(crate) fn round_queries(
     graph: &Graph,
@@ -149,7 +122,9 @@ pub(crate) fn round_queries(
         .context()
         .read_table(table)
         .map_err(Error::query("reading the data set"))?;
-    let columns = dataset_columns(binding, frame.schema(), dataset.schema(), first_row)?;
+    let nothing = BTreeSet::new();
+    let (frame_schema, schema) = (frame.schema(), dataset.schema());
+    let columns = dataset_columns(binding, frame_schema, schema, &nothing, first_row)?;
     let mut lowering = Lowering::new(graph, binding, states, Phase::Training, frame, columns)?;
     let upstream = nodes
         .iter()

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::UnnestOptions;
-use datafusion::logical_expr::{SortExpr, ident};
+use datafusion::logical_expr::{LogicalPlan, SortExpr, ident};
 use datafusion::prelude::{DataFrame, Expr};
 use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt};
@@ -91,13 +91,16 @@ impl Query {
         })
     }
 
-    /// What it answers, and its plan.
-    pub(crate) fn explain(&self) -> Result<String> {
-        let plan = self
-            .plan()?
+    /// What it answers.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Its plan after optimisation.
+    pub(crate) fn logical_plan(&self) -> Result<LogicalPlan> {
+        self.plan()?
             .into_optimized_plan()
-            .map_err(Error::query(format!("planning {}", self.label)))?;
-        Ok(format!("{}\n{}", self.label, plan.display_indent()))
+            .map_err(Error::query(format!("planning {}", self.label)))
     }
 
     fn plan(&self) -> Result<DataFrame> {

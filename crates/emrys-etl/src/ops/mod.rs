@@ -31,6 +31,7 @@ mod normalize_min_max;
 mod one_or_many;
 mod per_column;
 mod reduce_dtype_size;
+mod registry;
 mod rename;
 mod select;
 mod tag_as;
@@ -50,8 +51,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::operator::{DynOperator, Example, Operator};
-use crate::{Error, Result};
+use crate::Result;
+use crate::operator::DynOperator;
+use registry::entry;
 
 pub use crate::functions::Aggregate;
 pub use add_metadata::AddMetadata;
@@ -83,6 +85,7 @@ pub use normalize::Normalize;
 pub use normalize_min_max::NormalizeMinMax;
 pub use per_column::PerColumn;
 pub use reduce_dtype_size::ReduceDtypeSize;
+pub use registry::{Entry, Registry};
 pub use rename::Rename;
 pub use select::Select;
 pub use tag_as::TagAs;
@@ -93,29 +96,7 @@ pub use to_list::ToList;
 pub use tokenize_text::{TextSplit, TokenizeText};
 pub use value_count::{Lengths, ValueCount};
 
-/// An operator in the list.
-pub struct Entry {
-    /// The name under which it is stored.
-    pub name: &'static str,
-    /// One sentence on what it does.
-    pub description: &'static str,
-    /// Examples with their results.
-    pub examples: fn() -> Vec<Example>,
-    build: fn(Value) -> Result<Arc<dyn DynOperator>, serde_json::Error>,
-}
-
-fn entry<O: Operator>() -> Entry {
-    Entry {
-        name: O::name(),
-        description: O::description(),
-        examples: O::examples,
-        build: |config| Ok(Arc::new(serde_json::from_value::<O>(config)?)),
-    }
-}
-
-/// Every operator of Emrys.
-///
-/// Saved workflows, declarative graphs and the listings of operators all read this list.
+/// Every operator of Emrys: the list from which [`Registry::default`] is made.
 pub fn registry() -> Vec<Entry> {
     vec![
         entry::<AddMetadata>(),
@@ -155,26 +136,10 @@ pub fn registry() -> Vec<Entry> {
     ]
 }
 
-/// Makes an operator from its name and its configuration as JSON.
+/// Makes an operator of Emrys from its name and its configuration as JSON.
 ///
 /// # Errors
-/// [`Error::Declaration`] if there is no such operator, or the configuration is not one of it.
+/// As [`Registry::build`].
 pub fn build(name: &str, config: Value) -> Result<Arc<dyn DynOperator>> {
-    let entries = registry();
-    let wrong = |problem| Error::Declaration {
-        place: format!("operator `{name}`"),
-        problem,
-    };
-    let Some(entry) = entries.iter().find(|entry| entry.name == name) else {
-        let names: Vec<_> = entries.iter().map(|entry| entry.name).collect();
-        let closest = emrys_schema::closest_name(name, names.iter().copied());
-        let advice = closest
-            .map(|name| format!("; did you mean `{name}`?"))
-            .unwrap_or_default();
-        return Err(wrong(format!(
-            "there is no such operator{advice} (known: {})",
-            names.join(", ")
-        )));
-    };
-    (entry.build)(config).map_err(|e| wrong(e.to_string()))
+    Registry::default().build(name, config)
 }

@@ -10,6 +10,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde_json::{Value, json};
 
 use super::build::Limit;
+use super::decode::Decoder;
 use super::encode::IdRule;
 use super::layout::{Output, Plan, VocabularyPlan};
 use super::legacy::LegacyIds;
@@ -19,8 +20,8 @@ use super::{Categorify, IdType, PerColumn, Vocabularies, encode, state};
 use crate::functions::canonical;
 use crate::lookup::{LookupError, common_type};
 use crate::operator::{
-    Example, FitResults, GroupedRows, GroupedStatistic, InputSchema, Lowered, NewIds, Operator,
-    Order, Relation, Source, Statistic, leaf_type, map_leaves,
+    Decode, Example, FitResults, GroupedRows, GroupedStatistic, InputSchema, Lowered, NewIds,
+    Operator, Order, Relation, Source, Statistic, leaf_type, map_leaves,
 };
 use crate::storage::Storage;
 use crate::{Error, Result};
@@ -226,6 +227,27 @@ impl Operator for Categorify {
             Ok((output.name.clone(), expr))
         });
         Ok(Lowered::Columns(outputs.collect::<Result<_>>()?))
+    }
+
+    fn decoder(
+        &self,
+        state: &Vocabularies,
+        input: &InputSchema,
+        output: &str,
+    ) -> Result<Option<Arc<dyn Decode>>> {
+        let plan = Plan::new(self, input)?;
+        let Some(output) = plan.outputs.iter().find(|found| found.name == output) else {
+            return Ok(None);
+        };
+        let shift = match self.single_table {
+            true => state.shift(output.vocabulary)?,
+            false => 0,
+        };
+        Ok(Some(Arc::new(Decoder {
+            vocabulary: Arc::clone(state.get(output.vocabulary)?),
+            columns: output.inputs.clone(),
+            shift,
+        })))
     }
 
     fn examples() -> Vec<Example> {
