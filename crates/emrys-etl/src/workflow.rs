@@ -572,7 +572,7 @@ impl FittedWorkflow {
             row_id: binding.needs_row_id,
             dictionary_strings: false,
         })?;
-        self.outputs_of(table, dataset.schema(), phase, binding)
+        self.outputs_of(table, dataset.schema(), phase, binding, first_row)
     }
 
     /// The outputs for the rows of a table, which has row numbers if the binding needs them.
@@ -582,6 +582,7 @@ impl FittedWorkflow {
         schema: &Schema,
         phase: Phase,
         binding: &Binding,
+        first_row: u64,
     ) -> Result<DataFrame> {
         let context = self.session.context();
         let frame = context

@@ -248,7 +248,7 @@ impl Dataset {
                 let asked = all.filter(|(name, _)| columns.contains(&name.as_str()));
                 Some(asked.map(|(_, bytes)| bytes).sum())
             }
-            Source::Memory(_) => None,
+            Source::Memory(_) | Source::Generated(_) => None,
         }
     }
 

@@ -142,6 +142,7 @@ impl FittedWorkflow {
             dataset.schema(),
             Phase::Inference,
             &binding,
+            0,
         )?;
         let plan = self
             .session
@@ -177,6 +178,7 @@ impl FittedWorkflow {
             dataset.schema(),
             Phase::Inference,
             &binding,
+            0,
         )?;
         let session = Arc::clone(&self.session);
         let partitions = session.run(

@@ -36,7 +36,7 @@ impl TextVocabulary {
         let mut columns = BTreeMap::new();
         for column in input.columns() {
             let name = column.name();
-            let counted = read_counts(&results.take_grouped(name)?)?;
+            let counted = read_counts(&results.take_grouped(name)?.into_batches()?)?;
             let texts = results.number(&texts_of(name))?.unwrap_or(0.0) as u64;
             let before = known.and_then(|words| words.columns.get(name));
             let words = match before {
