@@ -113,9 +113,10 @@ fn contents(folder: &Path) -> TestResult<BTreeMap<String, Vec<u8>>> {
 }
 
 fn names(folder: &Path) -> TestResult<Vec<String>> {
-    let mut names = fs::read_dir(folder)?
-        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-        .collect::<TestResult<Vec<_>>>()?;
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
     names.sort();
     Ok(names)
 }

@@ -60,7 +60,7 @@ pub(crate) fn set_types(files: &mut [SourceFile], schema: Option<&Schema>) -> Re
             false => others.insert(name.clone()),
         };
     }
-    let data_type = |name: &String| {
+    let data_type = |name: &String| -> Result<DataType> {
         let known = schema
             .and_then(|schema| schema.get(name))
             .filter(|column| column.dtype() != DType::Unknown)
@@ -68,7 +68,7 @@ pub(crate) fn set_types(files: &mut [SourceFile], schema: Option<&Schema>) -> Re
         match known {
             Some(field) => Ok(field?.data_type().clone()),
             None if others.contains(name) => Ok(DataType::Utf8),
-            None => Ok::<_, Error>(DataType::Int64),
+            None => Ok(DataType::Int64),
         }
     };
     for file in files {

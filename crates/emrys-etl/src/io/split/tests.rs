@@ -290,9 +290,10 @@ fn a_split_is_one_folder_that_is_whole_or_not_there() -> TestResult {
 #[test]
 fn rules_that_do_not_fit_the_data_are_refused_before_anything_is_written() -> TestResult {
     let lists = ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1)])]);
+    let lists: ArrayRef = Arc::new(lists);
     let price: ArrayRef = Arc::new(Float64Array::from(vec![0.5]));
     let day: ArrayRef = Arc::new(Date32Array::from(vec![1]));
-    let data = batch([("list", Arc::new(lists)), ("price", price), ("day", day)]);
+    let data = batch([("list", lists), ("price", price), ("day", day)]);
     let dataset = in_batches(&data, 1);
     let refused = |split: Split| {
         split_with(&split, &dataset, 1, &WriteOptions::new())

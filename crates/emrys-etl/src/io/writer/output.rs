@@ -290,7 +290,7 @@ impl<'a> Output<'a> {
         // Folders by value in their order, and in each the files of one task after those of
         // another.
         parts.sort_by(|left, right| left.folder.cmp(&right.folder));
-        let mut files = Vec::with_capacity(parts.len());
+        let mut files: Vec<(String, ManifestFile)> = Vec::with_capacity(parts.len());
         let mut number = 0;
         for part in parts {
             let same_folder = files

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 const STEP_ROWS: usize = 8_192;
 
 /// A finished file.
-pub(super) struct Part {
+pub(in crate::io) struct Part {
     /// The folder within the output, such as `day=1`; empty for the output itself.
     pub(super) folder: String,
     /// The name in that folder.

@@ -27,6 +27,9 @@ use crate::{Error, Result};
 /// The column that carries the keys within the temporary files.
 const KEY: &str = "__emrys_shuffle_key";
 
+/// What the order of a row takes in memory: its key and its place, and its place once more.
+const ORDER_BYTES: u64 = 40;
+
 /// Rows per batch of the output, and bytes, where rows are large.
 const BATCH_ROWS: usize = 8_192;
 const BATCH_BYTES: usize = 16 << 20;
@@ -39,7 +42,7 @@ pub(in crate::io::writer) struct Spool {
 }
 
 /// A file of rows in their order.
-pub(in crate::io::writer) struct Spooled {
+pub(in crate::io) struct Spooled {
     path: PathBuf,
     rows: u64,
     bytes: u64,
@@ -117,13 +120,13 @@ impl Shuffler {
     ) -> Shuffler {
         let rows: u64 = spooled.iter().map(|file| file.rows).sum();
         let bytes: u64 = spooled.iter().map(|file| file.bytes).sum();
-        let row_bytes = (bytes / rows.max(1)).max(1);
-        // A bucket stands in memory once as it was read and once, in pieces, in its new order.
-        let bucket_bytes = (memory / parts.max(1) / 2).max(1) as u64;
-        let buckets_per_part =
-            usize::try_from((bytes / parts.max(1) as u64).div_ceil(bucket_bytes))
-                .unwrap_or(usize::MAX)
-                .max(1);
+        let row_bytes = bytes / rows.max(1) + ORDER_BYTES;
+        // What is read stands in memory beside the pieces that are made of it.
+        let held_bytes = (memory / parts.max(1) / 2).max(1) as u64;
+        let part_bytes = (bytes + rows * ORDER_BYTES) / parts.max(1) as u64;
+        let buckets_per_part = usize::try_from(part_bytes.div_ceil(held_bytes))
+            .unwrap_or(usize::MAX)
+            .max(1);
         let clamp =
             |rows: u64, most: usize| usize::try_from(rows).map_or(most, |rows| rows.clamp(1, most));
         let mut fields = schema.fields().to_vec();
@@ -138,7 +141,7 @@ impl Shuffler {
             keys: Keys::new(seed),
             buckets: (0..parts * buckets_per_part).map(bucket).collect(),
             buckets_per_part,
-            window_rows: clamp(bucket_bytes / row_bytes, u32::MAX as usize),
+            window_rows: clamp(held_bytes / row_bytes, u32::MAX as usize),
             batch_rows: clamp(BATCH_BYTES as u64 / row_bytes, BATCH_ROWS),
         }
     }

@@ -136,8 +136,8 @@ fn files_come_near_the_size_that_is_asked_for() -> TestResult {
     let folder = tempfile::tempdir()?;
     let out = folder.path().join("out");
     let noise = |rows: std::ops::Range<u64>| {
-        let values = rows.map(|row| crate::hash::hash_bits(row).cast_signed());
-        let column: ArrayRef = Arc::new(arrow::array::Int64Array::from_iter_values(values));
+        let values = rows.map(|row| crate::hash::hash_bits(row) as f64);
+        let column: ArrayRef = Arc::new(arrow::array::Float64Array::from_iter_values(values));
         batch([("id", column)])
     };
     let wanted = 400_000;
