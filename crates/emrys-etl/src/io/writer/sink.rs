@@ -130,7 +130,7 @@ impl Sink {
     }
 
     /// Writes a file that has columns and no rows.
-    pub(super) async fn finish_without_rows(self) -> Result<Part> {
+    pub(super) async fn finish_without_rows(mut self) -> Result<Part> {
         self.open_part().await?.close(&self.folder).await
     }
 
@@ -144,7 +144,7 @@ impl Sink {
         }
     }
 
-    async fn open_part(&self) -> Result<OpenPart> {
+    async fn open_part(&mut self) -> Result<OpenPart> {
         // Local files get their last name when all are known. In an object store nothing can be
         // renamed.
         let kind = match self.place {
