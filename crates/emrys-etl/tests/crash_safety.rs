@@ -28,7 +28,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 const KILLS: u32 = 50;
-const ROWS: i64 = 60_000;
+const ROWS: i64 = 30_000;
 
 /// The folder in which a child process works; without it the test of the child does nothing.
 const FOLDER: &str = "EMRYS_CRASH_FOLDER";

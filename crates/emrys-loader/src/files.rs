@@ -18,8 +18,9 @@ use crate::{Error, Result};
 ///
 /// A directory stands for all `*.parquet` files in it and below it; names that begin with `_` or `.`
 /// are left out. Files of a directory or a glob are in the order of their paths. Directories below
-/// it that are called `day=2024-05-01` give their files a column `day` of one value. A directory
-/// that was written by Emrys must be whole: its manifest is compared with the files.
+/// it that are called `day=2024-05-01` give their files a column `day` of one value, where those of
+/// all files do. A directory that was written by Emrys must be whole: its manifest is compared with
+/// the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths(Vec<PathBuf>);
 

@@ -49,17 +49,21 @@ pub(crate) fn values_below(root: &Path, file: &Path) -> Vec<FolderValue> {
 }
 
 /// Gives the values of folders types: those of the schema, else whole numbers where all values
-/// are, else texts. A column that is also in the files is read from them.
+/// are, else texts.
+///
+/// A column that is also in the files is read from them. One that the folders of only some files
+/// name is none of the data set.
 pub(crate) fn set_types(files: &mut [SourceFile], schema: Option<&Schema>) -> Result<()> {
-    let mut whole_numbers: BTreeSet<String> = BTreeSet::new();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let mut others: BTreeSet<String> = BTreeSet::new();
     for (name, value) in files.iter().flat_map(|file| &file.folder_values) {
+        *counts.entry(name.clone()).or_default() += 1;
         let is_number = |text: &String| text.parse::<i64>().is_ok();
-        match value.as_ref().is_none_or(is_number) {
-            true => whole_numbers.insert(name.clone()),
-            false => others.insert(name.clone()),
-        };
+        if !value.as_ref().is_none_or(is_number) {
+            others.insert(name.clone());
+        }
     }
+    let everywhere = files.len();
     let data_type = |name: &String| -> Result<DataType> {
         let known = schema
             .and_then(|schema| schema.get(name))
@@ -74,7 +78,8 @@ pub(crate) fn set_types(files: &mut [SourceFile], schema: Option<&Schema>) -> Re
     for file in files {
         let values = std::mem::take(&mut file.folder_values);
         for (name, text) in values {
-            if file.footer.schema().index_of(&name).is_ok() {
+            let is_common = counts.get(&name) == Some(&everywhere);
+            if !is_common || file.footer.schema().index_of(&name).is_ok() {
                 continue;
             }
             let data_type = data_type(&name)?;

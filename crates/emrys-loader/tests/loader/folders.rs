@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::fixtures::{batches, numbered_rows, row_numbers, write};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
-use emrys_loader::{Error, Loader, LoaderConfig, Missing, Values};
+use emrys_loader::{Loader, LoaderConfig, Missing, Values};
 use emrys_schema::{ColumnSchema, DType, Schema};
 use tempfile::{TempDir, tempdir};
 
@@ -139,16 +139,22 @@ fn nulls_of_folders_are_nulls() {
 }
 
 #[test]
-fn folders_that_differ_are_refused() {
+fn what_only_some_folders_say_is_no_column() {
     let folder = by_folders();
-    let path = folder.path().join("part_00000.parquet");
-    write(&path, &numbered_rows(0..3), 3);
-    let error = Loader::open(folder.path(), LoaderConfig::new(2)).unwrap_err();
-    assert!(
-        matches!(&error, Error::FilesDiffer { column, .. } if column == "day"),
-        "{error}"
+    let path = folder.path().join("day=3");
+    fs::create_dir(&path).unwrap();
+    write(&path.join("part_00000.parquet"), &numbered_rows(0..3), 3);
+    let loader = Loader::open(folder.path(), LoaderConfig::new(2)).unwrap();
+    assert_eq!(
+        loader.schema().names(),
+        ["row", "id", "half", "items", "day"]
     );
-    // A column that is in the files is read from them.
+    let error = Loader::open(folder.path(), config(2)).unwrap_err();
+    assert!(error.to_string().contains("`hour`"), "{error}");
+}
+
+#[test]
+fn a_column_that_is_in_the_files_is_read_from_them() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("row=99");
     fs::create_dir(&path).unwrap();

@@ -143,7 +143,7 @@ impl<'a> Output<'a> {
     /// What writes files, whatever the order of the rows.
     fn files(&self, number: usize, tasks: usize) -> Files {
         match &self.folders {
-            None => Files::Flat(self.sink(String::new(), number)),
+            None => Files::Flat(Box::new(self.sink(String::new(), number))),
             Some(folders) => Files::Hive(HiveSink::new(
                 self.place.clone(),
                 number,
@@ -409,7 +409,7 @@ enum Target {
 
 /// Writes files, in one folder or in many.
 pub(super) enum Files {
-    Flat(Sink),
+    Flat(Box<Sink>),
     Hive(HiveSink),
 }
 
