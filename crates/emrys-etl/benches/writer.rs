@@ -1,4 +1,5 @@
-//! Reading a data set and writing it again, against the floor: the parquet library alone.
+//! Reading a data set and writing it again in every order, into every number of files and
+//! folders, against the floor: the parquet library alone.
 //!
 //! 40 columns in the manner of display advertising (a label, 13 measured values with gaps, 26 ids
 //! of long-tailed popularity). `EMRYS_BENCH_ROWS` sets the number of rows, 500000 by default.
@@ -16,7 +17,9 @@ use std::time::Instant;
 
 use arrow::array::{ArrayRef, Float32Array, Int32Array, RecordBatch};
 use datafusion::prelude::{DataFrame, ParquetReadOptions};
-use emrys_etl::io::{Compression, WriteOptions, write_batches, write_partitions};
+use emrys_etl::io::{
+    Compression, FileLayout, Shuffle, Split, WriteOptions, write_batches, write_partitions,
+};
 use emrys_etl::{Dataset, Error, ReadOptions, Session, SessionOptions};
 use emrys_schema::Schema;
 use futures::StreamExt;
@@ -97,17 +100,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let raw = best(|| raw_copy(&dataset, threads, Some(folder.path())));
     let floor = report("parquet library: decode + encode (floor)", raw, None);
 
-    let mut ours = f64::NAN;
-    for compression in [
-        Compression::None,
-        Compression::Snappy,
-        Compression::Lz4,
-        Compression::Zstd(1),
-    ] {
-        let options = WriteOptions::new()
-            .with_compression(compression)
-            .with_overwrite(true);
-        let out = folder.path().join("out");
+    let out = folder.path().join("out");
+    let write = |what: &str, options: WriteOptions| {
+        let options = options.with_overwrite(true);
         let mut bytes = 0;
         let seconds = best(|| {
             let frame = table(false)?;
@@ -121,15 +116,57 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             })?;
             Ok(())
         });
-        report(
-            &format!("data set: scan + write, {compression:?}"),
-            seconds,
-            Some(bytes),
-        );
+        report(&format!("scan + write, {what}"), seconds, Some(bytes))
+    };
+    let mut ours = f64::NAN;
+    for compression in [
+        Compression::None,
+        Compression::Snappy,
+        Compression::Lz4,
+        Compression::Zstd(1),
+        Compression::Gzip(1),
+    ] {
+        let options = WriteOptions::new().with_compression(compression);
+        let seconds = write(&format!("{compression:?}"), options);
         if compression == Compression::default() {
             ours = seconds;
         }
     }
+    let new = WriteOptions::new;
+    let by_bytes = new().with_layout(FileLayout::BytesPerFile(8 << 20));
+    let windows = new().with_shuffle(Shuffle::PerPartition {
+        seed: 1,
+        window_rows: 131_072,
+    });
+    let full = new().with_shuffle(Shuffle::Full { seed: 1 });
+    let by_bytes = write("files of 8 MiB", by_bytes);
+    let windows = write("shuffled in windows of 131072 rows", windows);
+    let shuffled = write("shuffled fully", full.clone());
+    // An eighth of the data at a time.
+    let in_little_memory = write(
+        "shuffled fully in little memory",
+        full.with_buffer_bytes(memory_bytes / 8),
+    );
+    let into_few = write("into 2 folders", new().with_partition_on(["label"]));
+    let into_many = write("into 8 to 10 folders", new().with_partition_on(["id_0"]));
+
+    let mut split_number = 0;
+    let mut split = |what: &str, split: Split| {
+        let seconds = best(|| {
+            split_number += 1;
+            let out = folder.path().join(format!("split_{split_number}"));
+            split.write(&dataset, &session, &out, &new())?;
+            std::fs::remove_dir_all(out)?;
+            Ok(())
+        });
+        report(&format!("split, {what}"), seconds, None)
+    };
+    let at_random = split("at random", Split::random(0.2, 1));
+    let by_key = split("by key", Split::by_key(["id_20"], 0.2, 1));
+    let last_per_key = split(
+        "last of every key",
+        Split::last_per_key(["id_20"], "dense_0", 1),
+    );
     println!(
         "{}",
         serde_json::json!({
@@ -142,6 +179,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "floor_seconds": floor,
             "times_floor": ours / floor,
             "scan_times_engine_scan": our_scan / engine_scan,
+            "bytes_per_file_seconds": by_bytes,
+            "shuffle_windows_seconds": windows,
+            "shuffle_full_seconds": shuffled,
+            "shuffle_full_little_memory_seconds": in_little_memory,
+            "shuffle_full_times_plain": shuffled / ours,
+            "partition_on_2_seconds": into_few,
+            "partition_on_10_seconds": into_many,
+            "split_random_seconds": at_random,
+            "split_by_key_seconds": by_key,
+            "split_last_per_key_seconds": last_per_key,
         })
     );
     Ok(())

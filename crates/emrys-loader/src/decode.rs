@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, UInt32Array};
+use arrow::compute::take;
 use arrow::datatypes::{DataType, Field};
 use emrys_schema::{ColumnSchema, Schema, Tag};
 use parquet::arrow::ProjectionMask;
@@ -119,12 +120,22 @@ impl Selection {
                 source,
             })?
             .into_parts();
-        Ok(schema
+        let in_file = schema
             .fields()
             .iter()
             .map(|field| field.name().clone())
-            .zip(arrays)
-            .collect())
+            .zip(arrays);
+        let same_row = UInt32Array::from(vec![0; part.rows]);
+        let in_folders = file
+            .folder_columns
+            .iter()
+            .filter(|column| self.schema.get(column.field.name()).is_some())
+            .map(|column| {
+                let values = take(&column.value, &same_row, None);
+                let values = values.expect("a folder has one value");
+                (column.field.name().clone(), values)
+            });
+        Ok(in_file.chain(in_folders).collect())
     }
 }
 

@@ -96,6 +96,28 @@ pub enum Error {
         /// What the reader met.
         source: parquet::errors::ParquetError,
     },
+    /// A directory was not written to its end, or has changed since.
+    #[error("`{}`: {problem}; write the data again", .path.display())]
+    NotWhole {
+        /// The directory.
+        path: PathBuf,
+        /// What shows it.
+        problem: String,
+    },
+    /// A value in the name of a directory is not one of the column's type.
+    #[error(
+        "`{}`: its directory says `{value}` for column `{column}`, which is {expected}; correct the schema or the name", .path.display()
+    )]
+    BadFolderValue {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// The value.
+        value: String,
+        /// The type.
+        expected: DataType,
+    },
     /// The files hold no rows.
     #[error("the data set has no rows ({files} files); was everything filtered out?")]
     NoRows {

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use emrys_schema::{ColumnSchema, DType, Schema};
@@ -10,12 +11,16 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::ParquetError;
 use rayon::prelude::*;
 
+use crate::folders::{self, FolderColumn, FolderValue};
 use crate::{Error, Result};
 
 /// Where the parquet files of a data set are: files, directories or globs, one or several.
 ///
 /// A directory stands for all `*.parquet` files in it and below it; names that begin with `_` or `.`
-/// are left out. Files of a directory or a glob are in the order of their paths.
+/// are left out. Files of a directory or a glob are in the order of their paths. Directories below
+/// it that are called `day=2024-05-01` give their files a column `day` of one value, where those of
+/// all files do. A directory that was written by Emrys must be whole: its manifest is compared with
+/// the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths(Vec<PathBuf>);
 
@@ -54,6 +59,10 @@ impl<P: AsRef<Path>> From<&[P]> for Paths {
 pub(crate) struct SourceFile {
     pub(crate) path: PathBuf,
     pub(crate) footer: ArrowReaderMetadata,
+    /// The values in the names of its folders, until they have types.
+    pub(crate) folder_values: Vec<FolderValue>,
+    /// The columns whose values are in the names of its folders.
+    pub(crate) folder_columns: Vec<FolderColumn>,
 }
 
 /// A row group of one of the files.
@@ -73,6 +82,8 @@ pub(crate) struct Files {
     pub(crate) rows: usize,
     /// The given schema, or the one that was found with the files.
     pub(crate) schema: Schema,
+    /// The columns of the files and of their folders.
+    arrow: SchemaRef,
 }
 
 impl Files {
@@ -92,11 +103,24 @@ impl Files {
         };
         // Reading a footer is a wait for the disk; the first error is that of the first file.
         let files: Vec<Result<SourceFile>> = found.into_par_iter().map(SourceFile::open).collect();
-        let files = files.into_iter().collect::<Result<Vec<_>>>()?;
-        check_columns(&files)?;
+        let mut files = files.into_iter().collect::<Result<Vec<_>>>()?;
         let schema = match schema {
-            Some(schema) => schema,
+            Some(schema) => Some(schema),
             None => find_schema(first, &files)?,
+        };
+        folders::set_types(&mut files, schema.as_ref())?;
+        check_columns(&files)?;
+        let arrow = files[0].arrow_schema();
+        let inferred = inferred_schema(&arrow)?;
+        let schema = match schema {
+            Some(schema) => {
+                // Footers know nothing of folders.
+                let in_folders = files[0].folder_columns.iter();
+                let names = in_folders.map(|column| column.field.name());
+                let unknown = inferred.select(names)?.difference(&schema);
+                schema.union(&unknown)
+            }
+            None => inferred,
         };
         let parts = parts(&files)?;
         let rows = parts.iter().map(|part| part.rows).sum();
@@ -108,25 +132,43 @@ impl Files {
             parts,
             rows,
             schema,
+            arrow,
         })
     }
 
-    /// The columns of the files.
+    /// The columns of the files and of their folders.
     pub(crate) fn arrow_schema(&self) -> &SchemaRef {
-        self.files[0].footer.schema()
+        &self.arrow
     }
 }
 
 impl SourceFile {
-    fn open(path: PathBuf) -> Result<SourceFile> {
+    fn open((path, folder_values): (PathBuf, Vec<FolderValue>)) -> Result<SourceFile> {
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(source) => return Err(Error::Read { path, source }),
         };
         match without_panic(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())) {
-            Ok(footer) => Ok(SourceFile { path, footer }),
+            Ok(footer) => Ok(SourceFile {
+                path,
+                footer,
+                folder_values,
+                folder_columns: Vec::new(),
+            }),
             Err(source) => Err(Error::NotParquet { path, source }),
         }
+    }
+
+    /// The columns of the file and of its folders.
+    fn arrow_schema(&self) -> SchemaRef {
+        if self.folder_columns.is_empty() {
+            return Arc::clone(self.footer.schema());
+        }
+        let in_file = self.footer.schema().fields().iter();
+        let in_folders = self.folder_columns.iter().map(|column| &column.field);
+        Arc::new(ArrowSchema::new(
+            in_file.chain(in_folders).cloned().collect::<Vec<_>>(),
+        ))
     }
 
     fn schema(&self) -> Result<Option<Schema>> {
@@ -152,36 +194,52 @@ pub(crate) fn without_panic<T>(
     })
 }
 
+/// A file, and the values in the names of its folders.
+type Found = (PathBuf, Vec<FolderValue>);
+
 /// Adds the parquet files that a path stands for.
-fn find_files(path: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+fn find_files(path: &Path, found: &mut Vec<Found>) -> Result<()> {
+    let below = |root: &Path, files: Vec<PathBuf>| {
+        let with_values = files.into_iter().map(|file| {
+            let values = folders::values_below(root, &file);
+            (file, values)
+        });
+        with_values.collect::<Vec<_>>()
+    };
     if path.is_dir() {
-        return walk(path, found);
+        found.extend(below(path, walk(path)?));
+        return Ok(());
     }
     let pattern = path.to_string_lossy();
     if path.exists() || !pattern.contains(['*', '?', '[']) {
-        found.push(path.to_owned());
+        found.push((path.to_owned(), Vec::new()));
         return Ok(());
     }
     let matches = glob::glob(&pattern).map_err(|source| Error::BadGlob {
         pattern: pattern.to_string(),
         source,
     })?;
+    // Folders from the first wildcard on are below what the pattern names.
+    let root: PathBuf = path
+        .iter()
+        .take_while(|part| !part.to_string_lossy().contains(['*', '?', '[']))
+        .collect();
     for path in matches {
         let path = path.map_err(|error| Error::Read {
             path: error.path().to_owned(),
             source: error.into(),
         })?;
-        if path.is_dir() {
-            walk(&path, found)?;
-        } else {
-            found.push(path);
-        }
+        let files = match path.is_dir() {
+            true => walk(&path)?,
+            false => vec![path],
+        };
+        found.extend(below(&root, files));
     }
     Ok(())
 }
 
-/// Adds the parquet files of a directory and of those below it.
-fn walk(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+/// The parquet files of a directory and of those below it.
+fn walk(directory: &Path) -> Result<Vec<PathBuf>> {
     let failed = |source| Error::Read {
         path: directory.to_owned(),
         source,
@@ -192,6 +250,7 @@ fn walk(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(failed)?;
     paths.sort();
+    let mut found = Vec::new();
     for path in paths {
         let hidden = path
             .file_name()
@@ -200,7 +259,7 @@ fn walk(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
             continue;
         }
         if path.is_dir() {
-            walk(&path, found)?;
+            found.extend(walk(&path)?);
         } else if path
             .extension()
             .is_some_and(|extension| extension == "parquet")
@@ -208,7 +267,8 @@ fn walk(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
             found.push(path);
         }
     }
-    Ok(())
+    folders::check_is_whole(directory, &found)?;
+    Ok(found)
 }
 
 /// All files have the same columns as the first, in any order.
@@ -216,19 +276,16 @@ fn check_columns(files: &[SourceFile]) -> Result<()> {
     let Some((first, others)) = files.split_first() else {
         return Ok(());
     };
-    let type_in = |file: &SourceFile, name: &str| {
-        file.footer
-            .schema()
-            .field_with_name(name)
-            .ok()
-            .map(|field| field.data_type().clone())
+    let type_in = |schema: &ArrowSchema, name: &str| {
+        let field = schema.field_with_name(name).ok();
+        field.map(|field| field.data_type().clone())
     };
+    let in_first = first.arrow_schema();
     for other in others {
-        let names = [first, other]
-            .into_iter()
-            .flat_map(|file| file.footer.schema().fields());
+        let in_other = other.arrow_schema();
+        let names = in_first.fields().iter().chain(in_other.fields());
         for name in names.map(|field| field.name()) {
-            let (first_type, second_type) = (type_in(first, name), type_in(other, name));
+            let (first_type, second_type) = (type_in(&in_first, name), type_in(&in_other, name));
             if first_type != second_type {
                 return Err(Error::FilesDiffer {
                     column: name.clone(),
@@ -266,8 +323,8 @@ fn parts(files: &[SourceFile]) -> Result<Vec<Part>> {
 }
 
 /// A directory is described by the schema file in it, a lone file by its footer, and each by the
-/// other where the first is not there; else the columns' types are all that is known.
-fn find_schema(path: &Path, files: &[SourceFile]) -> Result<Schema> {
+/// other where the first is not there. `None` if the columns' types are all that is known.
+fn find_schema(path: &Path, files: &[SourceFile]) -> Result<Option<Schema>> {
     let is_directory = path.is_dir();
     let directory = if is_directory {
         Some(path)
@@ -284,10 +341,7 @@ fn find_schema(path: &Path, files: &[SourceFile]) -> Result<Schema> {
     if found.is_none() && !is_directory {
         found = schema_beside(directory)?;
     }
-    match found {
-        Some(schema) => Ok(schema),
-        None => inferred_schema(files[0].footer.schema()),
-    }
+    Ok(found)
 }
 
 fn schema_beside(directory: Option<&Path>) -> Result<Option<Schema>> {

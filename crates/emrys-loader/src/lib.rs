@@ -49,6 +49,7 @@ mod decode;
 mod epoch;
 mod error;
 mod files;
+mod folders;
 mod from_arrow;
 mod loader;
 mod lookup;

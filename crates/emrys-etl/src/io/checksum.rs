@@ -24,6 +24,16 @@ impl<W: Write> ChecksumWriter<W> {
         }
     }
 
+    /// The writer within.
+    pub(crate) fn get_mut(&mut self) -> &mut W {
+        &mut self.inner
+    }
+
+    /// Gives the writer within back.
+    pub(crate) fn into_inner(self) -> W {
+        self.inner
+    }
+
     /// How many bytes have passed.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes

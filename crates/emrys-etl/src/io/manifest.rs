@@ -32,12 +32,16 @@ pub struct Manifest {
     pub files: Vec<ManifestFile>,
     /// The XXH64 checksum of `schema.json`, in hexadecimal digits.
     pub schema_xxh64: String,
+    /// The columns whose values are in the names of folders, outermost first, and not in the
+    /// files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partition_on: Vec<String>,
 }
 
 /// One data file of a [`Manifest`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestFile {
-    /// The name within the folder.
+    /// The name within the folder, with `/` where the file is in a folder below it.
     pub name: String,
     /// How many rows it has.
     pub rows: u64,
@@ -55,7 +59,13 @@ impl Manifest {
             rows: files.iter().map(|file| file.rows).sum(),
             files,
             schema_xxh64: checksum::of_bytes(schema_json.as_bytes()),
+            partition_on: Vec::new(),
         }
+    }
+
+    pub(crate) fn with_partition_on(mut self, columns: &[String]) -> Manifest {
+        self.partition_on = columns.to_vec();
+        self
     }
 
     /// The size of all data files in bytes.

@@ -13,4 +13,5 @@ mod columns;
 mod epochs;
 mod errors;
 mod fixtures;
+mod folders;
 mod lookups;

@@ -1,92 +1,26 @@
-//! The files that one task writes.
+//! The files that one task writes to one folder.
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Schema as ArrowSchema, SchemaRef};
-use emrys_schema::{FOOTER_KEY, Schema};
-use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
-use parquet::basic::Type as PhysicalType;
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::arrow::ArrowWriter;
 
-use super::WriteOptions;
+use super::FileLayout;
+use super::encoding::Encoding;
+use super::place::{Place, PlacedFile};
 use crate::io::checksum::ChecksumWriter;
-use crate::io::footer::{plain_schema, with_type};
-use crate::io::table::cast_batch;
 use crate::{Error, Result};
 
-/// Ids of larger domains are written plainly. Measured on click logs of long-tailed ids, that
-/// makes files no larger and saves a fifth of the encoder's time.
-const DICTIONARY_MAX_VALUES: u64 = 65_536;
+/// Rows that are handed to an encoder whose file may have to be closed meanwhile.
+const STEP_ROWS: usize = 8_192;
 
-/// How batches become bytes.
-#[derive(Clone)]
-pub(super) struct Encoding {
-    /// The columns as readers will see them.
-    stored: SchemaRef,
-    /// The columns as the encoder takes them: texts in any form, all else as stored.
-    accepted: SchemaRef,
-    properties: WriterProperties,
-}
-
-impl Encoding {
-    pub(super) fn new(
-        arrow: &ArrowSchema,
-        schema: &Schema,
-        options: &WriteOptions,
-    ) -> Result<Encoding> {
-        let stored = plain_schema(arrow);
-        let accepted =
-            arrow
-                .fields()
-                .iter()
-                .zip(stored.fields())
-                .map(|(field, stored)| match stored.data_type() {
-                    DataType::Utf8 | DataType::Binary => Arc::clone(field),
-                    plain => with_type(field, plain.clone()),
-                });
-        let accepted = Arc::new(ArrowSchema::new(accepted.collect::<Vec<_>>()));
-
-        let columns = ArrowSchemaConverter::new()
-            .convert(&stored)
-            .map_err(|error| Error::Data {
-                operator: "write".into(),
-                problem: format!("a column has no parquet type ({error}); cast or drop it"),
-            })?;
-        let mut properties = WriterProperties::builder()
-            .set_compression(options.compression()?)
-            .set_max_row_group_row_count(Some(options.row_group_rows()))
-            .set_statistics_enabled(EnabledStatistics::Chunk)
-            .set_key_value_metadata(Some(vec![KeyValue::new(
-                FOOTER_KEY.to_owned(),
-                schema.to_footer_json()?,
-            )]));
-        for column in columns.columns() {
-            let name = column.path().parts().first();
-            let cardinality = name.and_then(|name| schema.get(name)?.cardinality());
-            let is_measured = matches!(
-                column.physical_type(),
-                PhysicalType::FLOAT | PhysicalType::DOUBLE
-            );
-            // Where values hardly repeat, looking them up costs time and saves no space.
-            if is_measured || cardinality.is_some_and(|values| values > DICTIONARY_MAX_VALUES) {
-                properties = properties.set_column_dictionary_enabled(column.path().clone(), false);
-            }
-        }
-        Ok(Encoding {
-            stored,
-            accepted,
-            properties: properties.build(),
-        })
-    }
-}
-
-/// A finished file under its temporary name.
-pub(super) struct Part {
-    pub(super) path: PathBuf,
+/// A finished file.
+pub(in crate::io) struct Part {
+    /// The folder within the output, such as `day=1`; empty for the output itself.
+    pub(super) folder: String,
+    /// The name in that folder.
+    pub(super) name: String,
     pub(super) rows: u64,
     pub(super) bytes: u64,
     pub(super) xxh64: String,
@@ -94,83 +28,133 @@ pub(super) struct Part {
 
 /// Writes batches to one file after another.
 pub(super) struct Sink {
-    folder: PathBuf,
+    place: Place,
+    folder: String,
     /// Tells the sinks of one folder apart.
     number: usize,
-    encoding: Encoding,
-    rows_per_file: Option<usize>,
+    encoding: Arc<Encoding>,
+    layout: FileLayout,
     open: Option<OpenPart>,
     parts: Vec<Part>,
 }
 
 struct OpenPart {
+    name: String,
     path: PathBuf,
-    writer: ArrowWriter<ChecksumWriter<File>>,
+    writer: ArrowWriter<ChecksumWriter<PlacedFile>>,
     rows: usize,
 }
 
 impl Sink {
     pub(super) fn new(
-        folder: PathBuf,
+        place: Place,
+        folder: String,
         number: usize,
-        encoding: Encoding,
-        rows_per_file: Option<usize>,
+        encoding: Arc<Encoding>,
+        layout: FileLayout,
     ) -> Sink {
         Sink {
+            place,
             folder,
             number,
             encoding,
-            rows_per_file,
+            layout,
             open: None,
             parts: Vec::new(),
         }
     }
 
-    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        let batch = cast_batch(batch, &self.encoding.accepted).map_err(|error| Error::Data {
-            operator: "write".into(),
-            problem: format!("a batch does not have the declared columns ({error})"),
-        })?;
+    pub(super) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let batch = self.encoding.accept(batch)?;
         let mut start = 0;
         while start < batch.num_rows() {
-            let open = match &mut self.open {
-                Some(open) => open,
-                None => {
-                    let open = self.open_part()?;
-                    self.open.insert(open)
-                }
+            if self.open.is_none() {
+                self.open = Some(self.open_part().await?);
+            }
+            let Some(open) = &mut self.open else {
+                return Err(Error::Internal("an opened file is not open".into()));
             };
-            let room = self
-                .rows_per_file
-                .map_or(usize::MAX, |rows| rows - open.rows);
+            let room = match self.layout {
+                FileLayout::RowsPerFile(rows) => rows - open.rows,
+                FileLayout::BytesPerFile(_) => STEP_ROWS,
+                FileLayout::PerPartition | FileLayout::Files(_) => usize::MAX,
+            };
             let length = room.min(batch.num_rows() - start);
             open.writer
                 .write(&batch.slice(start, length))
                 .map_err(Error::parquet("write", open.path.as_path()))?;
             open.rows += length;
             start += length;
-            if length == room {
-                self.close_part()?;
+            let is_full = match self.layout {
+                FileLayout::RowsPerFile(rows) => open.rows == rows,
+                FileLayout::BytesPerFile(bytes) => open.size() >= bytes,
+                FileLayout::PerPartition | FileLayout::Files(_) => false,
+            };
+            if is_full {
+                self.close_part().await?;
             }
+        }
+        if let Some(open) = &mut self.open {
+            let OpenPart { writer, path, .. } = open;
+            writer.inner_mut().get_mut().settle(path).await?;
         }
         Ok(())
     }
 
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// The bytes that the encoder of the open file holds.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.open
+            .as_ref()
+            .map_or(0, |open| open.writer.memory_size())
+    }
+
+    /// Ends the row group, so that the encoder holds nothing.
+    pub(super) fn end_row_group(&mut self) -> Result<()> {
+        match &mut self.open {
+            Some(open) => open
+                .writer
+                .flush()
+                .map_err(Error::parquet("write", open.path.as_path())),
+            None => Ok(()),
+        }
+    }
+
     /// Closes the last file; no file if there were no rows.
-    pub(super) fn finish(mut self) -> Result<Vec<Part>> {
-        self.close_part()?;
+    pub(super) async fn finish(mut self) -> Result<Vec<Part>> {
+        self.close_part().await?;
         Ok(self.parts)
     }
 
     /// Writes a file that has columns and no rows.
-    pub(super) fn finish_without_rows(self) -> Result<Part> {
-        self.open_part()?.close()
+    pub(super) async fn finish_without_rows(mut self) -> Result<Part> {
+        self.open_part().await?.close(&self.folder).await
     }
 
-    fn open_part(&self) -> Result<OpenPart> {
-        let name = format!("unnamed_{:05}_{:05}.parquet", self.number, self.parts.len());
-        let path = self.folder.join(name);
-        let file = File::create_new(&path).map_err(Error::io("write", path.as_path()))?;
+    /// Gives up what is open.
+    pub(super) async fn abort(self) {
+        if let Some(mut open) = self.open
+            && matches!(open.writer.inner_mut().get_mut(), PlacedFile::Remote(_))
+            && let Ok(sink) = open.writer.into_inner()
+        {
+            sink.into_inner().abort().await;
+        }
+    }
+
+    async fn open_part(&mut self) -> Result<OpenPart> {
+        // Local files get their last name when all are known. In an object store nothing can be
+        // renamed.
+        let kind = match self.place {
+            Place::Local(_) => "unnamed",
+            Place::Remote(_) => "part",
+        };
+        let name = format!("{kind}_{:05}_{:05}.parquet", self.number, self.parts.len());
+        let name_in_output = joined(&self.folder, &name);
+        let path = self.place.path(&name_in_output);
+        let file = self.place.create(&name_in_output).await?;
         let writer = ArrowWriter::try_new(
             ChecksumWriter::new(file),
             Arc::clone(&self.encoding.stored),
@@ -178,31 +162,48 @@ impl Sink {
         )
         .map_err(Error::parquet("write", path.as_path()))?;
         Ok(OpenPart {
+            name,
             path,
             writer,
             rows: 0,
         })
     }
 
-    fn close_part(&mut self) -> Result<()> {
+    pub(super) async fn close_part(&mut self) -> Result<()> {
         if let Some(open) = self.open.take() {
-            self.parts.push(open.close()?);
+            self.parts.push(open.close(&self.folder).await?);
         }
         Ok(())
     }
 }
 
 impl OpenPart {
-    fn close(self) -> Result<Part> {
+    /// About how large the file would be if it were closed now.
+    fn size(&self) -> u64 {
+        (self.writer.bytes_written() + self.writer.in_progress_size()) as u64
+    }
+
+    async fn close(self, folder: &str) -> Result<Part> {
         let sink = self
             .writer
             .into_inner()
             .map_err(Error::parquet("write", self.path.as_path()))?;
+        let (bytes, xxh64) = (sink.bytes(), sink.checksum());
+        sink.into_inner().finish(&self.path).await?;
         Ok(Part {
-            path: self.path,
+            folder: folder.to_owned(),
+            name: self.name,
             rows: self.rows as u64,
-            bytes: sink.bytes(),
-            xxh64: sink.checksum(),
+            bytes,
+            xxh64,
         })
+    }
+}
+
+/// The name of a file in a folder of the output, which may be the output itself.
+pub(super) fn joined(folder: &str, name: &str) -> String {
+    match folder {
+        "" => name.to_owned(),
+        folder => format!("{folder}/{name}"),
     }
 }

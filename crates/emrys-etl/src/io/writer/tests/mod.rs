@@ -1,3 +1,10 @@
+mod hive;
+mod modes;
+mod remote;
+mod shuffle;
+
+use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float32Array, Int32Array, ListArray, StringArray};
@@ -9,6 +16,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rstest::rstest;
 
 use super::*;
+use crate::io::MANIFEST_FILE;
 use crate::io::testing::{TestResult, batch, frame, integers, numbered, session, write_parquet};
 use crate::{Dataset, ReadOptions, Session};
 
@@ -185,6 +193,8 @@ fn values_of_every_kind_come_back() -> TestResult {
         Compression::Snappy,
         Compression::Lz4,
         Compression::Zstd(1),
+        Compression::Gzip(1),
+        Compression::Brotli(1),
     ] {
         let options = WriteOptions::new()
             .with_compression(compression)
@@ -498,7 +508,59 @@ fn options_and_columns_are_checked_before_anything_is_written() -> TestResult {
     assert_snapshot!(write(&schema, &options.clone().with_row_group_rows(0)), @"write: `row_group_rows` is 0, but at least 1 is needed");
     assert_snapshot!(write(&schema, &options.clone().with_layout(FileLayout::Files(0))), @"write: `layout` is Files(0), but at least 1 file is needed");
     assert_snapshot!(write(&schema, &options.clone().with_compression(Compression::Zstd(99))), @"write: `compression` is Zstd(99), but levels are 1 to 22");
+    assert_snapshot!(write(&schema, &options.clone().with_compression(Compression::Gzip(10))), @"write: `compression` is Gzip(10), but levels are 0 to 9");
+    assert_snapshot!(write(&schema, &options.clone().with_layout(FileLayout::BytesPerFile(0))), @"write: `layout` is BytesPerFile(0), but at least 1 byte is needed");
+    assert_snapshot!(write(&schema, &options.clone().with_open_files(0)), @"write: `open_files` is 0, but at least 1 is needed");
+    let no_window = Shuffle::PerPartition {
+        seed: 1,
+        window_rows: 0,
+    };
+    assert_snapshot!(write(&schema, &options.clone().with_shuffle(no_window)), @"write: `window_rows` is 0, but at least 1 row is needed");
     assert_snapshot!(write(&schema.select(["id"])?, &options), @r#"write: the data have the columns ["id", "text"], but the schema has ["id"]; let the schema name the columns in their order"#);
     assert_eq!(names(folder.path()), Vec::<String>::new());
     Ok(())
+}
+
+/// The rows of all files of an output as texts, with the columns that name folders.
+fn rows_of(out: &Path) -> Vec<String> {
+    let manifest = Manifest::read(out).unwrap().unwrap();
+    let mut rows = Vec::new();
+    for file in &manifest.files {
+        let reader = fs::File::open(out.join(&file.name)).unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(reader).unwrap();
+        let folders: String = PathBuf::from(&file.name)
+            .parent()
+            .into_iter()
+            .flat_map(|parent| parent.iter().map(|part| format!(", {}", part.display())))
+            .collect();
+        let mut in_file = 0;
+        for batch in reader.build().unwrap() {
+            let batch = batch.unwrap();
+            let options = arrow::util::display::FormatOptions::new().with_null("null");
+            let columns: Vec<_> = batch
+                .columns()
+                .iter()
+                .map(|column| {
+                    arrow::util::display::ArrayFormatter::try_new(column.as_ref(), &options)
+                        .unwrap()
+                })
+                .collect();
+            for row in 0..batch.num_rows() {
+                let values: Vec<String> = columns
+                    .iter()
+                    .map(|column| column.value(row).to_string())
+                    .collect();
+                rows.push(values.join(", ") + &folders);
+            }
+            in_file += batch.num_rows() as u64;
+        }
+        assert_eq!(in_file, file.rows, "{}", file.name);
+    }
+    manifest.verify(out).unwrap();
+    rows
+}
+
+fn sorted(mut rows: Vec<String>) -> Vec<String> {
+    rows.sort();
+    rows
 }

@@ -1,0 +1,90 @@
+//! How batches become bytes.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Schema as ArrowSchema, SchemaRef};
+use emrys_schema::{FOOTER_KEY, Schema};
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::basic::Type as PhysicalType;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+
+use super::WriteOptions;
+use crate::io::footer::{plain_schema, with_type};
+use crate::io::table::cast_batch;
+use crate::{Error, Result};
+
+/// Ids of larger domains are written plainly. Measured on click logs of long-tailed ids, that
+/// makes files no larger and saves a fifth of the encoder's time.
+const DICTIONARY_MAX_VALUES: u64 = 65_536;
+
+/// How batches become bytes.
+pub(super) struct Encoding {
+    /// The columns as readers will see them.
+    pub(super) stored: SchemaRef,
+    /// The columns as the encoder takes them: texts in any form, all else as stored.
+    accepted: SchemaRef,
+    pub(super) properties: WriterProperties,
+}
+
+impl Encoding {
+    /// The encoding of columns that `schema` describes, perhaps among others.
+    pub(super) fn new(
+        arrow: &ArrowSchema,
+        schema: &Schema,
+        options: &WriteOptions,
+    ) -> Result<Encoding> {
+        let stored = plain_schema(arrow);
+        let accepted =
+            arrow
+                .fields()
+                .iter()
+                .zip(stored.fields())
+                .map(|(field, stored)| match stored.data_type() {
+                    DataType::Utf8 | DataType::Binary => Arc::clone(field),
+                    plain => with_type(field, plain.clone()),
+                });
+        let accepted = Arc::new(ArrowSchema::new(accepted.collect::<Vec<_>>()));
+
+        let columns = ArrowSchemaConverter::new()
+            .convert(&stored)
+            .map_err(|error| Error::Data {
+                operator: "write".into(),
+                problem: format!("a column has no parquet type ({error}); cast or drop it"),
+            })?;
+        let mut properties = WriterProperties::builder()
+            .set_compression(options.compression()?)
+            .set_max_row_group_row_count(Some(options.row_group_rows()))
+            .set_statistics_enabled(EnabledStatistics::Chunk)
+            .set_key_value_metadata(Some(vec![KeyValue::new(
+                FOOTER_KEY.to_owned(),
+                schema.to_footer_json()?,
+            )]));
+        for column in columns.columns() {
+            let name = column.path().parts().first();
+            let cardinality = name.and_then(|name| schema.get(name)?.cardinality());
+            let is_measured = matches!(
+                column.physical_type(),
+                PhysicalType::FLOAT | PhysicalType::DOUBLE
+            );
+            // Where values hardly repeat, looking them up costs time and saves no space.
+            if is_measured || cardinality.is_some_and(|values| values > DICTIONARY_MAX_VALUES) {
+                properties = properties.set_column_dictionary_enabled(column.path().clone(), false);
+            }
+        }
+        Ok(Encoding {
+            stored,
+            accepted,
+            properties: properties.build(),
+        })
+    }
+
+    /// The batch as the encoder takes it.
+    pub(super) fn accept(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        cast_batch(batch, &self.accepted).map_err(|error| Error::Data {
+            operator: "write".into(),
+            problem: format!("a batch does not have the declared columns ({error})"),
+        })
+    }
+}
