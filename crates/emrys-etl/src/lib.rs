@@ -9,6 +9,7 @@
     )
 )]
 
+mod column_stats;
 pub mod declaration;
 mod error;
 mod expression;
@@ -21,14 +22,17 @@ mod lookup;
 pub mod operator;
 pub mod ops;
 mod plan;
+mod progress;
 mod saved;
 mod selector;
 pub mod session;
 mod workflow;
 
+pub use column_stats::{ColumnStats, Lengths, Quantiles};
 pub use error::{Error, Result};
 pub use graph::{Node, all_columns, cols, group, select, tagged};
 pub use io::{Dataset, FileLayout, Manifest, ReadOptions, WriteOptions};
+pub use progress::{Progress, ProgressSnapshot, Stage};
 pub use selector::{Selected, Selector};
 pub use session::{Session, SessionOptions};
 pub use workflow::{FittedWorkflow, Transformed, Workflow};

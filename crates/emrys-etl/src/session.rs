@@ -11,6 +11,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
 
+use crate::progress::Progress;
 use crate::{Error, Result};
 
 /// The stack of every thread that plans or runs queries: plans of hundreds of operators nest
@@ -27,6 +28,7 @@ pub struct SessionOptions {
     memory_limit: Option<usize>,
     spill_dir: Option<PathBuf>,
     batch_size: Option<usize>,
+    progress: Option<Progress>,
 }
 
 impl SessionOptions {
@@ -66,6 +68,17 @@ impl SessionOptions {
     pub fn with_batch_size(mut self, rows: usize) -> SessionOptions {
         self.batch_size = Some(rows);
         self
+    }
+
+    /// Lets another thread see how far runs are, and stop them.
+    #[must_use]
+    pub fn with_progress(mut self, progress: Progress) -> SessionOptions {
+        self.progress = Some(progress);
+        self
+    }
+
+    pub(crate) fn progress(&self) -> Option<&Progress> {
+        self.progress.as_ref()
     }
 
     /// The number of threads that a session of these options has.
@@ -254,6 +267,9 @@ fn engine_config(options: &SessionOptions) -> SessionConfig {
         .set_bool("datafusion.sql_parser.enable_ident_normalization", false);
     if let Some(rows) = options.batch_size {
         config = config.with_batch_size(rows);
+    }
+    if let Some(progress) = &options.progress {
+        config = config.with_extension(Arc::new(progress.clone()));
     }
     config
 }

@@ -13,6 +13,7 @@ use crate::plan::bind::{Binding, bind};
 use crate::plan::dataset_columns;
 use crate::plan::graph::{Graph, NodeId, Phase, States};
 use crate::plan::lower::Lowering;
+use crate::progress::Stage;
 use crate::session::Session;
 use crate::{Error, Result};
 
@@ -22,12 +23,17 @@ use queries::Query;
 pub(crate) fn fit(graph: &Graph, dataset: &Dataset, session: &Session) -> Result<States> {
     let mut states = stateless(graph)?;
     let rounds = graph.rounds();
-    for round in 1..=rounds.iter().copied().max().unwrap_or(0) {
+    let last = rounds.iter().copied().max().unwrap_or(0);
+    for round in 1..=last {
         let nodes: Vec<NodeId> = (0..rounds.len())
             .filter(|id| rounds[*id] == round)
             .collect();
         tracing::debug!(round, operators = nodes.len(), "fitting");
-        fit_round(graph, dataset, session, &nodes, &mut states)?;
+        let stage = Stage::Fit {
+            round,
+            rounds: last,
+        };
+        fit_round(graph, dataset, session, &nodes, &mut states, stage)?;
     }
     Ok(states)
 }
@@ -55,13 +61,13 @@ fn fit_round(
     session: &Session,
     nodes: &[NodeId],
     states: &mut States,
+    stage: Stage,
 ) -> Result<()> {
     let binding = bind(graph, dataset.schema(), states, Phase::Training)?;
     let queries = round_queries(graph, dataset, session, nodes, states, &binding)?;
-    let mut results = session.run(
-        "fitting",
-        queries::run(queries, session.options().threads()),
-    )?;
+    session.begin(stage, queries.len(), dataset.num_rows());
+    let answers = queries::run(queries, session.options().threads());
+    let mut results = session.run("fitting", session.until_cancelled(answers))?;
     let mut errors = Vec::new();
     for id in nodes {
         let bound = binding.node(*id)?;

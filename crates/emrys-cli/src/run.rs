@@ -1,0 +1,72 @@
+//! A run: its session, its progress bar, and its end by Ctrl-C.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use emrys_etl::declaration::SessionSettings;
+use emrys_etl::{Error, Progress, SessionOptions};
+use tempfile::TempDir;
+
+use crate::arguments::Global;
+use crate::bars::Bars;
+use crate::failure::Result;
+use crate::interrupt;
+
+/// A run of the library.
+///
+/// It has a folder of its own to spill into, which is deleted at the end however the run ends.
+pub(crate) struct Run {
+    started: Instant,
+    options: SessionOptions,
+    /// Dropped before the folder: it draws until then.
+    _bars: Option<Bars>,
+    _spill: TempDir,
+}
+
+impl Run {
+    pub(crate) fn start(settings: &SessionSettings, global: &Global) -> Result<Run> {
+        let parent = settings
+            .spill_dir
+            .clone()
+            .unwrap_or_else(std::env::temp_dir);
+        std::fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
+        let spill = tempfile::Builder::new()
+            .prefix("emrys-spill-")
+            .tempdir_in(&parent)
+            .map_err(Error::io("write to", &parent))?;
+        let progress = Progress::new();
+        interrupt::stops(&progress);
+        Ok(Run {
+            started: Instant::now(),
+            options: settings
+                .options()
+                .with_spill_dir(spill.path())
+                .with_progress(progress.clone()),
+            _bars: Bars::show(&progress, global.quiet),
+            _spill: spill,
+        })
+    }
+
+    pub(crate) fn options(&self) -> SessionOptions {
+        self.options.clone()
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// The place of an output: the argument, else what the workflow file says.
+pub(crate) fn output_path(
+    argument: Option<&PathBuf>,
+    section: &str,
+    setting: Option<&PathBuf>,
+) -> Result<PathBuf> {
+    let path = argument.or(setting).cloned();
+    path.ok_or_else(|| {
+        crate::failure::Failure::Usage(format!(
+            "there is no output: give `--out DIR`, or `out` in the section [{section}] of the \
+             workflow file"
+        ))
+    })
+}
