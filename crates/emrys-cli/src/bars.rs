@@ -29,19 +29,20 @@ impl Bars {
         let progress = progress.clone();
         let (stop, stopped) = mpsc::channel();
         let draw = move || {
-            let bar = ProgressBar::with_draw_target(None, target);
+            let bar = ProgressBar::with_draw_target(None, target).with_style(style());
             let mut stage = Stage::Waiting;
             while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
                 let seen = progress.snapshot();
+                let Some(rows) = seen.rows_total else {
+                    continue;
+                };
                 if seen.stage != stage {
                     stage = seen.stage;
+                    // The time that is left is that of the stage.
                     bar.reset();
-                    bar.set_style(style());
+                    bar.set_prefix(title(stage));
                 }
-                if let Some(rows) = seen.rows_total {
-                    bar.set_length(rows);
-                }
-                bar.set_prefix(title(stage));
+                bar.set_length(rows);
                 bar.set_message(message(&seen));
                 bar.set_position(seen.rows_read);
             }

@@ -25,3 +25,11 @@ pub(crate) fn tell(message: &str) {
     // Without stderr there is nobody to tell.
     let _ = writeln!(io::stderr().lock(), "{message}");
 }
+
+/// A number of things: `1 file`, `2 files`.
+pub(crate) fn counted(number: u64, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        _ => format!("{number} {thing}s"),
+    }
+}

@@ -18,9 +18,8 @@ use crate::interrupt;
 pub(crate) struct Run {
     started: Instant,
     options: SessionOptions,
-    /// Dropped before the folder: it draws until then.
-    _bars: Option<Bars>,
-    _spill: TempDir,
+    bars: Option<Bars>,
+    spill: TempDir,
 }
 
 impl Run {
@@ -42,8 +41,8 @@ impl Run {
                 .options()
                 .with_spill_dir(spill.path())
                 .with_progress(progress.clone()),
-            _bars: Bars::show(&progress, global.quiet),
-            _spill: spill,
+            bars: Bars::show(&progress, global.quiet),
+            spill,
         })
     }
 
@@ -51,8 +50,24 @@ impl Run {
         self.options.clone()
     }
 
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+    /// Ends the drawing and gives the seconds that the run took. What it has spilled stays until
+    /// the run is dropped: let that be after what it has made.
+    pub(crate) fn finish(&mut self) -> f64 {
+        self.bars = None;
+        self.started.elapsed().as_secs_f64()
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.bars = None;
+        // Tasks of a run that was stopped may hold files for a moment longer.
+        for _ in 0..50 {
+            if std::fs::remove_dir_all(self.spill.path()).is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

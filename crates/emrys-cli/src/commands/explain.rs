@@ -34,7 +34,7 @@ impl Explain {
     pub(crate) fn run(self, global: &Global) -> Result<()> {
         let workflow = WorkflowInput::read(&self.workflow)?;
         let settings = workflow.settings();
-        let run = Run::start(&self.session.over(&settings.session), global)?;
+        let mut run = Run::start(&self.session.over(&settings.session), global)?;
         let dataset = input::dataset(&self.data, &settings)?;
         let text = match workflow {
             WorkflowInput::Declared(file) => file
@@ -45,7 +45,7 @@ impl Explain {
                 input::fitted(&folder, run.options())?.explain(&dataset)?
             }
         };
-        drop(run);
+        run.finish();
         match global.json {
             true => console::print_json(&json!({ "explain": text })),
             false => console::print(&format!("{}\n", text.trim_end())),

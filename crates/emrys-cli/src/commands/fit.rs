@@ -6,9 +6,10 @@ use clap::Args;
 use serde_json::json;
 
 use crate::arguments::{DataArgs, Global, SessionArgs};
+use crate::console::{self, counted};
 use crate::failure::Result;
+use crate::input;
 use crate::run::{Run, output_path};
-use crate::{console, input};
 
 /// Fit a declared workflow on data, and save it
 ///
@@ -44,11 +45,10 @@ impl Fit {
         let dataset = input::dataset(&self.data, settings)?;
         let workflow = file.workflow(dataset.schema())?;
 
-        let run = Run::start(&self.session.over(&settings.session), global)?;
+        let mut run = Run::start(&self.session.over(&settings.session), global)?;
         let fitted = workflow.with_options(run.options()).fit(&dataset)?;
         fitted.save(&out)?;
-        let seconds = run.elapsed().as_secs_f64();
-        drop(run);
+        let seconds = run.finish();
         if global.json {
             return console::print_json(&json!({
                 "workflow": out,
@@ -60,8 +60,8 @@ impl Fit {
         }
         if !global.quiet {
             console::tell(&format!(
-                "fitted on {} rows in {seconds:.1} s, saved in `{}`",
-                dataset.num_rows(),
+                "fitted on {} in {seconds:.1} s, saved in `{}`",
+                counted(dataset.num_rows(), "row"),
                 out.display()
             ));
         }

@@ -51,15 +51,14 @@ impl FitTransform {
         let dataset = input::dataset(&self.data, settings)?;
         let workflow = file.workflow(dataset.schema())?;
 
-        let run = Run::start(&self.session.over(&settings.session), global)?;
+        let mut run = Run::start(&self.session.over(&settings.session), global)?;
         let fitted = workflow.with_options(run.options()).fit(&dataset)?;
         if let Some(save) = save {
             fitted.save(save)?;
         }
         let transformed = fitted.transform(&dataset)?;
         let manifest = transformed.write(&out, &options.with_overwrite(self.overwrite))?;
-        let seconds = run.elapsed().as_secs_f64();
-        drop(run);
+        let seconds = run.finish();
         if let (Some(save), false, false) = (save, global.quiet, global.json) {
             console::tell(&format!(
                 "saved the fitted workflow in `{}`",

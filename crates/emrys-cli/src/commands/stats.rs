@@ -5,10 +5,11 @@ use emrys_etl::{ColumnStats, Session};
 use serde_json::{Value, json};
 
 use crate::arguments::{DataArgs, Global, SessionArgs};
+use crate::console::{self, counted};
 use crate::failure::Result;
+use crate::input;
 use crate::run::Run;
 use crate::table::Table;
-use crate::{console, input};
 
 /// Longer values are cut: one text would push everything else off the screen.
 const WIDEST_VALUE: usize = 20;
@@ -31,10 +32,10 @@ pub(crate) struct Stats {
 
 impl Stats {
     pub(crate) fn run(self, global: &Global) -> Result<()> {
-        let run = Run::start(&self.session.over(&input::no_settings()), global)?;
+        let mut run = Run::start(&self.session.over(&input::no_settings()), global)?;
         let dataset = input::dataset(&self.data, &Default::default())?;
         let stats = dataset.column_stats(&Session::new(run.options())?)?;
-        drop(run);
+        run.finish();
         let (rows, files) = (dataset.num_rows(), dataset.files().len());
         if global.json {
             return console::print_json(&json!({
@@ -44,8 +45,10 @@ impl Stats {
             }));
         }
         console::print(&format!(
-            "{rows} rows, {} columns, {files} files\n\n{}",
-            stats.len(),
+            "{}, {}, {}\n\n{}",
+            counted(rows, "row"),
+            counted(stats.len() as u64, "column"),
+            counted(files as u64, "file"),
             table(&stats).text("")
         ))
     }

@@ -8,9 +8,10 @@ use emrys_etl::declaration::Settings;
 use serde_json::json;
 
 use crate::arguments::{DataArgs, Global, SessionArgs, WriteArgs};
+use crate::console::{self, counted};
 use crate::failure::Result;
+use crate::input;
 use crate::run::{Run, output_path};
-use crate::{console, input};
 
 /// Transform data with a fitted workflow, and write them as parquet
 ///
@@ -46,13 +47,12 @@ impl Transform {
         input::check_output(&out, self.overwrite)?;
         let options = self.write.over(&settings.write).options()?;
 
-        let run = Run::start(&self.session.over(&settings.session), global)?;
+        let mut run = Run::start(&self.session.over(&settings.session), global)?;
         let fitted = input::fitted(&self.workflow, run.options())?;
         let dataset = input::dataset(&self.data, &settings)?;
         let transformed = fitted.transform(&dataset)?;
         let manifest = transformed.write(&out, &options.with_overwrite(self.overwrite))?;
-        let seconds = run.elapsed().as_secs_f64();
-        drop(run);
+        let seconds = run.finish();
         report(global, &out, &manifest, seconds)
     }
 }
@@ -69,13 +69,10 @@ pub(super) fn report(global: &Global, out: &Path, manifest: &Manifest, seconds: 
         }));
     }
     if !global.quiet {
-        let files = match manifest.files.len() {
-            1 => "1 file".to_owned(),
-            files => format!("{files} files"),
-        };
         console::tell(&format!(
-            "wrote {} rows to {files} ({}) in `{}` in {seconds:.1} s",
-            manifest.rows,
+            "wrote {} to {} ({}) in `{}` in {seconds:.1} s",
+            counted(manifest.rows, "row"),
+            counted(manifest.files.len() as u64, "file"),
             indicatif::HumanBytes(manifest.bytes()),
             out.display()
         ));

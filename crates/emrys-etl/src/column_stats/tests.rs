@@ -77,7 +77,15 @@ fn every_kind_of_column_is_described() {
         .iter()
         .map(|column| serde_json::to_string(column).unwrap())
         .collect();
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    {"column":"price \"a\".b","dtype":"float32","rows":4,"nulls":1,"nan":1,"distinct":2,"min":-2.5,"max":1.5,"mean":-0.5,"std":2.8284271247461903,"quantiles":{"p01":-2.5,"p25":-2.5,"p50":-2.5,"p75":1.5,"p99":1.5}}
+    {"column":"item","dtype":"int64","rows":4,"nulls":0,"distinct":3,"min":7,"max":9223372036854775807,"mean":2.305843009213694e+18,"std":4.611686018427388e+18,"quantiles":{"p01":7.0,"p25":7.0,"p50":7.0,"p75":9.0,"p99":9.223372036854776e+18}}
+    {"column":"click","dtype":"bool","rows":4,"nulls":1,"distinct":2,"min":false,"max":true,"mean":0.6666666666666666,"std":0.5773502691896257}
+    {"column":"city","dtype":"string","rows":4,"nulls":1,"distinct":2,"min":"bern","max":"rome"}
+    {"column":"day","dtype":"date","rows":4,"nulls":0,"distinct":4,"min":"1970-01-01","max":"1971-01-01"}
+    {"column":"genres","dtype":"int32[0..]","rows":4,"nulls":1,"lengths":{"min":0,"max":4,"mean":2.0}}
+    {"column":"pair","dtype":"Struct(\"x\": Int64)","rows":4,"nulls":0}
+    "#);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -120,38 +119,71 @@ fn at(text: &str, value: &Spanned<DeValue<'_>>, node: Option<&str>, problem: Str
 }
 
 fn node(text: &str, id: &str, value: &Spanned<DeValue<'_>>) -> Result<NodeText, Problem> {
-    let Value::Object(mut table) = to_json(text, value)? else {
-        let problem = "it must be a table with `inputs` and `op`";
-        return Err(at(text, value, Some(id), problem.to_owned()));
+    const KEYS: [&str; 5] = ["inputs", "op", "params", "params_json", "depends_on"];
+    let wrong =
+        |place: &Spanned<DeValue<'_>>, problem: &str| at(text, place, Some(id), problem.to_owned());
+    let Some(table) = value.get_ref().as_table() else {
+        return Err(wrong(value, "it must be a table with `inputs` and `op`"));
     };
-    table.insert("id".to_owned(), Value::String(id.to_owned()));
-    let more = table.shift_remove("params_json");
-    let wrong = |problem: String| {
-        let key = value.get_ref().as_table().and_then(|table| {
-            // The key that the message names, where it names one.
-            table
-                .iter()
-                .find(|(key, _)| problem.contains(&format!("`{}`", key.get_ref())))
-        });
-        let start = key.map_or_else(|| value.span().start, |(key, _)| key.span().start);
-        Problem {
-            line: line_of(text, start),
+    if let Some(key) = table
+        .keys()
+        .find(|key| !KEYS.contains(&key.get_ref().as_ref()))
+    {
+        let name = key.get_ref();
+        let advice = match emrys_schema::closest_name(name, KEYS) {
+            Some(closest) => format!("did you mean `{closest}`?"),
+            None => format!("a node has: {}", KEYS.join(", ")),
+        };
+        return Err(Problem {
+            line: line_of(text, key.span().start),
             node: Some(id.to_owned()),
-            problem,
-        }
+            problem: format!("there is no key `{name}`; {advice}"),
+        });
+    }
+    let list = |key: &str| match table.get(key) {
+        None => Ok(None),
+        Some(found) => match to_json(text, found)? {
+            Value::Array(values) => Ok(Some(values)),
+            _ => Err(wrong(found, &format!("`{key}` must be a list"))),
+        },
     };
-    let mut node = NodeText::deserialize(Value::Object(table)).map_err(|e| wrong(e.to_string()))?;
-    if let Some(more) = more {
-        let more = more
+    let missing = |key: &str| wrong(value, &format!("`{key}` is missing"));
+    let inputs = list("inputs")?.ok_or_else(|| missing("inputs"))?;
+    let depends_on = list("depends_on")?.unwrap_or_default();
+    let op = table.get("op").ok_or_else(|| missing("op"))?;
+    let Some(name) = op.get_ref().as_str() else {
+        return Err(wrong(op, "`op` must be the name of an operator"));
+    };
+    let mut params = match table.get("params") {
+        None => Map::new(),
+        Some(found) => match to_json(text, found)? {
+            Value::Object(params) => params,
+            _ => return Err(wrong(found, "`params` must be a table of options")),
+        },
+    };
+    if let Some(found) = table.get("params_json") {
+        let more = found
+            .get_ref()
             .as_str()
             .map(serde_json::from_str::<Map<String, Value>>);
         match more {
-            Some(Ok(more)) => node.params.extend(more),
-            Some(Err(error)) => return Err(wrong(format!("`params_json` is not JSON: {error}"))),
-            None => return Err(wrong("`params_json` must be a text".to_owned())),
+            Some(Ok(more)) => params.extend(more),
+            Some(Err(error)) => {
+                return Err(wrong(
+                    found,
+                    &format!("`params_json` is no object of JSON: {error}"),
+                ));
+            }
+            None => return Err(wrong(found, "`params_json` must be a text")),
         }
     }
-    Ok(node)
+    Ok(NodeText {
+        id: id.to_owned(),
+        inputs,
+        op: name.to_owned(),
+        params,
+        depends_on,
+    })
 }
 
 fn to_json(text: &str, value: &Spanned<DeValue<'_>>) -> Result<Value, Problem> {
@@ -335,11 +367,25 @@ mod tests {
                 told("outputs = []\n[nodes]\na = 3"),
                 node(""),
                 node("op = 'LogOp'\nparms = {}"),
+                node("op = ['LogOp']"),
+                node("op = 'LogOp'\n\nparams = 3"),
                 node("op = 'Clip'\nparams = { min = -inf }"),
                 node("op = 'Clip'\nparams_json = '{'"),
             ]
             .join("\n"),
-            @""
+            @r#"
+        2, None: unclosed array, expected `]`
+        1, None: `outputs` is missing; name the nodes and columns that come out
+        1, None: `outputs` must be a list
+        2, None: `nodes` must hold a table for each node: `[nodes.NAME]`
+        3, Some("a"): it must be a table with `inputs` and `op`
+        2, Some("a"): `op` is missing
+        5, Some("a"): there is no key `parms`; did you mean `params`?
+        4, Some("a"): `op` must be the name of an operator
+        6, Some("a"): `params` must be a table of options
+        5, Some("a"): options must be finite numbers
+        5, Some("a"): `params_json` is no object of JSON: EOF while parsing an object at line 1 column 1
+        "#
         );
     }
 

@@ -116,7 +116,7 @@ impl Document {
             if !node.depends_on.is_empty() {
                 let _ = writeln!(text, "depends_on = {}", list(&node.depends_on));
             }
-            // TOML has no nulls. Mostly they are defaults, which need not be said.
+            // TOML has no nulls.
             let (said, unsaid) = node.toml_params();
             if !unsaid.is_empty() {
                 let json = Value::Object(unsaid).to_string();
@@ -133,27 +133,32 @@ impl Document {
 impl NodeText {
     /// The options that TOML can say, and those it cannot.
     fn toml_params(&self) -> (Map<String, Value>, Map<String, Value>) {
-        let (mut said, mut unsaid) = (Map::new(), Map::new());
-        for (key, value) in &self.params {
-            let part = if can_be_toml(value) {
-                &mut said
-            } else {
-                &mut unsaid
-            };
-            part.insert(key.clone(), value.clone());
-        }
-        let config = |params: &Map<String, Value>| {
-            ops::build(&self.op, Value::Object(params.clone()))
-                .and_then(|operator| operator.config())
-                .ok()
-        };
-        let without_nulls = unsaid.values().all(Value::is_null)
-            && config(&said).is_some_and(|said| Some(said) == config(&self.params));
-        if without_nulls {
-            unsaid.clear();
-        }
-        (said, unsaid)
+        let entries = self.params.clone().into_iter();
+        entries.partition(|(_, value)| can_be_toml(value))
     }
+}
+
+/// The options of an operator without those that have their defaults.
+fn without_defaults(name: &str, config: Map<String, Value>) -> Map<String, Value> {
+    let built = |params: &Map<String, Value>| {
+        ops::build(name, Value::Object(params.clone()))
+            .and_then(|operator| operator.config())
+            .ok()
+    };
+    let whole = built(&config);
+    if whole.is_none() {
+        // An operator of the user's own: all that is known are its options.
+        return config;
+    }
+    let mut said = config.clone();
+    for option in config.keys() {
+        let mut fewer = said.clone();
+        fewer.shift_remove(option);
+        if built(&fewer) == whole {
+            said = fewer;
+        }
+    }
+    said
 }
 
 struct Writer {
@@ -317,9 +322,10 @@ fn written_operator(
     name: &'static str,
     config: Value,
 ) -> Result<(&'static str, Map<String, Value>)> {
-    let Value::Object(mut params) = config else {
+    let Value::Object(config) = config else {
         return Ok((name, Map::new()));
     };
+    let mut params = without_defaults(name, config);
     match name {
         "Filter" | "Lambda" => {
             if let Some(sql) = params.shift_remove("expr") {

@@ -9,6 +9,7 @@
     reason = "tests stop at the first surprise and tell what they skip"
 )]
 
+mod declarations;
 mod examples;
 mod graphs;
 mod joins;

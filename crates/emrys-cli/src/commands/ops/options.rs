@@ -1,7 +1,7 @@
 //! The options of an operator with their defaults, from its serialised configuration.
 
 use emrys_etl::ops::{self, Entry};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// An option of an operator.
 pub(super) struct Described {
@@ -48,35 +48,46 @@ pub(super) fn of(entry: &Entry) -> Vec<Described> {
     options
 }
 
-/// The names of the options that must be given, with values of examples; and the configuration
-/// where nothing else is given.
+/// The names of the options that must be given, and the configuration where nothing else is.
 fn defaults(operator: &str, examples: &[Map<String, Value>]) -> (Vec<String>, Map<String, Value>) {
+    let build = |params: &Map<String, Value>| ops::build(operator, Value::Object(params.clone()));
     let mut given = Map::new();
     loop {
-        let problem = match ops::build(operator, Value::Object(given.clone())) {
+        let names = || given.keys().cloned().collect();
+        let problem = match build(&given) {
             Ok(_) => {
                 let configuration = configuration(operator, given.clone()).unwrap_or_default();
-                return (
-                    given.into_iter().map(|(name, _)| name).collect(),
-                    configuration,
-                );
+                return (names(), configuration);
             }
             Err(error) => error.to_string(),
         };
-        let missing = missing_field(&problem).filter(|name| !given.contains_key(*name));
-        let value = missing.and_then(|name| examples.iter().find_map(|e| e.get(name)));
-        match (missing, value) {
-            (Some(name), Some(value)) => {
-                given.insert(name.to_owned(), value.clone());
-            }
+        let Some(missing) = missing_field(&problem).filter(|name| !given.contains_key(*name))
+        else {
             // The examples tell the rest.
-            _ => {
-                return (
-                    given.into_iter().map(|(name, _)| name).collect(),
-                    Map::new(),
-                );
-            }
-        }
+            return (names(), Map::new());
+        };
+        let of_examples = examples
+            .iter()
+            .filter_map(|example| example.get(missing))
+            .cloned();
+        let any = [
+            json!("x"),
+            json!(["x"]),
+            json!(1),
+            json!([1]),
+            json!(true),
+            json!({}),
+        ];
+        // What is missing next, if anything, must be something else.
+        let value = of_examples.chain(any).find(|value| {
+            let mut more = given.clone();
+            more.insert(missing.to_owned(), value.clone());
+            build(&more).map_or_else(
+                |error| missing_field(&error.to_string()).is_some_and(|next| next != missing),
+                |_| true,
+            )
+        });
+        given.insert(missing.to_owned(), value.unwrap_or_default());
     }
 }
 
@@ -116,6 +127,13 @@ mod tests {
                 .iter()
                 .any(|(name, default)| name == "kfold" && default.is_some())
         );
+    }
+
+    #[test]
+    fn options_that_must_be_given_need_no_example() {
+        let (required, defaults) = defaults("JoinExternal", &[]);
+        assert_eq!(required, ["on"]);
+        assert_eq!(defaults["how"], "left");
     }
 
     #[test]
