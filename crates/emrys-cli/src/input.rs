@@ -12,7 +12,7 @@ use crate::failure::{Failure, Result};
 /// A workflow as `--workflow` names it.
 pub(crate) enum WorkflowInput {
     /// A file that declares it.
-    Declared(WorkflowFile),
+    Declared(Box<WorkflowFile>),
     /// The folder of a fitted one.
     Saved(PathBuf),
 }
@@ -21,7 +21,7 @@ impl WorkflowInput {
     pub(crate) fn read(path: &Path) -> Result<WorkflowInput> {
         match path.is_dir() {
             true => Ok(WorkflowInput::Saved(path.to_owned())),
-            false => Ok(WorkflowInput::Declared(WorkflowFile::read(path)?)),
+            false => Ok(WorkflowInput::Declared(Box::new(WorkflowFile::read(path)?))),
         }
     }
 
@@ -37,7 +37,7 @@ impl WorkflowInput {
 /// A declaration, where only that will do.
 pub(crate) fn declared(path: &Path) -> Result<WorkflowFile> {
     match WorkflowInput::read(path)? {
-        WorkflowInput::Declared(file) => Ok(file),
+        WorkflowInput::Declared(file) => Ok(*file),
         WorkflowInput::Saved(folder) => Err(Failure::Usage(format!(
             "`{}` is a folder; name the file that declares the workflow, or use `emrys transform` \
              with a fitted one",

@@ -53,7 +53,8 @@ impl Table {
                     .zip(&widths)
                     .map(|(cell, width)| format!("{:width$}", printable(cell)))
                     .collect();
-                format!("{}\n", format!("{indent}{}", cells.join("  ")).trim_end())
+                let line = format!("{indent}{}", cells.join("  "));
+                format!("{}\n", line.trim_end())
             })
             .collect()
     }

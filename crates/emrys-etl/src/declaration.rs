@@ -77,7 +77,7 @@ mod sizes;
 mod toml_text;
 mod written;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use emrys_schema::Schema;
@@ -166,6 +166,7 @@ impl Document {
         let mut reader = Reader {
             schema,
             folder,
+            ids: self.nodes.iter().map(|node| node.id.clone()).collect(),
             nodes: HashMap::new(),
         };
         for node in self.nodes {
@@ -218,6 +219,8 @@ fn within(error: Error, place: String) -> Error {
 struct Reader<'a> {
     schema: &'a Schema,
     folder: &'a Path,
+    /// The ids of the whole document.
+    ids: HashSet<String>,
     nodes: HashMap<String, Node>,
 }
 
@@ -301,12 +304,16 @@ impl Reader<'_> {
             .cloned()
             .ok_or_else(|| Error::Declaration {
                 place: format!("`@{id}`"),
-                problem: match emrys_schema::closest_name(id, self.nodes.keys().map(String::as_str))
-                {
-                    Some(closest) => {
-                        format!("there is no such node before it; did you mean `@{closest}`?")
+                problem: if self.ids.contains(id) {
+                    "this node stands later; move it before those that use it".to_owned()
+                } else {
+                    let known = self.nodes.keys().map(String::as_str);
+                    match emrys_schema::closest_name(id, known) {
+                        Some(closest) => {
+                            format!("there is no such node; did you mean `@{closest}`?")
+                        }
+                        None => "there is no such node".to_owned(),
                     }
-                    None => "there is no such node before it".to_owned(),
                 },
             })
     }

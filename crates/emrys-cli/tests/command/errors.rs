@@ -63,7 +63,6 @@ fn a_wrong_workflow_is_told_with_file_line_and_node() {
     let project = Project::new();
     let told: Vec<String> = [
         ("price", "prize"),
-        ("Categorify", "Categorise"),
         ("fill_val = 2.5", "fill_val = 2.5, fil_val = 1"),
         ("inputs = [\"@filled\"]", "inputs = [\"@fulled\"]"),
         ("kfold = 2", "kfold = 0"),
@@ -82,6 +81,11 @@ fn a_wrong_workflow_is_told_with_file_line_and_node() {
     })
     .collect();
     insta::assert_snapshot!("wrong_workflows", told.join("\n"));
+    project.write("wrong.toml", &WORKFLOW.replace("Categorify", "Categorise"));
+    let unknown = fails(&project, "fit train -w wrong.toml -o out");
+    let expected = "3, `wrong.toml`, line 4, node `ids`, operator `Categorise`: there is no such \
+                    operator; did you mean `Categorify`?";
+    assert!(unknown.starts_with(expected), "{unknown}");
 }
 
 #[test]

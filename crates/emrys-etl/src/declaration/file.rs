@@ -137,7 +137,12 @@ impl WorkflowFile {
                 unsound.insert(&text.id);
             } else if let Err(error) = Workflow::new(node).output_schema(schema) {
                 unsound.insert(&text.id);
-                errors.push(error.at(place(Part::Node(&text.id))));
+                let several = match error {
+                    Error::Several(errors) => errors,
+                    error => vec![error],
+                };
+                let place = place(Part::Node(&text.id));
+                errors.extend(several.into_iter().map(|error| error.at(place.clone())));
             }
         }
         Error::collect(errors)?;

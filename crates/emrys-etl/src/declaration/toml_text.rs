@@ -374,7 +374,7 @@ mod tests {
             ]
             .join("\n"),
             @r#"
-        2, None: unclosed array, expected `]`
+        1, None: unclosed array, expected `]`
         1, None: `outputs` is missing; name the nodes and columns that come out
         1, None: `outputs` must be a list
         2, None: `nodes` must hold a table for each node: `[nodes.NAME]`

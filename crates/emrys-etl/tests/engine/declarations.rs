@@ -4,8 +4,8 @@ use std::fs;
 
 use emrys_etl::declaration::WorkflowFile;
 use emrys_etl::ops::{
-    Bucketize, Categorify, Clip, FillMissing, Filter, Lambda, LogOp, Normalize, Rename, TagAs,
-    TargetEncoding,
+    Bucketize, Categorify, Clip, EncodeType, FillMissing, Filter, Lambda, LogOp, Normalize, Rename,
+    TagAs, TargetEncoding,
 };
 use emrys_etl::{Node, Workflow, all_columns, cols, group, select, tagged};
 use emrys_etl::{Selector, io::Compression};
@@ -45,7 +45,8 @@ fn graphs() -> Vec<(&'static str, Node)> {
         ),
         (
             "odd groups",
-            select(Selector::group([ODD, "user"])) >> Categorify::default(),
+            select(Selector::group([ODD, "user"]))
+                >> Categorify::new().encode_type(EncodeType::Combo),
         ),
         (
             "columns before nodes",
@@ -102,7 +103,9 @@ fn graphs_are_the_same_after_they_were_written_and_read() {
     for (name, node) in graphs() {
         let workflow = Workflow::new(node);
         let (toml, text) = (workflow.to_toml().unwrap(), workflow.to_json().unwrap());
-        let expected = workflow.fit(&data).unwrap();
+        let expected = workflow
+            .fit(&data)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         let rows = collect(&expected, &data);
         let read = [
             Workflow::from_toml(&toml, data.schema(), "elsewhere"),
@@ -130,8 +133,37 @@ fn a_declaration_is_short_and_readable() {
     let price = cols(["price"]) >> FillMissing::with(1.0) >> LogOp >> Normalize::default();
     let node = (cols(["user", "city"]) >> Categorify::default()) + price + cols(["click"]);
     let workflow = Workflow::new(node);
-    insta::assert_snapshot!(workflow.to_toml().unwrap(), @"");
-    insta::assert_snapshot!(workflow.to_json().unwrap(), @"");
+    insta::assert_snapshot!(workflow.to_toml().unwrap(), @r#"
+    outputs = ["@categorify", "@normalize", "click"]
+
+    [nodes.categorify]
+    inputs = ["user", "city"]
+    op = "Categorify"
+
+    [nodes.fill_missing]
+    inputs = ["price"]
+    op = "FillMissing"
+    params = { fill_val = 1.0 }
+
+    [nodes.log_op]
+    inputs = ["@fill_missing"]
+    op = "LogOp"
+
+    [nodes.normalize]
+    inputs = ["@log_op"]
+    op = "Normalize"
+    "#);
+    insta::assert_snapshot!(workflow.to_json().unwrap(), @r#"
+    {
+      "nodes": [
+        {"id":"categorify","inputs":["user","city"],"op":"Categorify"},
+        {"id":"fill_missing","inputs":["price"],"op":"FillMissing","params":{"fill_val":1.0}},
+        {"id":"log_op","inputs":["@fill_missing"],"op":"LogOp"},
+        {"id":"normalize","inputs":["@log_op"],"op":"Normalize"}
+      ],
+      "outputs": ["@categorify","@normalize","click"]
+    }
+    "#);
 }
 
 #[test]
@@ -185,16 +217,36 @@ fn a_file_says_where_each_error_is() {
         told("outputs = ['prize']"),
         told("outputs = ['price']\n[write]\nfiles = 'many'"),
         told("outputs = ['price']\n[write]\ncompression = 'zip'"),
-        node("inputs = ['price']\nop = 'LogOb'"),
         node("inputs = []\nop = 'LogOp'"),
         node("inputs = [3]\nop = 'LogOp'"),
         node("inputs = [{ tag = 'user' }]\nop = 'LogOp'"),
         node("inputs = ['@b']\nop = 'LogOp'"),
-        node("inputs = ['price']\nop = 'Clip'\nparams = { min = 'low' }"),
+        node("inputs = ['price']\nop = 'Clip'\nparams = { min_value = 'low' }"),
         node("inputs = ['price']\nop = 'Select'\nparams = { columns = 'price' }"),
         node("inputs = ['x', 'y']\nop = 'LogOp'\n[nodes.b]\ninputs = ['z']\nop = 'LogOp'"),
     ];
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    `w.toml`, line 1: unclosed array, expected `]`
+    `w.toml`, line 1, outputs, `@a`: there is no such node
+    `w.toml`, line 1, outputs: there are none; name at least one node or column
+    `w.toml`, line 1: `outputs` is missing; name the nodes and columns that come out
+    `w.toml`, line 1, outputs: column `prize` is not in the input; did you mean `price`? (input: user, price)
+    `w.toml`, line 3: invalid type: string "many", expected usize
+    `w.toml`, line 3: there is no compression `zip`; write none, snappy, lz4 or zstd:LEVEL with a level from 1 to 22
+    `w.toml`, line 3, node `a`, inputs: there are none; name at least one node or column
+    `w.toml`, line 3, node `a`, inputs: 3 is no column, node or group of columns
+    `w.toml`, line 3, node `a`, inputs: {"tag":"user"} selects no columns; write `all = true`, `tags = [...]` or `columns = [...]`
+    `w.toml`, line 3, node `a`, `@b`: there is no such node
+    `w.toml`, line 3, node `a`, operator `Clip`: invalid type: string "low", expected f64
+    `w.toml`, line 3, node `a`, params: `columns` must be a list of names
+    3 errors in the workflow:
+    - `w.toml`, line 3, node `a`: column `x` is not in the input (input: user, price)
+    - `w.toml`, line 3, node `a`: column `y` is not in the input (input: user, price)
+    - `w.toml`, line 6, node `b`: column `z` is not in the input (input: user, price)
+    "#);
+    let unknown = node("inputs = ['price']\nop = 'LogOb'");
+    let expected = "`w.toml`, line 3, node `a`, operator `LogOb`: there is no such operator; did you mean `LogOp`?";
+    assert!(unknown.starts_with(expected), "{unknown}");
 }
 
 #[test]
