@@ -18,12 +18,16 @@ use crate::interrupt;
 pub(crate) struct Run {
     started: Instant,
     options: SessionOptions,
+    progress: Progress,
     bars: Option<Bars>,
     spill: TempDir,
 }
 
 impl Run {
     pub(crate) fn start(settings: &SessionSettings, global: &Global) -> Result<Run> {
+        let progress = Progress::new();
+        // First of all: what is begun from here on is tidied up.
+        interrupt::stops(&progress);
         let parent = settings
             .spill_dir
             .clone()
@@ -33,8 +37,6 @@ impl Run {
             .prefix("emrys-spill-")
             .tempdir_in(&parent)
             .map_err(Error::io("write to", &parent))?;
-        let progress = Progress::new();
-        interrupt::stops(&progress);
         Ok(Run {
             started: Instant::now(),
             options: settings
@@ -42,12 +44,21 @@ impl Run {
                 .with_spill_dir(spill.path())
                 .with_progress(progress.clone()),
             bars: Bars::show(&progress, global.quiet),
+            progress,
             spill,
         })
     }
 
     pub(crate) fn options(&self) -> SessionOptions {
         self.options.clone()
+    }
+
+    /// Fails if the run was stopped; to be asked before something is kept.
+    pub(crate) fn go_on(&self) -> Result<()> {
+        match self.progress.is_cancelled() {
+            true => Err(Error::Interrupted.into()),
+            false => Ok(()),
+        }
     }
 
     /// Ends the drawing and gives the seconds that the run took. What it has spilled stays until

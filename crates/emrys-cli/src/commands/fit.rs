@@ -47,6 +47,7 @@ impl Fit {
 
         let mut run = Run::start(&self.session.over(&settings.session), global)?;
         let fitted = workflow.with_options(run.options()).fit(&dataset)?;
+        run.go_on()?;
         fitted.save(&out)?;
         let seconds = run.finish();
         if global.json {

@@ -53,6 +53,7 @@ impl FitTransform {
 
         let mut run = Run::start(&self.session.over(&settings.session), global)?;
         let fitted = workflow.with_options(run.options()).fit(&dataset)?;
+        run.go_on()?;
         if let Some(save) = save {
             fitted.save(save)?;
         }

@@ -1,6 +1,6 @@
 //! A graph as text: JSON and TOML.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
@@ -63,13 +63,14 @@ impl Document {
         let mut writer = Writer {
             nodes: Vec::new(),
             taken: HashSet::new(),
+            columns: HashMap::new(),
             inputs: Vec::with_capacity(graph.steps.len()),
         };
         for step in &graph.steps {
             let inputs = writer.step(step)?;
             writer.inputs.push(inputs);
         }
-        let outputs = writer.inputs[graph.output].clone();
+        let outputs = writer.ordered(writer.inputs[graph.output].clone());
         Ok(Document {
             nodes: writer.nodes,
             outputs,
@@ -164,6 +165,8 @@ fn without_defaults(name: &str, config: Map<String, Value>) -> Map<String, Value
 struct Writer {
     nodes: Vec<NodeText>,
     taken: HashSet<String>,
+    /// The nodes that stand for columns, by what they stand for.
+    columns: HashMap<String, Value>,
     /// How the columns of each step are named as inputs of another.
     inputs: Vec<Vec<Value>>,
 }
@@ -172,8 +175,14 @@ impl Writer {
     fn step(&mut self, step: &Step) -> Result<Vec<Value>> {
         Ok(match step {
             Step::Select(selector) => selector_values(selector),
-            Step::Concat(parts) => self.concat(parts),
-            Step::Group(node) => vec![Value::Array(self.inputs[*node].clone())],
+            Step::Concat(parts) => {
+                let parts = parts.iter().flat_map(|part| self.inputs[*part].clone());
+                parts.collect()
+            }
+            Step::Group(node) => {
+                let members = self.inputs[*node].clone();
+                vec![Value::Array(self.ordered(members))]
+            }
             Step::Operator {
                 operator,
                 input,
@@ -185,13 +194,8 @@ impl Writer {
                     .map(|node| self.reference(*node))
                     .collect();
                 let inputs = self.inputs[*input].clone();
-                self.add(
-                    &message_name(operator.name()),
-                    inputs,
-                    op,
-                    params,
-                    depends_on,
-                )
+                let id = message_name(operator.name());
+                vec![self.add(&id, inputs, op, params, depends_on)]
             }
             Step::Subset { input, columns } => {
                 let params = json!({ "columns": selector_values(columns) });
@@ -211,45 +215,44 @@ impl Writer {
         })
     }
 
-    /// Inputs are read as nodes first, then columns: where that would change the order, columns
-    /// become nodes.
-    fn concat(&mut self, parts: &[NodeId]) -> Vec<Value> {
-        let sum: Vec<Value> = parts
-            .iter()
-            .flat_map(|part| self.inputs[*part].clone())
-            .collect();
-        if sum.is_sorted_by_key(|value| !is_node(value)) {
-            return sum;
+    /// Inputs are read as nodes first, then columns: columns before a node become nodes.
+    fn ordered(&mut self, inputs: Vec<Value>) -> Vec<Value> {
+        let nodes = inputs.iter().rposition(is_node).map_or(0, |last| last + 1);
+        let mut ordered = Vec::with_capacity(inputs.len());
+        let mut run = Vec::new();
+        for (position, input) in inputs.into_iter().enumerate() {
+            if position < nodes && !is_node(&input) {
+                run.push(input);
+                continue;
+            }
+            if !run.is_empty() {
+                ordered.push(self.as_node(std::mem::take(&mut run)));
+            }
+            ordered.push(input);
         }
-        parts
-            .iter()
-            .flat_map(|part| {
-                let inputs = &self.inputs[*part];
-                match inputs.iter().all(is_node) {
-                    true => inputs.clone(),
-                    false => vec![self.reference(*part)],
-                }
-            })
-            .collect()
+        ordered
     }
 
-    /// A step as one node: its columns become a node if they are not.
+    /// A step as one node.
     fn reference(&mut self, step: NodeId) -> Value {
         match self.inputs[step].as_slice() {
             [value] if is_node(value) => value.clone(),
             inputs => {
                 let inputs = inputs.to_vec();
-                let name = if inputs.len() == 1 {
-                    "column"
-                } else {
-                    "columns"
-                };
-                let named = self.add(name, inputs, "Concat", Map::new(), Vec::new());
-                // From now on every consumer uses the node.
-                self.inputs[step] = named;
-                self.inputs[step][0].clone()
+                self.as_node(inputs)
             }
         }
+    }
+
+    /// A node that stands for several inputs; the same for the same.
+    fn as_node(&mut self, inputs: Vec<Value>) -> Value {
+        let key = Value::Array(inputs.clone()).to_string();
+        if let Some(node) = self.columns.get(&key) {
+            return node.clone();
+        }
+        let node = self.add("columns", inputs, "Concat", Map::new(), Vec::new());
+        self.columns.insert(key, node.clone());
+        node
     }
 
     fn graph_node(
@@ -263,7 +266,7 @@ impl Writer {
             Value::Object(params) => params,
             _ => Map::new(),
         };
-        self.add(id, self.inputs[input].clone(), op, params, Vec::new())
+        vec![self.add(id, self.inputs[input].clone(), op, params, Vec::new())]
     }
 
     fn add(
@@ -273,7 +276,8 @@ impl Writer {
         op: &str,
         params: Map<String, Value>,
         depends_on: Vec<Value>,
-    ) -> Vec<Value> {
+    ) -> Value {
+        let inputs = self.ordered(inputs);
         let mut unique = id.to_owned();
         let mut number = 1;
         while !self.taken.insert(unique.clone()) {
@@ -291,7 +295,7 @@ impl Writer {
             params,
             depends_on,
         });
-        vec![json!(format!("@{unique}"))]
+        json!(format!("@{unique}"))
     }
 }
 

@@ -9,6 +9,7 @@
     reason = "tests stop at the first surprise and tell what they skip"
 )]
 
+mod damaged_declarations;
 mod declarations;
 mod examples;
 mod graphs;
