@@ -386,12 +386,12 @@ fn declarations() {
                     r#"{"nodes": [{"id": "scaled", "inputs": ["@filed"], "op": "Normalize"}], "outputs": ["@scaled"]}"#,
                 )
             },
-            "node `scaled`, `@filed`: there is no such node before it",
+            "node `scaled`, `@filed`: there is no such node",
         ),
         case(
             "an output that does not exist",
             |_| declare(r#"{"nodes": [], "outputs": ["@scaled"]}"#),
-            "`@scaled`: there is no such node before it",
+            "outputs, `@scaled`: there is no such node",
         ),
         case(
             "no JSON",

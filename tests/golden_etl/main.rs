@@ -127,6 +127,7 @@ fn run(folder: &Path) -> Result<Outcome> {
         return Err(format!("schema: {problem}").into());
     }
     saved_and_loaded_gives_the_same(&fitted, &train)?;
+    written_down_and_read_is_the_same(&workflow, &train, folder)?;
     Ok(Outcome::Passed)
 }
 
@@ -135,6 +136,28 @@ fn files(folder: &Path, case: &Value, part: &str) -> Vec<PathBuf> {
     let names = case[part].as_array().into_iter().flatten();
     let names = names.filter_map(Value::as_str);
     names.map(|name| folder.join(name)).collect()
+}
+
+/// The graph as TOML and as JSON stands for the same graph.
+fn written_down_and_read_is_the_same(
+    workflow: &Workflow,
+    train: &Dataset,
+    folder: &Path,
+) -> Result<()> {
+    let (toml, json) = (workflow.to_toml()?, workflow.to_json()?);
+    let again = [
+        Workflow::from_toml(&toml, train.schema(), folder)?,
+        Workflow::from_json(&json, train.schema(), folder)?,
+    ];
+    for again in again {
+        if (again.to_toml()?, again.to_json()?) != (toml.clone(), json.clone()) {
+            return Err(format!("the declaration changes when it is read: {toml}").into());
+        }
+        if again.output_schema(train.schema())? != workflow.output_schema(train.schema())? {
+            return Err(format!("the declaration has other outputs: {toml}").into());
+        }
+    }
+    Ok(())
 }
 
 /// What is wrong with the transform of a part of the case, if anything.

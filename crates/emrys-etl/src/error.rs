@@ -198,6 +198,9 @@ pub enum Error {
     /// A schema is not what it should be.
     #[error(transparent)]
     Schema(#[from] emrys_schema::Error),
+    /// The run was stopped from outside.
+    #[error("interrupted; no output was written")]
+    Interrupted,
     /// The memory limit does not suffice.
     #[error("out of memory while {activity}: raise the memory limit or set a spill directory")]
     OutOfMemory {

@@ -9,6 +9,7 @@
     )
 )]
 
+mod column_stats;
 pub mod declaration;
 mod error;
 mod expression;
@@ -23,6 +24,7 @@ mod online;
 pub mod operator;
 pub mod ops;
 mod plan;
+mod progress;
 mod saved;
 mod selector;
 pub mod session;
@@ -30,6 +32,7 @@ mod storage;
 pub mod testing;
 mod workflow;
 
+pub use column_stats::{ColumnStats, Lengths, Quantiles};
 pub use error::{Error, Result};
 pub use graph::{Node, all_columns, cols, group, group_of, select, tagged};
 pub use inverse::Inverse;
@@ -37,6 +40,7 @@ pub use io::{Dataset, FileLayout, Manifest, ReadOptions, WriteOptions};
 pub use operator::NewIds;
 pub use plan::explain::{DataSize, Explanation, QueryPlan, Reads, Round, TransformPlan};
 pub use plan::picture::Picture;
+pub use progress::{Progress, ProgressSnapshot, Stage};
 pub use selector::{Selected, Selector};
 pub use session::{Session, SessionOptions};
 pub use storage::StateStorage;

@@ -16,7 +16,7 @@ pub struct Selector {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Item {
+pub(crate) enum Item {
     All,
     Name(String),
     Tag(Tag),
@@ -78,6 +78,10 @@ impl Selector {
         Selector {
             items: vec![Item::All],
         }
+    }
+
+    pub(crate) fn items(&self) -> &[Item] {
+        &self.items
     }
 
     /// The columns of both.

@@ -11,6 +11,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
 
+use crate::progress::Progress;
 use crate::storage::{StateStorage, Storage};
 use crate::{Error, Result};
 
@@ -29,6 +30,7 @@ pub struct SessionOptions {
     spill_dir: Option<PathBuf>,
     batch_size: Option<usize>,
     state_storage: StateStorage,
+    progress: Option<Progress>,
 }
 
 impl SessionOptions {
@@ -81,6 +83,17 @@ impl SessionOptions {
     pub fn with_batch_size(mut self, rows: usize) -> SessionOptions {
         self.batch_size = Some(rows);
         self
+    }
+
+    /// Lets another thread see how far runs are, and stop them.
+    #[must_use]
+    pub fn with_progress(mut self, progress: Progress) -> SessionOptions {
+        self.progress = Some(progress);
+        self
+    }
+
+    pub(crate) fn progress(&self) -> Option<&Progress> {
+        self.progress.as_ref()
     }
 
     /// The number of threads that a session of these options has.
@@ -297,6 +310,9 @@ fn engine_config(options: &SessionOptions) -> SessionConfig {
         // What each sort sets aside to merge what it spilled must leave room for sorting.
         let aside = (bytes / (8 * options.threads().max(1))).clamp(64 << 10, 10 << 20);
         config = config.with_sort_spill_reservation_bytes(aside);
+    }
+    if let Some(progress) = &options.progress {
+        config = config.with_extension(Arc::new(progress.clone()));
     }
     config
 }

@@ -24,6 +24,7 @@ use crate::plan::graph::{Graph, Phase, States};
 use crate::plan::lineage::{self, Sources};
 use crate::plan::lower::Lowering;
 use crate::plan::{cut, dataset_columns};
+use crate::progress::Stage;
 use crate::session::{Session, SessionOptions};
 use crate::{Error, Result, saved};
 
@@ -45,7 +46,7 @@ use crate::{Error, Result, saved};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Workflow {
-    graph: Graph,
+    pub(crate) graph: Graph,
     pub(crate) options: SessionOptions,
     removed: BTreeSet<String>,
 }
@@ -655,10 +656,12 @@ impl Transformed {
         } = self;
         let path = path.as_ref();
         let write = async {
+            session.begin(Stage::Transform, 1, dataset.num_rows());
             let streams = frame
                 .execute_stream_partitioned()
                 .await
                 .map_err(Error::query("planning the transform"))?;
+            let streams = session.watch(streams);
             write_partitions(streams, &schema, path, options).await
         };
         session

@@ -14,6 +14,7 @@ use crate::plan::bind::{Binding, bind};
 use crate::plan::dataset_columns;
 use crate::plan::graph::{Graph, NodeId, Phase, States};
 use crate::plan::lower::Lowering;
+use crate::progress::Stage;
 use crate::session::Session;
 use crate::{Error, Result};
 
@@ -37,12 +38,17 @@ pub(crate) fn fit(
 ) -> Result<States> {
     let mut states = stateless(graph)?;
     let rounds = graph.rounds();
-    for round in 1..=rounds.iter().copied().max().unwrap_or(0) {
+    let last = rounds.iter().copied().max().unwrap_or(0);
+    for round in 1..=last {
         let nodes: Vec<NodeId> = (0..rounds.len())
             .filter(|id| rounds[*id] == round)
             .collect();
         tracing::debug!(round, operators = nodes.len(), "fitting");
-        fit_round(graph, dataset, session, &nodes, &mut states, known)?;
+        let stage = Stage::Fit {
+            round,
+            rounds: last,
+        };
+        fit_round(graph, dataset, session, &nodes, &mut states, known, stage)?;
     }
     Ok(states)
 }
@@ -71,14 +77,14 @@ fn fit_round(
     nodes: &[NodeId],
     states: &mut States,
     known: Option<Known<'_>>,
+    stage: Stage,
 ) -> Result<()> {
     let binding = bind(graph, dataset.schema(), states, Phase::Training)?;
     let first_row = known.map_or(0, |known| known.rows);
     let queries = round_queries(graph, dataset, session, nodes, states, &binding, first_row)?;
-    let mut results = session.run(
-        "fitting",
-        queries::run(queries, session.options().threads(), session.storage()),
-    )?;
+    session.begin(stage, queries.len(), dataset.num_rows());
+    let answers = queries::run(queries, session.options().threads(), session.storage());
+    let mut results = session.run("fitting", session.until_cancelled(answers))?;
     let mut errors = Vec::new();
     for id in nodes {
         let bound = binding.node(*id)?;

@@ -43,7 +43,7 @@ use super::footer::{Footer, with_type};
 use super::generated;
 use super::ranges::{self, Slice};
 use super::row_order::RowOrderExec;
-use crate::{Error, Result};
+use crate::{Error, Result, progress};
 
 /// The column that a scan adds on request: the number of each row, from 0, over all files in
 /// order. `Int64`, never null, and the same however many partitions there are.
@@ -176,6 +176,8 @@ impl DatasetTable {
         let source = source
             .try_pushdown_projection(&self.projection_exprs(projection))?
             .ok_or_else(|| Error::Internal("the parquet source refused a projection".into()))?;
+        let rows = files.iter().map(Footer::rows).sum();
+        progress::watch_scan(state.config(), rows, source.metrics());
 
         let config = FileScanConfigBuilder::new(url, source)
             .with_file_groups(self.file_groups(state, files, row_id)?)

@@ -11,6 +11,8 @@
 
 mod columns;
 mod conformance;
+mod damaged_declarations;
+mod declarations;
 mod examples;
 mod explain;
 mod graphs;

@@ -1,0 +1,148 @@
+//! The arguments that several subcommands share.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser};
+use emrys_etl::declaration::{SessionSettings, WriteSettings, parse_bytes};
+use emrys_etl::io::Compression;
+
+use crate::commands::Command;
+
+/// Feature engineering for recommender systems: fit workflows on tables, and transform tables
+/// with them.
+///
+/// A workflow is declared in a file such as `workflow.toml`, fitted on data, saved in a folder, and
+/// then transforms any data. Results go to stdout, messages and progress to stderr.
+#[derive(Debug, Parser)]
+#[command(
+    name = "emrys",
+    version,
+    arg_required_else_help = true,
+    after_help = EXIT_CODES,
+    after_long_help = concat!(
+        "Examples:\n",
+        "  emrys stats train/\n",
+        "  emrys fit train/ --workflow workflow.toml --out fitted\n",
+        "  emrys transform 'valid/*.parquet' --workflow fitted --out valid_encoded\n",
+        "  emrys ops Categorify\n\n",
+        "Exit codes:\n",
+        "  0    success\n",
+        "  1    the data cannot be read, written or computed with\n",
+        "  2    the arguments are wrong\n",
+        "  3    the workflow or a schema is wrong, or does not fit the data\n",
+        "  4    the output exists already\n",
+        "  5    the memory limit or the disk does not suffice\n",
+        "  70   a bug of emrys; please report it\n",
+        "  130  interrupted (Ctrl-C); no output was written",
+    ),
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
+const EXIT_CODES: &str = "`emrys --help` also shows examples and the exit codes.";
+
+/// What every subcommand understands.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Print results, and errors, as one JSON document on stdout
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Show neither progress nor messages, except errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// The data that are read.
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    /// Parquet files, folders of them, and globs such as 'day_*.parquet'
+    ///
+    /// Several are read one after the other as one table. Without any, the paths in the section
+    /// [source] of the workflow file are read.
+    #[arg(value_name = "PATHS")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// A schema file or folder: tags and domains of the data, where they do not carry them
+    #[arg(long, value_name = "PATH")]
+    pub(crate) schema: Option<PathBuf>,
+}
+
+/// Threads and memory.
+#[derive(Debug, Args)]
+pub(crate) struct SessionArgs {
+    /// The memory that queries may hold before they spill to disk, such as 512MiB or 1GiB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory: Option<usize>,
+    /// The number of threads; all cores by default
+    #[arg(long, value_name = "N", value_parser = positive)]
+    threads: Option<usize>,
+    /// Where queries spill; by default the system's temporary folder
+    #[arg(long, value_name = "DIR")]
+    spill_dir: Option<PathBuf>,
+}
+
+impl SessionArgs {
+    /// The settings of a workflow file, with those given as arguments instead.
+    pub(crate) fn over(&self, settings: &SessionSettings) -> SessionSettings {
+        let mut settings = settings.clone();
+        settings.memory = self.memory.or(settings.memory);
+        settings.threads = self.threads.or(settings.threads);
+        settings.spill_dir = self.spill_dir.clone().or(settings.spill_dir);
+        settings
+    }
+}
+
+/// How rows are written.
+#[derive(Debug, Args)]
+pub(crate) struct WriteArgs {
+    /// The most rows of a row group [default: 131072]
+    #[arg(long, value_name = "ROWS", value_parser = positive)]
+    row_group_rows: Option<usize>,
+    /// Write at most so many files; by default one per thread
+    #[arg(long, value_name = "N", value_parser = positive)]
+    files: Option<usize>,
+    /// Write so many rows into each file
+    #[arg(long, value_name = "ROWS", value_parser = positive, conflicts_with = "files")]
+    rows_per_file: Option<usize>,
+    /// none, snappy, lz4 or zstd:LEVEL [default: snappy]
+    #[arg(long, value_name = "CODEC", value_parser = compression)]
+    compression: Option<Compression>,
+}
+
+impl WriteArgs {
+    /// The settings of a workflow file, with those given as arguments instead.
+    pub(crate) fn over(&self, settings: &WriteSettings) -> WriteSettings {
+        let mut settings = settings.clone();
+        settings.row_group_rows = self.row_group_rows.or(settings.row_group_rows);
+        if self.files.is_some() || self.rows_per_file.is_some() {
+            settings.files = self.files;
+            settings.rows_per_file = self.rows_per_file;
+        }
+        settings.compression = self.compression.or(settings.compression);
+        settings
+    }
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    match parse_bytes(text) {
+        Some(0) => Err("at least one byte is needed".to_owned()),
+        Some(bytes) => Ok(bytes),
+        None => Err("write a number of bytes or a size such as 512MiB".to_owned()),
+    }
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1 is needed".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn compression(text: &str) -> Result<Compression, String> {
+    WriteSettings::parse_compression(text)
+        .ok_or_else(|| "write none, snappy, lz4 or zstd:LEVEL with a level from 1 to 22".to_owned())
+}
