@@ -202,9 +202,9 @@ impl Operator for NormalizeMinMax {
             Example {
                 title: "A constant becomes one half.",
                 config: serde_json::json!({}),
-                input: serde_json::json!({"x": [0, 0]}),
+                input: serde_json::json!({"x": [0, 0, 0]}),
                 selection: serde_json::Value::Null,
-                output: serde_json::json!({"x": [0.5, 0.5]}),
+                output: serde_json::json!({"x": [0.5, 0.5, 0.5]}),
             },
         ]
     }
