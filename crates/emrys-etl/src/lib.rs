@@ -22,6 +22,7 @@ mod lookup;
 mod online;
 pub mod operator;
 pub mod ops;
+mod parts;
 mod plan;
 mod saved;
 mod selector;
