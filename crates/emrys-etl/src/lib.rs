@@ -23,6 +23,7 @@ mod lookup;
 mod online;
 pub mod operator;
 pub mod ops;
+mod parts;
 mod plan;
 mod progress;
 mod saved;

@@ -10,10 +10,11 @@ use serde_json::Value;
 use crate::io::{AtomicDir, Existing};
 use crate::operator::{ArtifactReader, ArtifactWriter};
 use crate::ops::Registry;
+use crate::parts::RemovedColumns;
 use crate::plan::graph::{Graph, NodeId, States, Step};
 use crate::selector::Selector;
 use crate::session::Session;
-use crate::workflow::{FittedWorkflow, RemovedColumns, TrainingData};
+use crate::workflow::{FittedWorkflow, TrainingData};
 use crate::{Error, Result};
 
 /// The file of a saved workflow.

@@ -449,6 +449,9 @@ impl Binder<'_> {
 
     /// Whether a selection would have a removed column.
     fn loses_columns(&self, selector: &Selector) -> Result<bool> {
+        if self.removed.is_empty() {
+            return Ok(false);
+        }
         // The data may be without them already.
         let takes = |name: &String| selector.takes_all() || selector.mentions(name);
         if self.removed.iter().any(takes) {

@@ -1,6 +1,7 @@
 //! Batches and streams give the rows that data sets give.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
@@ -144,6 +145,29 @@ fn joins_that_repeat_rows_go_through_the_engine() {
     });
     let inside = concat_batches(&inside[0].schema(), &inside).unwrap();
     assert_eq!(columns(&inside), expected);
+}
+
+#[test]
+fn a_stream_is_read_as_it_is_asked_for() {
+    let more = batch(&json!({"age": [3, 3], "label": ["a", "b"]}));
+    let through_engine = cols(["age"]) >> JoinExternal::table(more, ["age"]);
+    for node in [through_engine, cols(["age"]) >> Normalize::default()] {
+        let fitted = fit(node);
+        let batch = training_rows();
+        let read = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&read);
+        let rows = batch.clone();
+        let batches = stream::iter(0..10_000).map(move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Ok(rows.clone())
+        });
+        let mut output = fitted.transform_stream(&batch.schema(), batches).unwrap();
+        futures::executor::block_on(output.next()).unwrap().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let ahead = read.load(Ordering::Relaxed);
+        assert!(ahead < 100, "{ahead} batches were read for one");
+        drop(output);
+    }
 }
 
 #[test]
