@@ -92,7 +92,7 @@ fn graphs() -> Vec<(&'static str, Node)> {
             let user =
                 (cols(["user"]) >> Categorify::default() >> TagAs::USER_FEATURES).named("user");
             let age = (cols(["age"]) >> Bucketize::new([18.0, 35.0])).named("a \"part\"");
-            user + age + (price.subset(["price"]) >> Clip::between(0.0, 50.0)).named("user")
+            user + age + (price.subset(["price"]) >> Clip::between(0.0, 50.0)).named("price")
         }),
     ]
 }
