@@ -281,6 +281,71 @@ fn mistakes_are_told_before_data_are_read() {
 }
 
 #[test]
+fn dictionaries_booleans_dates_and_slices_are_grouped() {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, BooleanArray, Date32Array, DictionaryArray, RecordBatch};
+    use arrow::datatypes::Int32Type;
+
+    let users: DictionaryArray<Int32Type> =
+        [Some("left out"), Some("v"), Some("u"), None, Some("v")]
+            .into_iter()
+            .collect();
+    let liked = BooleanArray::from(vec![None, Some(true), None, Some(true), Some(false)]);
+    let days = Date32Array::from(vec![9, 2, 1, 0, 1]);
+    let data = RecordBatch::try_from_iter_with_nullable([
+        ("user", Arc::new(users) as ArrayRef, true),
+        ("liked", Arc::new(liked) as ArrayRef, true),
+        ("day", Arc::new(days) as ArrayRef, true),
+    ])
+    .unwrap()
+    .slice(1, 4);
+    let data = Dataset::from_batches(data.schema(), vec![data]).unwrap();
+    let node = cols(["user", "liked", "day"])
+        >> Groupby::new(["user"])
+            .with_sort_cols(["day"])
+            .with_column_aggs([
+                ("liked", vec![Aggregate::Sum, Aggregate::List]),
+                ("day", vec![Aggregate::Min, Aggregate::Nunique]),
+                ("user", vec![Aggregate::Max]),
+            ]);
+    let fitted = Workflow::new(node).fit(&data).unwrap();
+    let dtype = fitted.output_schema().get("day_min").unwrap().dtype();
+    assert_eq!(dtype, DType::Date);
+    assert_eq!(
+        table(&collect(&fitted, &data)),
+        json!({
+            "user": ["u", "v"], "user_max": ["u", "v"], "liked_sum": [0.0, 1.0],
+            "liked_list": [[null], [false, true]], "day_min": ["1970-01-02", "1970-01-02"],
+            "day_nunique": [1, 2],
+        })
+    );
+}
+
+#[test]
+fn copies_of_a_row_come_in_one_order() {
+    use emrys_etl::ops::JoinExternal;
+
+    let genres = batch(&json!({"item": [1, 1, 1, 2], "genre": ["c", "a", "b", "a"]}));
+    let data = batch(&json!({"user": [7, 7, 8], "item": [2, 1, 1]}));
+    let node = cols(["user", "item"])
+        >> JoinExternal::table(genres, ["item"])
+        >> Groupby::new(["user"]).with_column_aggs([("genre", [Aggregate::List])]);
+    for rows in 1..=3 {
+        let data = split(&data, rows);
+        let options = SessionOptions::new().with_threads(2).with_batch_size(rows);
+        let fitted = Workflow::new(node.clone())
+            .with_options(options)
+            .fit(&data)
+            .unwrap();
+        assert_eq!(
+            table(&collect(&fitted, &data)),
+            json!({"user": [7, 8], "genre_list": [["a", "a", "b", "c"], ["a", "b", "c"]]})
+        );
+    }
+}
+
+#[test]
 fn no_rows_make_no_groups() {
     let data = batch(&json!({"u": [1], "x": [1]})).slice(0, 0);
     let data = Dataset::from_batches(data.schema(), vec![data]).unwrap();
@@ -318,9 +383,12 @@ fn aggregates() -> Node {
 
 type Row = (Option<u8>, Option<i64>, Option<i64>);
 
+/// Times and values.
+type Group = Vec<(Option<i64>, Option<i64>)>;
+
 /// The same, one row at a time.
 fn reference(rows: &[Row]) -> Value {
-    let mut groups: BTreeMap<u8, Vec<(Option<i64>, Option<i64>)>> = BTreeMap::new();
+    let mut groups: BTreeMap<u8, Group> = BTreeMap::new();
     for (key, ts, x) in rows {
         if let Some(key) = key {
             groups.entry(*key).or_default().push((*ts, *x));

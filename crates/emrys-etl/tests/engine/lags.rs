@@ -99,6 +99,23 @@ fn files_are_read_in_their_order() {
 }
 
 #[test]
+fn sums_of_lags_and_other_columns_stand_in_one_row() {
+    let data = json!({"u": [1, 1, 2], "t": [1, 3, 6], "x": [1.0, 4.0, 9.0]});
+    let t = cols(["t"]) >> DifferenceLag::new(["u"]);
+    let x = cols(["x"]) >> DifferenceLag::new(Vec::<String>::new()).with_shifts([-1]);
+    let of_lag = t.clone() >> DifferenceLag::new(Vec::<String>::new());
+    let found = run(cols(["u"]) + t + x + of_lag, &data);
+    assert_eq!(
+        found,
+        json!({
+            "u": [1, 1, 2], "t_difference_lag_1": [null, 2.0, null],
+            "x_difference_lag_-1": [-3.0, -5.0, null],
+            "t_difference_lag_1_difference_lag_1": [null, null, null],
+        })
+    );
+}
+
+#[test]
 fn shifts_must_be_other_rows() {
     let data = json!({"t": [1]});
     for (shifts, found) in [(vec![], "empty"), (vec![1, 0], "0"), (vec![2, 2], "2")] {
