@@ -28,7 +28,7 @@ mod workflow;
 
 pub use error::{Error, Result};
 pub use graph::{Node, all_columns, cols, group, select, tagged};
-pub use io::{Dataset, FileLayout, Manifest, ReadOptions, WriteOptions};
+pub use io::{Dataset, FileLayout, Manifest, OpenOptions, ReadOptions, WriteOptions};
 pub use selector::{Selected, Selector};
 pub use session::{Session, SessionOptions};
 pub use workflow::{FittedWorkflow, Transformed, Workflow};

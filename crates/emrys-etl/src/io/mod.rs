@@ -1,6 +1,7 @@
 //! Data sets in, part files out.
 //!
-//! - [`Dataset`]: parquet files or batches in memory, as one table of known order and schema.
+//! - [`Dataset`]: files of any format, local or remote, or batches in memory, as one table of known
+//!   order and schema; [`OpenOptions`] says how they are read.
 //! - [`write_partitions`], [`write_batches`]: parquet folders that are either whole or not there.
 //! - [`Manifest`]: what a whole folder holds, with checksums.
 //! - [`AtomicDir`]: a folder that appears under its name only when it is complete.
@@ -9,18 +10,28 @@ mod atomic;
 mod checksum;
 mod damage;
 mod dataset;
-mod footer;
+mod formats;
+mod hive;
 mod manifest;
+mod object;
+mod open;
+mod open_options;
 mod paths;
+mod plain;
 mod ranges;
+mod remote;
 mod schema_files;
+mod source;
 mod table;
 #[cfg(test)]
 mod testing;
 mod writer;
 
 pub use atomic::{AtomicDir, Existing};
-pub use dataset::{DataFile, Dataset};
+pub use dataset::Dataset;
+pub use formats::{CsvFormat, JsonLinesFormat};
 pub use manifest::{MANIFEST_FILE, Manifest, ManifestFile};
+pub use open_options::{ColumnType, FileCompression, FileFormat, OpenOptions, RemoteOptions};
+pub use source::DataFile;
 pub use table::{ROW_ID, ReadOptions};
 pub use writer::{Compression, FileLayout, WriteOptions, write_batches, write_partitions};

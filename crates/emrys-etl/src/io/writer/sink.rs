@@ -14,7 +14,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use super::WriteOptions;
 use crate::io::checksum::ChecksumWriter;
-use crate::io::footer::{plain_schema, with_type};
+use crate::io::plain::{plain_schema, with_type};
 use crate::io::table::cast_batch;
 use crate::{Error, Result};
 
