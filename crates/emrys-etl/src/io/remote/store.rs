@@ -182,13 +182,32 @@ impl RemoteStore {
             range: Some(GetRange::Bounded(range)),
             ..GetOptions::default()
         };
-        let answer = self.inner.get_opts(key, options).await;
-        let answer = answer.map_err(|error| self.error(key, &error))?;
+        let answer = match self.inner.get_opts(key, options).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                if is_out_of_range(&error) {
+                    // The object may have become shorter.
+                    self.check_size(key).await?;
+                }
+                return Err(self.error(key, &error));
+            }
+        };
         self.check_unchanged(key, &answer.meta)?;
         match answer.bytes().await {
             Ok(bytes) if bytes.len() as u64 == length => Ok(Ok(bytes)),
             Ok(bytes) => Ok(Err(format!("{} of {length} bytes came", bytes.len()))),
             Err(error) => Ok(Err(describe(&error))),
+        }
+    }
+
+    async fn check_size(&self, key: &Key) -> Result<()> {
+        let options = GetOptions {
+            head: true,
+            ..GetOptions::default()
+        };
+        match self.inner.get_opts(key, options).await {
+            Ok(found) => self.check_unchanged(key, &found.meta),
+            Err(error) => Err(self.error(key, &error)),
         }
     }
 
@@ -249,6 +268,12 @@ impl RemoteStore {
             .find(|(_, problem)| text.contains(problem.as_str()))?;
         Some(super::problem(url, problem.as_str()))
     }
+}
+
+/// Whether a range was refused because the object does not have it.
+fn is_out_of_range(error: &object_store::Error) -> bool {
+    let text = describe(error);
+    text.contains("416") || text.contains("range starting at")
 }
 
 /// The error in one line, without what it says twice.

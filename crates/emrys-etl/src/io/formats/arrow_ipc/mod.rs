@@ -28,8 +28,10 @@ use crate::{Error, Result};
 /// What a file begins and ends with; a stream does not.
 const MAGIC: &[u8] = b"ARROW1";
 
-/// The length of the mark at the beginning of a file, with its padding.
+/// The length of the mark at the beginning of a file, with the least padding, and with the most
+/// that is looked for.
 const FILE_START: u64 = 8;
+const MOST_PADDING: u64 = 256;
 
 /// What comes before the length of a header.
 const CONTINUATION: [u8; 4] = [0xff; 4];
@@ -101,6 +103,10 @@ async fn open_file(object: Object) -> Result<(SourceFile, ArrowFile)> {
             );
         }
         offset = FILE_START;
+        // Writers pad the mark to the alignment of their buffers.
+        while offset < MOST_PADDING && headers.word(offset).await? == [0; 4] {
+            offset += FILE_START;
+        }
     }
     let mut found: Option<ArrowFile> = None;
     loop {

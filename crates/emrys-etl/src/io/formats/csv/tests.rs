@@ -86,14 +86,14 @@ fn types_are_guessed_and_quotes_removed() -> TestResult {
         ]
     );
     assert_snapshot!(shown(&dataset), @r#"
-    +----+----------+-------+------------+-------+
-    | id | name     | price | day        | seen  |
-    +----+----------+-------+------------+-------+
-    | 1  | a, "b"   | 1.5   | 2020-01-31 | true  |
-    |    | c        |       |            |       |
-    | 2  |          | 2.0   |            | false |
-    | 3  |          |       | 1970-01-01 |       |
-    +----+----------+-------+------------+-------+
+    +----+--------+-------+------------+-------+
+    | id | name   | price | day        | seen  |
+    +----+--------+-------+------------+-------+
+    | 1  | a, "b" | 1.5   | 2020-01-31 | true  |
+    |    | c      |       |            |       |
+    | 2  |        | 2.0   |            | false |
+    | 3  |        |       | 1970-01-01 |       |
+    +----+--------+-------+------------+-------+
     "#);
     // An empty field is null, an empty quoted one is a text.
     assert_eq!(rows(&dataset).column(1).null_count(), 1);
@@ -160,7 +160,7 @@ fn types_and_nulls_can_be_given() -> TestResult {
     ");
     let wrong = CsvFormat::new().with_type("aa", DType::Int8);
     let refused = Dataset::open_with(&path, &options(wrong)).unwrap_err();
-    assert_snapshot!(refused, @"csv types: column `aa` is not in the input; did you mean `a`? (input: a, b, c)");
+    assert_snapshot!(refused, @"csv types: column `aa` is not in the input (input: a, b, c)");
     Ok(())
 }
 
@@ -195,7 +195,7 @@ fn options_that_make_no_sense_are_refused() {
 fn long_text() -> String {
     let mut text = String::from("id,text\n");
     for id in 0..20_000 {
-        let filler = "ü\n\"\"".repeat(id * 7 % 23 * usize::from(id % 3 == 0));
+        let filler = "ü\n\"\"".repeat(id * 7 % 23 * 8 * usize::from(id % 3 == 0));
         text += &format!("{id},\"{filler}\"\n");
     }
     assert!(text.len() as u64 > 2 * crate::io::formats::text::CHUNK_BYTES);

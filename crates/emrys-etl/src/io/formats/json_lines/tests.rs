@@ -57,13 +57,13 @@ fn columns_and_types_are_those_of_the_objects() -> TestResult {
     );
     let dataset = Dataset::open(&path)?;
     assert_snapshot!(shown(&dataset), @r"
-    +----+------+------+--------------+---------+------+
-    | id | name | tags | at           | p       | none |
-    +----+------+------+--------------+---------+------+
-    | 1  | aä   | [x]  | {h: 1, m: }  | 1.0     |      |
-    | 2  |      | []   |              | 2.5     |      |
-    |    | b    |      | {h: 2, m: }  | -1000.0 |      |
-    +----+------+------+--------------+---------+------+
+    +----+------+------+-------------+---------+------+
+    | id | name | tags | at          | p       | none |
+    +----+------+------+-------------+---------+------+
+    | 1  | aä   | [x]  | {h: 1, m: } | 1.0     |      |
+    | 2  |      | []   |             | 2.5     |      |
+    |    | b    |      | {h: 2, m: } | -1000.0 |      |
+    +----+------+------+-------------+---------+------+
     ");
     Ok(())
 }
@@ -76,7 +76,7 @@ fn what_does_not_fit_is_named_with_its_line() {
     assert_snapshot!(error("{\"a\": 1}\n{\"a\": [1]}\n", small()), @r#"read `x.jsonl`: line 2 does not have the types of the columns (Json error: whilst decoding field 'a': expected string got [1]): `{"a": [1]}`; give the types, or raise `sample_rows`"#);
     assert_snapshot!(error("{\"a\": 1}\n{\"a\": 1, \"b\": 2}\n", small()), @"read `x.jsonl`: line 2 has the key `b`, which the first 1 objects of no file have; give its type, or raise `sample_rows`");
     assert_snapshot!(error("{\"a\": 1}\n{\"a\": \n", small()), @r#"read `x.jsonl`: line 2 is no JSON object: `{"a":`; each line must be a whole object, as in JSON lines"#);
-    assert_snapshot!(error("{\"a\": 1} {\"a\": 2}\n", JsonLinesFormat::new()), @r#"read `x.jsonl`: line 1 is no JSON object: `{"a": 1} {"a": 2}`; each line must be a whole object, as in JSON lines"#);
+    assert_snapshot!(error("{\"a\": 1} {\"a\": 2}\n", JsonLinesFormat::new()), @r#"read `x.jsonl`: its object 1 is not sound (trailing characters at line 1 column 10): `{"a": 1} {"a": 2}`; correct it"#);
     assert_snapshot!(error("[{\"a\": 1}]\n", small()), @r#"read `x.jsonl`: line 1 is no JSON object: `[{"a": 1}]`; each line must be a whole object, as in JSON lines"#);
     assert_snapshot!(error("{\"a\": tru}\n", small()), @r#"read `x.jsonl`: its object 1 is not sound (expected ident at line 1 column 10): `{"a": tru}`; correct it"#);
     assert_snapshot!(error("", small()), @"read `x.jsonl`: no file has an object with a key, so there are no columns; give their types");

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
+use arrow::compute::{CastOptions, cast_with_options, take};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use emrys_schema::{ColumnSchema, DType};
 
@@ -60,8 +60,15 @@ impl JsonColumn {
         match self.from_text {
             Some(column_type) => convert(decoded.as_string::<i32>(), column_type, self.guessed),
             None => self.cast(decoded).ok_or_else(|| {
-                let bad = |row: &usize| self.cast(&decoded.slice(*row, 1)).is_none();
-                (0..decoded.len()).find(bad).unwrap_or_default()
+                // A slice of lists would still have the elements of all.
+                let bad = |row: &u64| {
+                    take(decoded, &UInt64Array::from(vec![*row]), None)
+                        .is_ok_and(|alone| self.cast(&alone).is_none())
+                };
+                let first = (0..decoded.len() as u64).find(bad);
+                first
+                    .and_then(|row| usize::try_from(row).ok())
+                    .unwrap_or_default()
             }),
         }
     }

@@ -444,8 +444,10 @@ fn decode(
         match result {
             DecoderResult::InputEmpty => return Ok(text.into()),
             DecoderResult::OutputFull => bytes = &bytes[read..],
-            DecoderResult::Malformed(..) => {
-                let shown: Vec<String> = bytes[read.saturating_sub(4)..read]
+            DecoderResult::Malformed(length, after) => {
+                let end = read.saturating_sub(usize::from(after));
+                let start = end.saturating_sub(usize::from(length));
+                let shown: Vec<String> = bytes[start..end]
                     .iter()
                     .map(|byte| format!("{byte:02x}"))
                     .collect();
