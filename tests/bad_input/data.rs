@@ -37,7 +37,7 @@ fn files() {
         case(
             "a folder without parquet files",
             |dir| open(dir),
-            "folder `[dir]`: it holds no `*.parquet` file (subfolders and names that begin with `.` or `_` are not read); name the files or another folder",
+            "folder `[dir]`: it holds no data file, such as `*.parquet`, `*.csv`, `*.jsonl` or `*.arrow` (subfolders other than `key=value` and names that begin with `.` or `_` are not read); name the files or another folder, or give their format",
         ),
         case(
             "a pattern that nothing matches",

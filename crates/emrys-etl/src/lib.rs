@@ -37,7 +37,7 @@ pub use column_stats::{ColumnStats, Lengths, Quantiles};
 pub use error::{Error, Result};
 pub use graph::{Node, all_columns, cols, group, group_of, select, tagged};
 pub use inverse::Inverse;
-pub use io::{Dataset, FileLayout, Manifest, ReadOptions, WriteOptions};
+pub use io::{Dataset, FileLayout, Manifest, OpenOptions, ReadOptions, WriteOptions};
 pub use operator::NewIds;
 pub use plan::explain::{DataSize, Explanation, QueryPlan, Reads, Round, TransformPlan};
 pub use plan::picture::Picture;

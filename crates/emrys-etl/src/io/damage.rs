@@ -4,29 +4,51 @@
 //! the parquet reader, the files are read once more, without the query, until one fails again.
 
 use std::fs::File;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rayon::prelude::*;
 
-use super::footer::Footer;
+use super::formats::Scan;
+use super::source::{Files, SourceFile};
 use crate::{Error, Result};
 
-/// The error that names the first damaged row group, if a damaged file may be why `error` arose
-/// and there is one; else `error`.
-pub(crate) fn blame(files: &[Footer], error: Error) -> Error {
-    if !may_be_damage(&error) {
-        return error;
+/// The error that names the file or object that could not be read, if `error` lost it on its way,
+/// or the first damaged row group, if a damaged file may be why `error` arose and there is one;
+/// else `error`.
+pub(crate) fn blame(files: &Files, error: Error) -> Error {
+    if let Some(store) = files.store() {
+        // Reading everything once more is for local files alone.
+        return store.failure_in(&chain(&error)).unwrap_or(error);
     }
-    let row_groups: Vec<(&Footer, usize)> = files
+    match files.scan {
+        Scan::Parquet if may_be_damage(&error) => blame_row_group(&files.files, error),
+        _ => error,
+    }
+}
+
+/// The texts of an error and its causes.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text += "\n";
+        text += &cause.to_string();
+        source = cause.source();
+    }
+    text
+}
+
+fn blame_row_group(files: &[SourceFile], error: Error) -> Error {
+    let row_groups: Vec<(&SourceFile, usize)> = files
         .iter()
         .flat_map(|file| (0..file.row_groups.len()).map(move |group| (file, group)))
         .collect();
     let damaged = row_groups.par_iter().find_map_first(|(file, group)| {
         // The parquet reader panics on some damaged pages.
-        let outcome = catch_unwind(|| decode(file, *group));
+        let outcome = catch_unwind(AssertUnwindSafe(|| decode(file, *group)));
         let cause = match outcome {
             Ok(Ok(())) => return None,
             Ok(Err(cause)) => cause,
@@ -34,7 +56,7 @@ pub(crate) fn blame(files: &[Footer], error: Error) -> Error {
         };
         Some(Error::File {
             action: "read",
-            path: file.path.clone(),
+            path: file.object.path.clone(),
             problem: format!(
                 "row group {group} is damaged ({cause}); write the file again or leave it out"
             ),
@@ -57,8 +79,8 @@ fn may_be_damage(error: &Error) -> bool {
 }
 
 /// Decodes all columns of a row group.
-fn decode(file: &Footer, row_group: usize) -> Result<(), String> {
-    let opened = File::open(&file.path).map_err(|error| error.to_string())?;
+fn decode(file: &SourceFile, row_group: usize) -> Result<(), String> {
+    let opened = File::open(&file.object.path).map_err(|error| error.to_string())?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(opened)
         .and_then(|reader| reader.with_row_groups(vec![row_group]).build())
         .map_err(|error| error.to_string())?;

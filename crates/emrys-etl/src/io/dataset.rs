@@ -1,4 +1,4 @@
-//! Parquet files, or batches in memory, as one table.
+//! Files, or batches in memory, as one table.
 
 use std::collections::HashMap;
 use std::hash::Hasher;
@@ -6,22 +6,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Field, SchemaRef};
+use arrow::datatypes::{Field, FieldRef, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::prelude::{DataFrame, SessionContext};
 use emrys_schema::{ColumnSchema, Schema};
-use rayon::prelude::*;
+use futures::TryStreamExt;
 use twox_hash::XxHash64;
 
 use super::checksum::ChecksumWriter;
-use super::footer::{Footer, plain_schema, same_type};
 use super::generated::RowGenerator;
-use super::manifest::Manifest;
+use super::object::Object;
+use super::open_options::OpenOptions;
+use super::plain::{plain_schema, same_type};
+use super::source::{DataFile, Files, Source, SourceFile};
 use super::table::{DatasetTable, ReadOptions, read_schema};
-use super::{damage, paths, schema_files};
+use super::{damage, open, remote, schema_files};
 use crate::{Error, Result};
 
-/// Parquet files, or batches in memory, as one table of known columns and order of rows.
+/// Files, or batches in memory, as one table of known columns and order of rows.
 ///
 /// The rows stand in the order of the files, and within them as they are stored.
 ///
@@ -46,42 +48,34 @@ pub struct Dataset {
     schema: Schema,
 }
 
-/// Where the rows are.
-#[derive(Debug)]
-pub(crate) enum Source {
-    Files {
-        footers: Vec<Footer>,
-        /// The same files, as they are shown to users.
-        described: Vec<DataFile>,
-    },
-    Memory(Vec<RecordBatch>),
-    Generated(Arc<dyn RowGenerator>),
-}
-
-/// A parquet file of a [`Dataset`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DataFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its size.
-    pub bytes: u64,
-    /// How many rows it has.
-    pub rows: u64,
-    /// How many rows each of its row groups has.
-    pub row_groups: Vec<u64>,
-}
-
 impl Dataset {
-    /// The parquet file, the parquet files of a folder, or the files that a glob such as
-    /// `data/day_*.parquet` matches.
+    /// A file, the files of a folder, the files that a glob such as `data/day_*.parquet` matches,
+    /// or any of these in an object store.
     ///
-    /// Files of folders and globs are read in natural order (`part_2` before `part_10`); names
-    /// that begin with `.` or `_` are left out, and so are subfolders. The manifest of a folder
-    /// that Emrys wrote is compared with the files. Only footers are read.
+    /// **Formats.** Parquet, CSV and TSV ([`CsvFormat`](super::CsvFormat)), JSON lines
+    /// ([`JsonLinesFormat`](super::JsonLinesFormat)) and Arrow files and streams are told by the
+    /// extension of the names; [`open_with`](Dataset::open_with) says more. Of parquet only
+    /// footers are read, and headers of Arrow files. Text is read once, to learn where its rows
+    /// are and what they look like.
     ///
-    /// The [`schema`](Dataset::schema) is the one of the folder (`schema.json`,
-    /// `.merlin/schema.json`, `schema.pbtxt`), else the one in the first file's footer; what
-    /// neither says is inferred from the files.
+    /// **Files.** Those of folders and globs are read in natural order (`part_2` before
+    /// `part_10`); names that begin with `.` or `_` are left out. The manifest of a folder that
+    /// Emrys wrote is compared with the files. Subfolders are read if their names are
+    /// `key=value`, as Hive writes them: then each key is a column after those of the files, and
+    /// files that a filter over such columns excludes are not read.
+    ///
+    /// **Remote files.** `s3://bucket/key`, `gs://`, `az://container/key` and `abfs[s]://`,
+    /// `http://` and `https://` (single files). Credentials and endpoints come from the
+    /// environment: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`,
+    /// `AWS_REGION`, `AWS_ENDPOINT`, `AWS_ALLOW_HTTP`, `AWS_SKIP_SIGNATURE` and so on,
+    /// `GOOGLE_SERVICE_ACCOUNT` or `GOOGLE_APPLICATION_CREDENTIALS`, `AZURE_STORAGE_ACCOUNT_NAME`
+    /// and `AZURE_STORAGE_ACCOUNT_KEY` or one of Azure's other ways. Only the bytes of needed
+    /// columns are fetched; requests are sent again as
+    /// [`RemoteOptions`](super::RemoteOptions) says.
+    ///
+    /// **Schema.** The [`schema`](Dataset::schema) is the one of the folder (`schema.json`,
+    /// `.merlin/schema.json`, `schema.pbtxt`), else the one in the first file; what neither says
+    /// is inferred from the files.
     ///
     /// # Errors
     /// [`Error::EmptyDataset`] if there is no file, [`Error::FilesDiffer`] if the files have
@@ -89,29 +83,36 @@ impl Dataset {
     /// difference), [`Error::File`], [`Error::Parquet`] or [`Error::Io`] naming a file that
     /// cannot be read, [`Error::Saved`] if a manifest and its files do not agree.
     pub fn open(path: impl AsRef<Path>) -> Result<Dataset> {
-        let found = paths::resolve(path.as_ref())?;
-        let footers = read_footers(&found.files)?;
-        if let Some(folder) = found.folder
-            && let Some(manifest) = Manifest::read(&folder)?
-        {
-            let files = footers.iter().map(|file| {
-                let name = file
-                    .path
-                    .file_name()
-                    .and_then(|name| name.to_str())
-                    .unwrap_or_default();
-                (name, file.rows(), file.bytes)
-            });
-            manifest.compare(&folder, files)?;
-        }
-        Dataset::from_footers(footers)
+        Dataset::open_with(path, &OpenOptions::default())
     }
 
-    /// The parquet files of a list, in its order.
+    /// Like [`open`](Dataset::open), with what the names of the files do not say.
+    ///
+    /// # Errors
+    /// As [`open`](Dataset::open), and [`Error::InvalidOption`].
+    pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Dataset> {
+        let path = path.as_ref();
+        remote::block_on("opening a data set", async {
+            Dataset::from_files(open::open(path, options).await?).await
+        })
+    }
+
+    /// The files of a list, in its order.
     ///
     /// # Errors
     /// As [`open`](Dataset::open).
     pub fn from_paths(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Dataset> {
+        Dataset::from_paths_with(paths, &OpenOptions::default())
+    }
+
+    /// Like [`from_paths`](Dataset::from_paths), with what the names of the files do not say.
+    ///
+    /// # Errors
+    /// As [`open_with`](Dataset::open_with).
+    pub fn from_paths_with(
+        paths: impl IntoIterator<Item = impl AsRef<Path>>,
+        options: &OpenOptions,
+    ) -> Result<Dataset> {
         let paths: Vec<PathBuf> = paths
             .into_iter()
             .map(|path| path.as_ref().to_owned())
@@ -122,7 +123,9 @@ impl Dataset {
                 problem: "the list of files is empty; name at least one".into(),
             });
         }
-        Dataset::from_footers(read_footers(&paths)?)
+        remote::block_on("opening a data set", async {
+            Dataset::from_files(open::open_list(paths, options).await?).await
+        })
     }
 
     /// Batches in memory, in their order.
@@ -168,24 +171,13 @@ impl Dataset {
         Ok(Dataset::new(source, plain, schema))
     }
 
-    fn from_footers(footers: Vec<Footer>) -> Result<Dataset> {
-        let plain = common_schema(&footers)?;
-        let stored = schema_files::stored(&footers)?;
+    async fn from_files(files: Files) -> Result<Dataset> {
+        let mut fields = common_fields(&files.files)?;
+        fields.extend(files.hive.iter().map(Arc::clone));
+        let plain = Arc::new(arrow::datatypes::Schema::new(fields));
+        let stored = schema_files::stored(&files).await?;
         let schema = schema_files::complete(&plain, stored.as_ref())?;
-        let described = footers
-            .iter()
-            .map(|file| DataFile {
-                path: file.path.clone(),
-                bytes: file.bytes,
-                rows: file.rows(),
-                row_groups: file.row_groups.clone(),
-            })
-            .collect();
-        Ok(Dataset::new(
-            Source::Files { footers, described },
-            plain,
-            schema,
-        ))
+        Ok(Dataset::new(Source::Files(files), plain, schema))
     }
 
     fn new(source: Source, plain: SchemaRef, schema: Schema) -> Dataset {
@@ -226,7 +218,7 @@ impl Dataset {
     /// How many rows there are.
     pub fn num_rows(&self) -> u64 {
         match &*self.source {
-            Source::Files { described, .. } => described.iter().map(|file| file.rows).sum(),
+            Source::Files(files) => files.described.iter().map(|file| file.rows).sum(),
             Source::Memory(batches) => batches.iter().map(|batch| batch.num_rows() as u64).sum(),
             Source::Generated(generator) => generator.num_rows(),
         }
@@ -235,41 +227,36 @@ impl Dataset {
     /// The files in reading order; none for batches in memory.
     pub fn files(&self) -> &[DataFile] {
         match &*self.source {
-            Source::Files { described, .. } => described,
+            Source::Files(files) => &files.described,
             Source::Memory(_) | Source::Generated(_) => &[],
         }
     }
 
-    /// How many compressed bytes the files have for some columns; `None` for batches in memory.
+    /// How many compressed bytes parquet files have for some columns; `None` for other formats
+    /// and batches in memory.
     pub fn compressed_bytes(&self, columns: &[&str]) -> Option<u64> {
         match &*self.source {
-            Source::Files { footers, .. } => {
-                let all = footers.iter().flat_map(|file| &file.column_bytes);
-                let asked = all.filter(|(name, _)| columns.contains(&name.as_str()));
-                Some(asked.map(|(_, bytes)| bytes).sum())
-            }
+            Source::Files(files) => files
+                .files
+                .iter()
+                .map(|file| file.compressed_bytes(columns))
+                .sum(),
             Source::Memory(_) | Source::Generated(_) => None,
         }
     }
 
     /// A number that is the same for the same data, wherever their files are.
     ///
-    /// Of files it sees the sizes and the footers, which hold the extremes and compressed sizes
-    /// of all column chunks; of batches in memory every value, and where one batch ends.
+    /// Of parquet files it sees the sizes and the footers, which hold the extremes and compressed
+    /// sizes of all column chunks; of other files, and of batches in memory, every value. Arrow
+    /// files are read for it.
     ///
     /// # Errors
-    /// [`Error::Data`] if batches in memory hold a type without a serialised form.
+    /// [`Error::Data`] if batches in memory hold a type without a serialised form, or the errors
+    /// of reading.
     pub fn fingerprint(&self) -> Result<u64> {
         match &*self.source {
-            Source::Files { footers, .. } => {
-                let mut hasher = XxHash64::with_seed(0);
-                for file in footers {
-                    hasher.write(&file.bytes.to_le_bytes());
-                    hasher.write(&file.rows().to_le_bytes());
-                    hasher.write(&file.hash.to_le_bytes());
-                }
-                Ok(hasher.finish())
-            }
+            Source::Files(files) => remote::block_on("reading a data set", hash_files(files)),
             Source::Memory(batches) => {
                 hash_batches(&self.plain, batches).map_err(|error| Error::Data {
                     operator: "data set".into(),
@@ -280,11 +267,15 @@ impl Dataset {
         }
     }
 
-    /// The error of a failed query over the data; if a damaged file may be the reason, the files
-    /// are read once more to find and name it.
-    pub(crate) fn blame(&self, error: Error) -> Error {
+    /// The error of a failed query over the data, naming the file that is the reason where there is
+    /// one: errors of the query engine do not. If a damaged file may be, local files are read once
+    /// more to find it.
+    ///
+    /// Workflows do this themselves; it is for queries of one's own over
+    /// [`table`](Dataset::table) or [`to_dataframe`](Dataset::to_dataframe).
+    pub fn blame(&self, error: Error) -> Error {
         match &*self.source {
-            Source::Files { footers, .. } => damage::blame(footers, error),
+            Source::Files(files) => damage::blame(files, error),
             Source::Memory(_) | Source::Generated(_) => error,
         }
     }
@@ -342,14 +333,8 @@ impl Dataset {
     }
 }
 
-/// The footers of all files; if several cannot be read, the error of the first of them.
-fn read_footers(paths: &[PathBuf]) -> Result<Vec<Footer>> {
-    let footers: Vec<Result<Footer>> = paths.par_iter().map(|path| Footer::read(path)).collect();
-    footers.into_iter().collect()
-}
-
 /// The columns of the first file, nullable where they are in any; all files must have the same.
-fn common_schema(files: &[Footer]) -> Result<SchemaRef> {
+fn common_fields(files: &[SourceFile]) -> Result<Vec<FieldRef>> {
     let Some((first, others)) = files.split_first() else {
         return Err(Error::Internal(
             "a data set without files passed the checks".into(),
@@ -363,21 +348,21 @@ fn common_schema(files: &[Footer]) -> Result<SchemaRef> {
             if !found.is_some_and(|found| same_type(found.data_type(), field.data_type())) {
                 return Err(Error::FilesDiffer {
                     column: field.name().clone(),
-                    left: first.path.clone(),
+                    left: first.object.path.clone(),
                     left_type: describe_type(field),
-                    right: other.path.clone(),
+                    right: other.object.path.clone(),
                     right_type: found.map_or("missing".into(), describe_type),
                 });
             }
             nullable |= found.is_some_and(|found| found.is_nullable());
         }
-        fields.push(
+        fields.push(Arc::new(
             field
                 .as_ref()
                 .clone()
                 .with_nullable(nullable)
                 .with_metadata(HashMap::new()),
-        );
+        ));
     }
     for other in others {
         let more = other
@@ -388,14 +373,41 @@ fn common_schema(files: &[Footer]) -> Result<SchemaRef> {
         if let Some(field) = more {
             return Err(Error::FilesDiffer {
                 column: field.name().clone(),
-                left: first.path.clone(),
+                left: first.object.path.clone(),
                 left_type: "missing".into(),
-                right: other.path.clone(),
+                right: other.object.path.clone(),
                 right_type: describe_type(field),
             });
         }
     }
-    Ok(Arc::new(arrow::datatypes::Schema::new(fields)))
+    Ok(fields)
+}
+
+async fn hash_files(files: &Files) -> Result<u64> {
+    let mut hasher = XxHash64::with_seed(0);
+    hasher.write(files.reading.as_bytes());
+    for file in &files.files {
+        hasher.write(&file.object.bytes().to_le_bytes());
+        hasher.write(&file.rows().to_le_bytes());
+        let hash = match file.hash {
+            Some(hash) => hash,
+            None => hash_content(&file.object).await?,
+        };
+        hasher.write(&hash.to_le_bytes());
+        for (field, value) in files.hive.iter().zip(&file.hive) {
+            hasher.write(format!("{}={value:?};", field.name()).as_bytes());
+        }
+    }
+    Ok(hasher.finish())
+}
+
+async fn hash_content(object: &Object) -> Result<u64> {
+    let mut hasher = XxHash64::with_seed(0);
+    let mut blocks = object.stream(0..object.bytes());
+    while let Some(block) = blocks.try_next().await? {
+        hasher.write(&block);
+    }
+    Ok(hasher.finish())
 }
 
 fn hash_batches(

@@ -79,31 +79,33 @@ impl Manifest {
     /// [`Error::Saved`] if it is no manifest, [`Error::NewerFormat`] if this version cannot read
     /// it, [`Error::Io`].
     pub fn read(folder: impl AsRef<Path>) -> Result<Option<Manifest>> {
+        let path = folder.as_ref().join(MANIFEST_FILE);
+        match fs::read_to_string(&path) {
+            Ok(text) => Manifest::from_text(&path, text.as_bytes()).map(Some),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("read", path)(error)),
+        }
+    }
+
+    /// The manifest of a text, which was read from `path`.
+    pub(crate) fn from_text(path: &Path, text: &[u8]) -> Result<Manifest> {
         #[derive(Deserialize)]
         struct Version {
             version: u64,
         }
-        let path = folder.as_ref().join(MANIFEST_FILE);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("read", path)(error)),
-        };
         let not_a_manifest = |error: serde_json::Error| Error::Saved {
-            path: path.clone(),
+            path: path.to_owned(),
             problem: format!("it is not a manifest ({error}); write the data again"),
         };
-        let Version { version } = serde_json::from_str(&text).map_err(not_a_manifest)?;
+        let Version { version } = serde_json::from_slice(text).map_err(not_a_manifest)?;
         if version > VERSION {
             return Err(Error::NewerFormat {
-                path,
+                path: path.to_owned(),
                 found: version,
                 supported: VERSION,
             });
         }
-        serde_json::from_str(&text)
-            .map(Some)
-            .map_err(not_a_manifest)
+        serde_json::from_slice(text).map_err(not_a_manifest)
     }
 
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Data sets in, part files out.
 //!
-//! - [`Dataset`]: parquet files or batches in memory, as one table of known order and schema.
+//! - [`Dataset`]: files of any format, local or remote, or batches in memory, as one table of known
+//!   order and schema; [`OpenOptions`] says how they are read.
 //! - [`write_partitions`], [`write_batches`]: parquet folders that are either whole or not there.
 //! - [`Split`]: rows for training and rows held out.
 //! - [`Manifest`]: what a whole folder holds, with checksums.
@@ -10,13 +11,20 @@ mod atomic;
 mod checksum;
 mod damage;
 mod dataset;
-mod footer;
+mod formats;
 mod generated;
+mod hive;
 mod manifest;
+mod object;
+mod open;
+mod open_options;
 mod paths;
+mod plain;
 mod ranges;
+mod remote;
 mod row_order;
 mod schema_files;
+mod source;
 mod split;
 mod table;
 #[cfg(test)]
@@ -24,9 +32,12 @@ mod testing;
 mod writer;
 
 pub use atomic::{AtomicDir, Existing};
-pub use dataset::{DataFile, Dataset};
+pub use dataset::Dataset;
+pub use formats::{CsvFormat, JsonLinesFormat};
 pub use generated::RowGenerator;
 pub use manifest::{MANIFEST_FILE, Manifest, ManifestFile};
+pub use open_options::{ColumnType, FileCompression, FileFormat, OpenOptions, RemoteOptions};
+pub use source::DataFile;
 pub use split::{SPLIT_FILE, Split, SplitOutput};
 pub use table::{ROW_ID, ReadOptions};
 pub use writer::{Compression, FileLayout, Shuffle, WriteOptions, write_batches, write_partitions};

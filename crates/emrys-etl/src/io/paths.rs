@@ -1,4 +1,4 @@
-//! From what the user names to a list of parquet files.
+//! From what the user names to a list of files.
 
 use std::cmp::Ordering;
 use std::fs;
@@ -6,7 +6,12 @@ use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 use std::str::Chars;
 
+use emrys_schema::{SCHEMA_JSON, SCHEMA_PBTXT};
+
 use super::atomic::{INCOMPLETE_MARKER, set_aside};
+use super::formats::named_format;
+use super::hive;
+use super::open_options::OpenOptions;
 use crate::{Error, Result};
 
 /// What a path, folder or glob stands for.
@@ -15,31 +20,47 @@ pub(crate) struct Found {
     pub(crate) files: Vec<PathBuf>,
     /// The folder, if a folder was named.
     pub(crate) folder: Option<PathBuf>,
+    /// Below which folder `key=value` names are columns.
+    pub(crate) root: Option<PathBuf>,
 }
 
 /// The files of a path: the file itself, the files of a folder, or the files a glob matches.
 ///
 /// A path that exists is never taken for a glob.
-pub(crate) fn resolve(path: &Path) -> Result<Found> {
+pub(crate) fn resolve(path: &Path, options: &OpenOptions) -> Result<Found> {
+    let hive = options.hive() != Some(false);
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => Ok(Found {
-            files: files_of_folder(path)?,
+            files: files_of_folder(path, options)?,
             folder: Some(path.to_owned()),
+            root: hive.then(|| path.to_owned()),
         }),
         Ok(_) => Ok(Found {
             files: vec![path.to_owned()],
             folder: None,
+            root: None,
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             match path.to_str().filter(|text| text.contains(['*', '?', '['])) {
                 Some(pattern) => Ok(Found {
                     files: files_of_glob(pattern)?,
                     folder: None,
+                    root: hive.then(|| Path::new(fixed_folder(pattern)).to_owned()),
                 }),
                 None => Err(missing(path)),
             }
         }
         Err(error) => Err(Error::io("read", path)(error)),
+    }
+}
+
+/// The folders of a pattern before the first with a wildcard.
+pub(crate) fn fixed_folder(pattern: &str) -> &str {
+    let fixed = pattern.split(['*', '?', '[']).next().unwrap_or_default();
+    match fixed.rsplit_once('/') {
+        Some(("", _)) => "/",
+        Some((folder, _)) => folder,
+        None => "",
     }
 }
 
@@ -59,7 +80,7 @@ pub(crate) fn missing(path: &Path) -> Error {
     }
 }
 
-fn files_of_folder(folder: &Path) -> Result<Vec<PathBuf>> {
+fn files_of_folder(folder: &Path, options: &OpenOptions) -> Result<Vec<PathBuf>> {
     if folder.join(INCOMPLETE_MARKER).exists() {
         return Err(Error::File {
             action: "read",
@@ -68,23 +89,67 @@ fn files_of_folder(folder: &Path) -> Result<Vec<PathBuf>> {
         });
     }
     let mut files = Vec::new();
+    add_files(folder, options.hive() != Some(false), &mut files)?;
+    let mut files = data_files(files, options, PathBuf::as_path);
+    if files.is_empty() {
+        return Err(no_data_file(&format!("folder `{}`", folder.display())));
+    }
+    files.sort_by(|a, b| natural_order(&a.to_string_lossy(), &b.to_string_lossy()));
+    Ok(files)
+}
+
+/// The files of a folder, and of its `key=value` folders if they are wanted.
+fn add_files(folder: &Path, hive: bool, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
         let path = entry.map_err(Error::io("read", folder))?.path();
-        if is_data_file(&path) {
+        if is_hidden(&path) {
+            continue;
+        }
+        if path.is_dir() {
+            if hive && hive::pair(&file_name(&path)).is_some() {
+                add_files(&path, hive, files)?;
+            }
+        } else if path.is_file() {
             files.push(path);
         }
     }
-    if files.is_empty() {
-        return Err(Error::EmptyDataset {
-            source_name: format!("folder `{}`", folder.display()),
-            problem:
-                "it holds no `*.parquet` file (subfolders and names that begin with `.` or `_` \
-                      are not read); name the files or another folder"
-                    .into(),
-        });
+    Ok(())
+}
+
+/// The files that hold data: those whose names tell the format that is asked for, or any if none
+/// is. If a format is asked for that no name tells, all files are taken for it.
+pub(crate) fn data_files<T>(
+    files: Vec<T>,
+    options: &OpenOptions,
+    path: impl Fn(&T) -> &Path,
+) -> Vec<T> {
+    let is_data = |file: &T| match (named_format(path(file)), options.format()) {
+        (Some(named), Some(asked)) => {
+            std::mem::discriminant(&named) == std::mem::discriminant(asked)
+        }
+        (named, _) => named.is_some(),
+    };
+    let (data, others): (Vec<T>, Vec<T>) = files.into_iter().partition(is_data);
+    match options.format() {
+        Some(_) if data.is_empty() => {
+            let is_schema = |name: &str| [SCHEMA_JSON, SCHEMA_PBTXT].contains(&name);
+            let mut others = others;
+            others.retain(|file| !is_schema(&file_name(path(file))));
+            others
+        }
+        _ => data,
     }
-    files.sort_by(|a, b| natural_order(&file_name(a), &file_name(b)));
-    Ok(files)
+}
+
+/// The error for a folder without data.
+pub(crate) fn no_data_file(source_name: &str) -> Error {
+    Error::EmptyDataset {
+        source_name: source_name.to_owned(),
+        problem: "it holds no data file, such as `*.parquet`, `*.csv`, `*.jsonl` or `*.arrow` \
+                  (subfolders other than `key=value` and names that begin with `.` or `_` are not \
+                  read); name the files or another folder, or give their format"
+            .into(),
+    }
 }
 
 fn files_of_glob(pattern: &str) -> Result<Vec<PathBuf>> {
@@ -117,13 +182,6 @@ fn files_of_glob(pattern: &str) -> Result<Vec<PathBuf>> {
     }
     files.sort_by(|a, b| natural_order(&a.to_string_lossy(), &b.to_string_lossy()));
     Ok(files)
-}
-
-fn is_data_file(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"))
-        && !is_hidden(path)
-        && path.is_file()
 }
 
 fn is_hidden(path: &Path) -> bool {

@@ -11,21 +11,31 @@ pub(crate) struct Slice {
     pub(crate) rows: Range<u64>,
 }
 
-/// A row group may be cut into at most so many pieces: each piece reads the row group's bytes
-/// again, where the file has no index of its pages.
-const PIECES_PER_ROW_GROUP: u64 = 8;
+/// The rows of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileRows {
+    /// How many rows each of its row groups has.
+    pub(crate) row_groups: Vec<u64>,
+    /// Into how many pieces a row group may be cut: each piece reads bytes of the row group that
+    /// are not its own.
+    pub(crate) pieces: u64,
+}
 
 /// Cuts files with the given row groups into at most `partitions` ranges of about equal numbers
 /// of rows, none shorter than about `min_rows`.
 ///
 /// The ranges follow each other without gap or overlap: reading one after the other is reading
-/// the files in order. Cuts fall between row groups where one is near, else at an eighth of a row
-/// group.
-pub(crate) fn partition(files: &[Vec<u64>], partitions: usize, min_rows: u64) -> Vec<Vec<Slice>> {
-    let total: u64 = files.iter().flatten().sum();
+/// the files in order. Cuts fall between row groups where one is near, else at an end of one of
+/// the pieces of a row group.
+pub(crate) fn partition(files: &[FileRows], partitions: usize, min_rows: u64) -> Vec<Vec<Slice>> {
+    let total: u64 = files.iter().flat_map(|file| &file.row_groups).sum();
     let most = total.div_ceil(min_rows.max(1)).max(1);
     let partitions = (partitions.max(1) as u64).min(most);
-    let mut cuts = cuts(files.iter().flatten().copied(), total, partitions);
+    let row_groups = files.iter().flat_map(|file| {
+        let pieces = file.pieces.max(1);
+        file.row_groups.iter().map(move |rows| (*rows, pieces))
+    });
+    let mut cuts = cuts(row_groups, total, partitions);
     cuts.push(total);
 
     let mut result = Vec::with_capacity(cuts.len());
@@ -38,14 +48,14 @@ pub(crate) fn partition(files: &[Vec<u64>], partitions: usize, min_rows: u64) ->
 }
 
 /// Where to cut, in rows from the first; rising, without 0 and `total`.
-fn cuts(row_groups: impl Iterator<Item = u64>, total: u64, partitions: u64) -> Vec<u64> {
+fn cuts(row_groups: impl Iterator<Item = (u64, u64)>, total: u64, partitions: u64) -> Vec<u64> {
     let size = total / partitions;
     let mut cuts: Vec<u64> = Vec::new();
     let mut wanted = (1..partitions)
         .map(|i| rows_share(total, i, partitions))
         .peekable();
     let mut start = 0;
-    for rows in row_groups {
+    for (rows, pieces) in row_groups {
         let end = start + rows;
         while let Some(cut) = wanted.next_if(|cut| *cut < end) {
             let near = size / 10;
@@ -54,7 +64,7 @@ fn cuts(row_groups: impl Iterator<Item = u64>, total: u64, partitions: u64) -> V
             } else if end - cut <= near {
                 end
             } else {
-                let piece = rows.div_ceil(PIECES_PER_ROW_GROUP);
+                let piece = rows.div_ceil(pieces);
                 start + (cut - start + piece / 2) / piece * piece
             };
             let cut = cut.min(end);
@@ -74,10 +84,10 @@ fn rows_share(total: u64, part: u64, parts: u64) -> u64 {
 }
 
 /// The pieces of the files that make up a range of all rows.
-fn slices(files: &[Vec<u64>], range: Range<u64>) -> Vec<Slice> {
+fn slices(files: &[FileRows], range: Range<u64>) -> Vec<Slice> {
     let mut slices = Vec::new();
     let mut first = 0;
-    for (file, row_groups) in files.iter().enumerate() {
+    for (file, FileRows { row_groups, .. }) in files.iter().enumerate() {
         let rows: u64 = row_groups.iter().sum();
         let start = range.start.max(first);
         let end = range.end.min(first + rows);
@@ -97,6 +107,33 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// Files whose row groups may be cut into eighths.
+    fn partition(files: &[Vec<u64>], partitions: usize, min_rows: u64) -> Vec<Vec<Slice>> {
+        super::partition(&file_rows(files, 8), partitions, min_rows)
+    }
+
+    fn file_rows(files: &[Vec<u64>], pieces: u64) -> Vec<FileRows> {
+        let files = files.iter().map(|row_groups| FileRows {
+            row_groups: row_groups.clone(),
+            pieces,
+        });
+        files.collect()
+    }
+
+    #[test]
+    fn files_that_must_be_read_from_the_start_stay_whole() {
+        let files = file_rows(&[vec![800], vec![100], vec![100]], 1);
+        let parts = super::partition(&files, 4, 1);
+        let whole = |file, rows| Slice {
+            file,
+            rows: 0..rows,
+        };
+        assert_eq!(
+            parts,
+            [vec![whole(0, 800)], vec![whole(1, 100), whole(2, 100)]]
+        );
+    }
 
     #[test]
     fn equal_row_groups_stay_whole() {

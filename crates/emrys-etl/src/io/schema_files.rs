@@ -1,24 +1,31 @@
 //! Which schema a data set has, and where it is stored.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::datatypes::Schema as ArrowSchema;
-use emrys_schema::{ColumnSchema, DType, Schema};
+use emrys_schema::{ColumnSchema, DType, SCHEMA_JSON, SCHEMA_PBTXT, Schema};
+use object_store::path::Path as Key;
 
-use super::footer::Footer;
+use super::remote::RemoteStore;
+use super::source::Files;
 use crate::{Error, Result};
 
+/// The schema files of a folder, in the order in which they are looked for.
+const SCHEMA_FILES: [&str; 3] = [SCHEMA_JSON, ".merlin/schema.json", SCHEMA_PBTXT];
+
 /// The schema stored with the files: in their folder, else in the footer of the first of them.
-pub(crate) fn stored(files: &[Footer]) -> Result<Option<Schema>> {
-    let Some(first) = files.first() else {
+///
+/// The folder of hive partitions is the one that holds them all.
+pub(crate) async fn stored(files: &Files) -> Result<Option<Schema>> {
+    let Some(first) = files.files.first() else {
         return Ok(None);
     };
-    if let Some(folder) = common_folder(files) {
-        match Schema::read(folder) {
-            Ok(schema) => return Ok(Some(schema)),
-            Err(emrys_schema::Error::NoSchemaFile { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+    let beside = match &first.object.store {
+        Some(store) => remote_schema(store, files).await?,
+        None => local_schema(files)?,
+    };
+    if beside.is_some() {
+        return Ok(beside);
     }
     Ok(first
         .schema_text
@@ -27,15 +34,60 @@ pub(crate) fn stored(files: &[Footer]) -> Result<Option<Schema>> {
         .transpose()?)
 }
 
-/// The folder that all files are in, if it is the same.
-fn common_folder(files: &[Footer]) -> Option<&Path> {
-    let folder = files.first()?.path.parent()?;
-    let same = files.iter().all(|file| file.path.parent() == Some(folder));
-    same.then_some(if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    })
+fn local_schema(files: &Files) -> Result<Option<Schema>> {
+    let paths = files.files.iter().map(|file| file.object.path.clone());
+    let Some(folder) = common_folder(paths, files.hive.len()) else {
+        return Ok(None);
+    };
+    let folder = match folder.as_os_str().is_empty() {
+        true => Path::new(".").to_owned(),
+        false => folder,
+    };
+    match Schema::read(folder) {
+        Ok(schema) => Ok(Some(schema)),
+        Err(emrys_schema::Error::NoSchemaFile { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn remote_schema(store: &RemoteStore, files: &Files) -> Result<Option<Schema>> {
+    let keys = files
+        .files
+        .iter()
+        .map(|file| PathBuf::from(file.object.meta.location.as_ref()));
+    let folder = common_folder(keys, files.hive.len());
+    let Some(folder) = folder.as_deref().and_then(Path::to_str) else {
+        return Ok(None);
+    };
+    let Ok(folder) = Key::parse(folder) else {
+        return Ok(None);
+    };
+    for name in SCHEMA_FILES {
+        let key = name
+            .split('/')
+            .fold(folder.clone(), |key, part| key.join(part));
+        let Some(bytes) = store.read_small(&key).await? else {
+            continue;
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        return Schema::from_text(&text).map(Some).map_err(|error| {
+            super::remote::problem(
+                &store.url(&key),
+                format!("it is no sound schema ({error}); correct it or leave it out"),
+            )
+        });
+    }
+    Ok(None)
+}
+
+/// The folder that all files are in, each below as many folders as there are hive columns; `None`
+/// if it is not the same.
+fn common_folder(mut paths: impl Iterator<Item = PathBuf>, hive: usize) -> Option<PathBuf> {
+    let folder = |path: PathBuf| path.ancestors().nth(hive + 1).map(Path::to_owned);
+    let first = folder(paths.next()?)?;
+    paths
+        .all(|path| folder(path).as_ref() == Some(&first))
+        .then_some(first)
 }
 
 /// One entry per column of the data: what is stored where there is something, else the type

@@ -13,7 +13,7 @@ use futures::TryStreamExt;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 
-use crate::{Dataset, ReadOptions, Session, SessionOptions};
+use crate::{Dataset, Error, ReadOptions, Session, SessionOptions};
 
 pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
 
@@ -91,4 +91,12 @@ pub(crate) fn integers<'a>(
 
 pub(crate) fn column(name: &str) -> Expr {
     datafusion::prelude::ident(name)
+}
+
+/// The error's text without the temporary folder, which differs from run to run.
+pub(crate) fn without_folder(error: &Error, folder: &Path) -> String {
+    error
+        .to_string()
+        .replace(&format!("{}/", folder.display()), "")
+        .replace(&*folder.to_string_lossy(), "FOLDER")
 }

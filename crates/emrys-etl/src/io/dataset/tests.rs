@@ -3,15 +3,9 @@ use emrys_schema::{ColumnSchema, DType, Tag};
 use insta::assert_snapshot;
 
 use super::*;
-use crate::io::testing::{TestResult, batch, integers, numbered, session, write_parquet};
-
-/// The error's text without the temporary folder, which differs from run to run.
-fn text(error: &Error, folder: &Path) -> String {
-    error
-        .to_string()
-        .replace(&format!("{}/", folder.display()), "")
-        .replace(&*folder.to_string_lossy(), "FOLDER")
-}
+use crate::io::testing::{
+    TestResult, batch, integers, numbered, session, without_folder as text, write_parquet,
+};
 
 fn ids(dataset: &Dataset) -> Vec<i64> {
     let session = session(1);
@@ -78,7 +72,7 @@ fn sources_without_files_say_so() -> TestResult {
         )
     };
     let error = Dataset::open(folder.path()).unwrap_err();
-    assert_snapshot!(text(&error, folder.path()), @"folder `FOLDER`: it holds no `*.parquet` file (subfolders and names that begin with `.` or `_` are not read); name the files or another folder");
+    assert_snapshot!(text(&error, folder.path()), @"folder `FOLDER`: it holds no data file, such as `*.parquet`, `*.csv`, `*.jsonl` or `*.arrow` (subfolders other than `key=value` and names that begin with `.` or `_` are not read); name the files or another folder, or give their format");
     assert_snapshot!(open("day_*.parquet"), @"pattern `day_*.parquet`: no file matches it");
     assert_snapshot!(open("day_1.parquet"), @"read `day_1.parquet`: there is no such file or folder");
     let error = Dataset::open("day_**.parquet").unwrap_err();
@@ -368,5 +362,133 @@ fn an_unknown_column_of_a_frame_is_refused() -> TestResult {
         .to_dataframe(session(1).context(), Some(&["idd"]))
         .unwrap_err();
     assert_snapshot!(error, @"data set: column `idd` is not in the input; did you mean `id`? (input: id, text)");
+    Ok(())
+}
+
+/// `day=<n>/<file>` below a folder, with ids that tell the day.
+fn hive_tree(folder: &Path, days: &[&str]) {
+    for (number, day) in days.iter().enumerate() {
+        let part = folder.join(format!("day={day}"));
+        std::fs::create_dir_all(&part).unwrap();
+        let first = number as i64 * 100;
+        write_parquet(part.join("x.parquet"), &numbered(first..first + 30), 10);
+    }
+}
+
+#[test]
+fn hive_folders_are_columns_in_natural_order() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    hive_tree(
+        folder.path(),
+        &["1", "2", "10", "__HIVE_DEFAULT_PARTITION__"],
+    );
+    std::fs::create_dir(folder.path().join("other"))?;
+    std::fs::write(folder.path().join("other/x.parquet"), "not read")?;
+    let dataset = Dataset::open(folder.path())?;
+    assert_eq!(dataset.schema().names(), ["id", "text", "day"]);
+    assert_eq!(dataset.schema().get("day").unwrap().dtype(), DType::Int64);
+    for threads in [1, 3] {
+        let session = session(threads);
+        let frame = dataset.to_dataframe(session.context(), None)?;
+        let batches = session.block_on(frame.collect_partitioned())?.concat();
+        let ids = integers(&batches, "id");
+        assert_eq!(ids[..3], [0, 1, 2]);
+        let days: Vec<Option<i64>> = batches
+            .iter()
+            .flat_map(|batch| {
+                let days = batch.column_by_name("day").unwrap();
+                days.as_any()
+                    .downcast_ref::<Int64Array>()
+                    .unwrap()
+                    .iter()
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        let expected = ids
+            .iter()
+            .map(|id| [Some(1), Some(2), Some(10), None][*id as usize / 100]);
+        assert_eq!(days, expected.collect::<Vec<_>>());
+    }
+    let plain = Dataset::open_with(folder.path(), &OpenOptions::new().with_hive(false));
+    assert!(
+        matches!(plain, Err(Error::EmptyDataset { .. })),
+        "{plain:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn filters_over_hive_columns_leave_files_out_and_keep_row_ids() -> TestResult {
+    use crate::io::ROW_ID;
+    use crate::io::testing::{collect_partitions, column, frame};
+    use datafusion::prelude::lit;
+    let folder = tempfile::tempdir()?;
+    hive_tree(folder.path(), &["a%2Fb", "b", "c"]);
+    let dataset = Dataset::open(folder.path())?;
+    assert_eq!(dataset.schema().get("day").unwrap().dtype(), DType::String);
+    // Files that are not needed are not touched.
+    std::fs::remove_file(folder.path().join("day=b/x.parquet"))?;
+    let session = session(2);
+    for dictionary_strings in [false, true] {
+        let options = ReadOptions {
+            row_id: true,
+            dictionary_strings,
+        };
+        let day =
+            || datafusion::logical_expr::cast(column("day"), arrow::datatypes::DataType::Utf8);
+        let frame = frame(&session, &dataset, options)
+            .filter(day().eq(lit("c")).or(day().eq(lit("a/b"))))?
+            .filter(column("id").not_eq(lit(7i64)))?
+            .select_columns(&[ROW_ID, "id", "day"])?;
+        let found = collect_partitions(&session, frame);
+        let expected: Vec<i64> = (0..30).chain(200..230).filter(|id| *id != 7).collect();
+        assert_eq!(integers(found.iter().flatten(), "id"), expected);
+        let rows = expected.iter().map(|id| id % 100 + id / 200 * 60);
+        assert_eq!(
+            integers(found.iter().flatten(), ROW_ID),
+            rows.collect::<Vec<_>>()
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn hive_folders_that_do_not_agree_are_refused() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    hive_tree(folder.path(), &["1"]);
+    let error = |options: &OpenOptions| {
+        let error = Dataset::open_with(folder.path(), options).unwrap_err();
+        text(&error, folder.path())
+    };
+    let given = OpenOptions::new().with_hive_type("day", DType::Bool);
+    Dataset::open_with(folder.path(), &given)?;
+    let given = OpenOptions::new().with_hive_type("day", DType::Date);
+    assert_snapshot!(error(&given), @"read `day=1/x.parquet`: its folder says that `day` is `1`, which is not of the type that was given");
+    let given = OpenOptions::new().with_hive_type("dya", DType::Date);
+    assert_snapshot!(error(&given), @"hive types: column `dya` is not in the input; did you mean `day`? (input: day)");
+    write_parquet(folder.path().join("y.parquet"), &numbered(0..1), 1);
+    assert_snapshot!(error(&OpenOptions::new()), @"read `y.parquet`: it is in no folders, but `day=1/x.parquet` is in day=..; let all files be in folders of the same keys");
+    std::fs::remove_file(folder.path().join("y.parquet"))?;
+    std::fs::create_dir(folder.path().join("id=2"))?;
+    std::fs::remove_dir_all(folder.path().join("day=1"))?;
+    write_parquet(folder.path().join("id=2/y.parquet"), &numbered(0..1), 1);
+    assert_snapshot!(error(&OpenOptions::new()), @"read `id=2/y.parquet`, in whose folders and columns: two columns are called `id`; rename one of them");
+    Ok(())
+}
+
+#[test]
+fn files_of_different_formats_are_refused() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    write_parquet(folder.path().join("a.parquet"), &numbered(0..1), 1);
+    std::fs::write(folder.path().join("b.csv"), "id,text\n1,x\n")?;
+    let error = Dataset::open(folder.path()).unwrap_err();
+    assert_snapshot!(text(&error, folder.path()), @"read `b.csv`: its name tells another format than that of `a.parquet`; give the format, or name files of one format");
+    let csv = OpenOptions::new().with_format(crate::io::CsvFormat::new());
+    assert_eq!(ids(&Dataset::open_with(folder.path(), &csv)?), [1]);
+    let mixed = Dataset::from_paths([
+        folder.path().join("a.parquet"),
+        "s3://bucket/b.parquet".into(),
+    ]);
+    assert_snapshot!(mixed.unwrap_err(), @"read `s3://bucket/b.parquet`: it is in another store than the files before; let all files of a list be in one bucket, or local");
     Ok(())
 }

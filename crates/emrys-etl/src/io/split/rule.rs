@@ -5,7 +5,7 @@ use datafusion::common::ScalarValue;
 use serde::{Deserialize, Serialize};
 
 use crate::io::Dataset;
-use crate::io::footer::plain_type;
+use crate::io::plain::plain_type;
 use crate::{Error, Result, expression};
 
 /// The name of splits in errors.

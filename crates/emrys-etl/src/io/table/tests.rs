@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use arrow::array::AsArray;
 use arrow::array::types::Int32Type;
 use datafusion::physical_plan::displayable;

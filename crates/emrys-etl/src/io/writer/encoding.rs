@@ -11,7 +11,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use super::WriteOptions;
-use crate::io::footer::{plain_schema, with_type};
+use crate::io::plain::{plain_schema, with_type};
 use crate::io::table::cast_batch;
 use crate::{Error, Result};
 

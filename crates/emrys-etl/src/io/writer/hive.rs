@@ -15,7 +15,7 @@ use super::encoding::Encoding;
 use super::place::Place;
 use super::sink::{Part, Sink};
 use super::{FileLayout, WriteOptions};
-use crate::io::footer::plain_type;
+use crate::io::plain::plain_type;
 use crate::{Error, Result};
 
 /// The folder of nulls, as in Hive.

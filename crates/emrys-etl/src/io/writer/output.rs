@@ -19,8 +19,8 @@ use super::store;
 use super::tasks::run_tasks;
 use super::{FileLayout, WriteOptions};
 use crate::io::atomic::{AtomicDir, Existing};
-use crate::io::footer::plain_schema;
 use crate::io::manifest::{MANIFEST_FILE, Manifest, ManifestFile};
+use crate::io::plain::plain_schema;
 use crate::io::table::cast_batch;
 use crate::{Error, Result};
 
