@@ -1,8 +1,9 @@
 //! Fitting: rounds of queries, each after the operators upstream are fitted.
 
+mod counting;
 mod queries;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 use emrys_schema::Schema;
@@ -16,6 +17,7 @@ use crate::plan::lower::Lowering;
 use crate::session::Session;
 use crate::{Error, Result};
 
+use counting::{CountScan, is_countable};
 use queries::Query;
 
 /// Fits all operators of a graph on a data set.
@@ -57,11 +59,8 @@ fn fit_round(
     states: &mut States,
 ) -> Result<()> {
     let binding = bind(graph, dataset.schema(), states, Phase::Training)?;
-    let queries = round_queries(graph, dataset, session, nodes, states, &binding)?;
-    let mut results = session.run(
-        "fitting",
-        queries::run(queries, session.options().threads()),
-    )?;
+    let work = round_work(graph, dataset, session, nodes, states, &binding)?;
+    let mut results = session.run("fitting", work.run(session.options().threads()))?;
     let mut errors = Vec::new();
     for id in nodes {
         let bound = binding.node(*id)?;
@@ -95,7 +94,11 @@ pub(crate) fn explain(graph: &Graph, dataset: &Dataset, session: &Session) -> Re
         let _ = writeln!(text, "fit round {round}: {}", names.join(", "));
         if round == 1 {
             let binding = bind(graph, dataset.schema(), &states, Phase::Training)?;
-            for query in round_queries(graph, dataset, session, &nodes, &states, &binding)? {
+            let work = round_work(graph, dataset, session, &nodes, &states, &binding)?;
+            for count in &work.counts {
+                text += &indent(&count.explain()?);
+            }
+            for query in &work.queries {
                 text += &indent(&query.explain()?);
             }
         }
@@ -107,15 +110,33 @@ fn indent(text: &str) -> String {
     text.lines().map(|line| format!("  {line}\n")).collect()
 }
 
-/// The queries that answer all statistics of a round.
-pub(crate) fn round_queries(
+/// What answers all statistics of a round.
+struct RoundWork {
+    counts: Vec<CountScan>,
+    queries: Vec<Query>,
+}
+
+impl RoundWork {
+    async fn run(self, at_once: usize) -> Result<HashMap<NodeId, FitResults>> {
+        let counts = futures::future::try_join_all(self.counts.into_iter().map(CountScan::run));
+        let (counts, mut results) =
+            futures::try_join!(counts, queries::run(self.queries, at_once))?;
+        for (node, counts) in counts.into_iter().flatten() {
+            let results = results.entry(node).or_default();
+            results.grouped.extend(counts.grouped);
+        }
+        Ok(results)
+    }
+}
+
+fn round_work(
     graph: &Graph,
     dataset: &Dataset,
     session: &Session,
     nodes: &[NodeId],
     states: &States,
     binding: &Binding,
-) -> Result<Vec<Query>> {
+) -> Result<RoundWork> {
     let table = dataset.table(ReadOptions {
         row_id: binding.needs_row_id,
         dictionary_strings: false,
@@ -132,6 +153,7 @@ pub(crate) fn round_queries(
     lowering.add(upstream.collect::<Vec<_>>())?;
 
     let mut queries = Vec::new();
+    let mut counts: BTreeMap<usize, CountScan> = BTreeMap::new();
     let mut aggregates: HashMap<usize, Query> = HashMap::new();
     for id in nodes {
         let relation = lowering.relation(*id)?;
@@ -152,6 +174,15 @@ pub(crate) fn round_queries(
                     .entry(rows)
                     .or_insert_with(|| Query::aggregates(relation.frame.clone()))
                     .add_aggregate(*id, name, expr),
+                Statistic::Grouped(grouped)
+                    if !session.options().has_memory_limit()
+                        && is_countable(&relation.frame, &grouped) =>
+                {
+                    counts
+                        .entry(rows)
+                        .or_insert_with(|| CountScan::new(relation.frame.clone()))
+                        .add(*id, grouped)?;
+                }
                 Statistic::Grouped(grouped) => {
                     let label = format!("{}, {}", graph.describe(*id), grouped.name);
                     queries.push(Query::grouped(*id, label, &relation.frame, grouped)?);
@@ -162,5 +193,8 @@ pub(crate) fn round_queries(
     let mut aggregates: Vec<_> = aggregates.into_iter().collect();
     aggregates.sort_by_key(|(rows, _)| *rows);
     queries.extend(aggregates.into_iter().map(|(_, query)| query));
-    Ok(queries)
+    Ok(RoundWork {
+        counts: counts.into_values().collect(),
+        queries,
+    })
 }

@@ -1,10 +1,12 @@
 //! Functions that DataFusion does not have, used by several operators.
 
+mod fill;
 mod identity;
 mod key_code;
 mod stable_moments;
 mod sum_pair;
 
+pub(crate) use fill::fill;
 pub(crate) use identity::Shared;
 pub(crate) use key_code::key_code;
 pub(crate) use stable_moments::{Moments, stable_moments};

@@ -16,7 +16,7 @@ use super::table::{BLOCK, PackedTable, is_near, prefetch, slot_of};
 const LONGEST_PACKED: usize = 11;
 
 /// What longer values have in the place of a packed key; it is no value's key.
-const LONG: u128 = 0xFF << 88;
+pub(super) const LONG: u128 = 0xFF << 88;
 
 /// An array of strings or binary values.
 pub(super) trait ByteValues {
@@ -76,6 +76,11 @@ fn pack(bytes: &[u8]) -> u128 {
     packed[..bytes.len()].copy_from_slice(bytes);
     packed[LONGEST_PACKED] = bytes.len() as u8;
     u128::from_le_bytes(packed)
+}
+
+/// The bytes of a key that is not [`LONG`], and how many there are.
+pub(super) fn unpacked(key: u128) -> ([u8; 16], usize) {
+    (key.to_le_bytes(), (key >> 88) as u8 as usize)
 }
 
 /// Evaluates an expression with `$values` bound to an array of strings or binary values.

@@ -8,6 +8,7 @@
 
 pub(crate) mod bytes;
 mod column;
+mod counts;
 mod index;
 pub(crate) mod keys;
 mod table;
@@ -18,6 +19,7 @@ mod tests;
 use arrow::datatypes::DataType;
 
 pub(crate) use bytes::with_bytes;
+pub(crate) use counts::ValueCounts;
 pub(crate) use index::ValueIndex;
 pub(crate) use keys::{Family, align, canonical, common_type, plain_type, strict_cast, with_keys};
 

@@ -1,12 +1,13 @@
 //! See [`FillMissing`].
 
 use arrow::datatypes::DataType;
-use datafusion::logical_expr::{cast, lit, when};
 use datafusion::prelude::Expr;
+use datafusion::scalar::ScalarValue;
 use emrys_schema::{ColumnSchema, DType, Schema, Shape};
 use serde::{Deserialize, Serialize};
 
 use super::columns::{each_column, is_missing};
+use crate::functions::fill;
 use crate::operator::{Example, FitResults, InputSchema, Lowered, Operator, Relation};
 use crate::{Error, Result};
 
@@ -67,12 +68,12 @@ impl FillValue {
         }
     }
 
-    fn literal(&self) -> Expr {
+    fn scalar(&self) -> ScalarValue {
         match self {
-            FillValue::Bool(value) => lit(*value),
-            FillValue::Int(value) => lit(*value),
-            FillValue::Float(value) => lit(*value),
-            FillValue::Text(value) => lit(value.clone()),
+            FillValue::Bool(value) => ScalarValue::from(*value),
+            FillValue::Int(value) => ScalarValue::from(*value),
+            FillValue::Float(value) => ScalarValue::from(*value),
+            FillValue::Text(value) => ScalarValue::from(value.as_str()),
         }
     }
 }
@@ -192,15 +193,9 @@ impl Operator for FillMissing {
     }
 
     fn lower(&self, _state: &(), input: &Relation) -> Result<Lowered> {
-        let fill = |_: &ColumnSchema, expr: Expr, leaf: &DataType| {
-            when(
-                is_missing(expr.clone(), leaf),
-                cast(self.fill_val.literal(), leaf.clone()),
-            )
-            .otherwise(expr)
-            .map_err(Error::query("building an expression"))
-        };
-        let Lowered::Columns(mut outputs) = each_column(input, fill)? else {
+        let filled =
+            |_: &ColumnSchema, expr: Expr, _: &DataType| Ok(fill(expr, self.fill_val.scalar()));
+        let Lowered::Columns(mut outputs) = each_column(input, filled)? else {
             return Err(Error::Internal("columns were lowered to rows".to_owned()));
         };
         if self.add_binary_cols {
