@@ -15,6 +15,7 @@ cargo bench --bench etl_criteo -- [options]
   --nvtabular-runs N   NVTabular takes minutes (1)
   --only T,T           tools: emrys, floor, polars, polars-join, duckdb, nvtabular
   --threads N          threads of every tool (all cores)
+  --batch-rows N       rows of Emrys' batches (8192)
   --data FOLDER        where data sets are, or are generated; it also holds the outputs
   --peers FOLDER       the environments of the peers, made by peers/install.sh (or EMRYS_PEERS)
   --operators          each operator alone, in rows per second";
@@ -30,6 +31,7 @@ pub(crate) struct Arguments {
     pub(crate) nvtabular_runs: usize,
     pub(crate) only: Option<Vec<String>>,
     pub(crate) threads: usize,
+    pub(crate) batch_rows: usize,
     pub(crate) data: PathBuf,
     pub(crate) peers: Option<PathBuf>,
 }
@@ -56,6 +58,7 @@ pub(crate) struct Job {
     pub(crate) keys: Keys,
     pub(crate) threshold: u64,
     pub(crate) threads: usize,
+    pub(crate) batch_rows: usize,
 }
 
 /// The type of the categorical columns.
@@ -95,6 +98,7 @@ impl Arguments {
             nvtabular_runs: 1,
             only: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+            batch_rows: 8192,
             data: Path::new(env!("CARGO_TARGET_TMPDIR")).join("etl_criteo"),
             peers: std::env::var_os("EMRYS_PEERS").map(PathBuf::from),
         };
@@ -119,6 +123,7 @@ impl Arguments {
                 "--nvtabular-runs" => parsed.nvtabular_runs = value()?.parse()?,
                 "--only" => parsed.only = Some(list(&value()?, |text| Ok(text.to_owned()))?),
                 "--threads" => parsed.threads = value()?.parse()?,
+                "--batch-rows" => parsed.batch_rows = value()?.parse()?,
                 "--data" => parsed.data = PathBuf::from(value()?),
                 "--peers" => parsed.peers = Some(PathBuf::from(value()?)),
                 "--child" => child = Some(value()?),
@@ -141,6 +146,7 @@ impl Arguments {
             keys,
             threshold: self.thresholds[0],
             threads: self.threads,
+            batch_rows: self.batch_rows,
         };
         match name {
             "generate" => Ok(Command::Generate {
@@ -166,6 +172,7 @@ impl Job {
             ("--keys", self.keys.name().to_owned()),
             ("--thresholds", self.threshold.to_string()),
             ("--threads", self.threads.to_string()),
+            ("--batch-rows", self.batch_rows.to_string()),
         ]
         .into_iter()
         .flat_map(|(name, value)| [name.to_owned(), value])

@@ -45,6 +45,7 @@ pub(crate) fn compare(arguments: &Arguments) -> Result<()> {
                     keys,
                     threshold,
                     threads: arguments.threads,
+                    batch_rows: arguments.batch_rows,
                 };
                 let summaries = take_turns(arguments, &tools, &job)?;
                 print_configuration(&configuration, &summaries);

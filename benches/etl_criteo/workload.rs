@@ -50,7 +50,9 @@ pub(crate) fn run(job: &Job) -> Result<RunResult> {
     let processor = processor_seconds();
     let start = Instant::now();
     let train = Dataset::from_paths(train)?;
-    let options = SessionOptions::new().with_threads(job.threads);
+    let options = SessionOptions::new()
+        .with_threads(job.threads)
+        .with_batch_size(job.batch_rows);
     let workflow = workflow(job.keys, job.threshold).with_options(options);
     let fitted = workflow.fit(&train)?;
     let fit_s = start.elapsed().as_secs_f64();

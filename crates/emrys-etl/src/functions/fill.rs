@@ -6,7 +6,7 @@ use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, Scalar, StringViewArray,
     make_view,
 };
-use arrow::buffer::Buffer;
+use arrow::buffer::{Buffer, NullBuffer};
 use arrow::compute::kernels::zip::zip;
 use arrow::compute::{CastOptions, cast, cast_with_options, is_null};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, Int64Type};
@@ -76,21 +76,27 @@ fn filled_floats<T: ArrowPrimitiveType>(
         values.as_primitive::<T>(),
         value.as_primitive::<T>().value(0),
     );
-    let or_value = |found: T::Native| if is_nan(found) { value } else { found };
-    let filled: Vec<T::Native> = match values.nulls() {
-        None => values
-            .values()
-            .iter()
-            .map(|found| or_value(*found))
-            .collect(),
-        Some(nulls) => values
-            .values()
-            .iter()
-            .zip(nulls)
-            .map(|(found, is_valid)| if is_valid { or_value(*found) } else { value })
-            .collect(),
-    };
+    let or_value = |found: &T::Native| if is_nan(*found) { value } else { *found };
+    let mut filled: Vec<T::Native> = values.values().iter().map(or_value).collect();
+    if let Some(nulls) = values.nulls() {
+        put_at_nulls(&mut filled, nulls, value);
+    }
     Arc::new(PrimitiveArray::<T>::new(filled.into(), None))
+}
+
+/// Sets the places of nulls.
+fn put_at_nulls<T: Copy>(places: &mut [T], nulls: &NullBuffer, value: T) {
+    let bits = nulls.inner().bit_chunks();
+    let mut words = bits.iter().chain([bits.remainder_bits()]);
+    for places in places.chunks_mut(64) {
+        // A set bit is a value that is there.
+        let mut missing = !words.next().unwrap_or(u64::MAX);
+        missing &= u64::MAX >> (64 - places.len());
+        while missing != 0 {
+            places[missing.trailing_zeros() as usize] = value;
+            missing &= missing - 1;
+        }
+    }
 }
 
 fn filled_integers<T: ArrowPrimitiveType>(values: &ArrayRef, value: &ArrayRef) -> ArrayRef {
@@ -100,9 +106,7 @@ fn filled_integers<T: ArrowPrimitiveType>(values: &ArrayRef, value: &ArrayRef) -
     );
     let mut filled = values.values().to_vec();
     if let Some(nulls) = values.nulls() {
-        for (place, is_valid) in filled.iter_mut().zip(nulls) {
-            *place = if is_valid { *place } else { value };
-        }
+        put_at_nulls(&mut filled, nulls, value);
     }
     Arc::new(PrimitiveArray::<T>::new(filled.into(), None))
 }
@@ -119,9 +123,7 @@ fn filled_views(values: &StringViewArray, value: &StringViewArray) -> EngineResu
     }
     let mut views = values.views().to_vec();
     if let Some(nulls) = values.nulls() {
-        for (place, is_valid) in views.iter_mut().zip(nulls) {
-            *place = if is_valid { *place } else { view };
-        }
+        put_at_nulls(&mut views, nulls, view);
     }
     #[expect(
         unsafe_code,
@@ -222,6 +224,17 @@ mod tests {
         let small = arrow::array::Int8Array::from(vec![Some(1), None]);
         let expected: ArrayRef = Arc::new(arrow::array::Int8Array::from(vec![1, 7]));
         assert_eq!(&filled(small, 7_i64), &expected);
+    }
+
+    #[test]
+    fn long_arrays_are_filled() {
+        for (len, from) in [(1, 0), (64, 0), (200, 0), (200, 3), (129, 64)] {
+            let values: Vec<Option<i64>> = (0..len).map(|i| (i % 3 > 0).then_some(i)).collect();
+            let expected: Vec<i64> = values[from..].iter().map(|v| v.unwrap_or(-1)).collect();
+            let sliced = Int64Array::from(values.clone()).slice(from, values.len() - from);
+            let expected: ArrayRef = Arc::new(Int64Array::from(expected));
+            assert_eq!(&filled(sliced, -1_i64), &expected);
+        }
     }
 
     #[test]

@@ -14,12 +14,14 @@ pub(super) struct SumPair {
 
 impl SumPair {
     /// Adds a number.
+    #[inline]
     pub(super) fn add(&mut self, value: f64) {
         let (sum, error) = two_sum(self.high, value);
         *self = SumPair::normalised(sum, self.low + error);
     }
 
     /// Adds the square of a number.
+    #[inline]
     pub(super) fn add_square(&mut self, value: f64) {
         let square = value * value;
         self.merge(SumPair {
@@ -29,6 +31,7 @@ impl SumPair {
     }
 
     /// Adds another sum.
+    #[inline]
     pub(super) fn merge(&mut self, other: SumPair) {
         let (sum, error) = two_sum(self.high, other.high);
         *self = SumPair::normalised(sum, error + self.low + other.low);
@@ -62,6 +65,7 @@ impl SumPair {
         self
     }
 
+    #[inline]
     fn normalised(high: f64, low: f64) -> SumPair {
         // Infinite sums have no error term; `inf - inf` would make it NaN.
         if !high.is_finite() {
@@ -75,6 +79,7 @@ impl SumPair {
     }
 }
 
+#[inline]
 fn two_sum(a: f64, b: f64) -> (f64, f64) {
     let sum = a + b;
     if !sum.is_finite() {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use datafusion::logical_expr::{cast, ident, lit};
-use emrys_schema::{ColumnSchema, DType, Schema, Tag};
+use datafusion::logical_expr::ident;
+use emrys_schema::{DType, Schema, Tag};
 use serde::{Deserialize, Serialize};
 
 use super::columns::each_column;
-use crate::functions::{Moments, stable_moments};
+use crate::functions::{FloatMap, Moments, stable_moments};
 use crate::operator::{
     Example, FitResults, GroupedStatistic, InputSchema, Lowered, Operator, Relation, Source,
     Statistic, exact,
@@ -185,11 +185,8 @@ impl Operator for Normalize {
     }
 
     fn lower(&self, state: &Scales, input: &Relation) -> Result<Lowered> {
-        let output = ColumnSchema::new("", self.dtype())
-            .to_arrow()?
-            .data_type()
-            .clone();
-        each_column(input, |column, expr, _| {
+        let single = self.dtype() == DType::Float32;
+        each_column(input, |column, expr, leaf| {
             let scale = state
                 .columns
                 .get(column.name())
@@ -200,8 +197,8 @@ impl Operator for Normalize {
                         column.name()
                     ),
                 })?;
-            let centred = cast(expr, arrow::datatypes::DataType::Float64) - lit(scale.mean);
-            Ok(cast(centred / lit(scale.std), output.clone()))
+            let Scale { mean, std } = *scale;
+            Ok(FloatMap::Scale { mean, std, single }.of(expr, leaf))
         })
     }
 
