@@ -1,12 +1,12 @@
 //! Counts of the values of columns, taken without a group-by query for each column.
 //!
-//! All columns over the same rows are counted in one scan: each partition has a hash table per
-//! column, and the tables of a column are added up at the end. This holds all distinct values in
-//! memory, so it is done only where no limit of memory is set; group-by queries spill.
+//! All columns over the same rows are counted in one scan, in hash tables that the partitions share.
+//! This holds all distinct values in memory, so it is done only where no limit of memory is set;
+//! group-by queries spill.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::filter;
@@ -115,35 +115,29 @@ impl CountScan {
             .execute_stream_partitioned()
             .await
             .map_err(Error::query("planning counts"))?;
+        let schema = streams.first().map(|stream| stream.schema());
+        let types: Vec<DataType> = schema.iter().flat_map(|s| leaf_types(s)).collect();
+        let tables = Arc::new(Tables::new(&types, streams.len()));
         let mut tasks = JoinSet::new();
-        for mut stream in streams {
-            let mut counts: Vec<ValueCounts> = stream
-                .schema()
-                .fields()
-                .iter()
-                .map(|field| ValueCounts::new(leaf_type(field.data_type())))
-                .collect();
+        for (partition, mut stream) in streams.into_iter().enumerate() {
+            let tables = Arc::clone(&tables);
             tasks.spawn(async move {
                 while let Some(batch) = stream.next().await {
                     let batch = batch.map_err(Error::query("counting"))?;
-                    for (counts, column) in counts.iter_mut().zip(batch.columns()) {
-                        counts.add(&leaves(column)?).map_err(|e| failed(&e))?;
-                    }
+                    tables.add(partition, batch.columns())?;
                 }
-                Ok::<_, Error>(counts)
+                Ok::<_, Error>(())
             });
         }
-        let mut parts: Vec<Vec<ValueCounts>> = self.columns.iter().map(|_| Vec::new()).collect();
         while let Some(outcome) = tasks.join_next().await {
-            let outcome = outcome.map_err(|error| match error.try_into_panic() {
+            outcome.map_err(|error| match error.try_into_panic() {
                 Ok(panic) => Error::panicked("counting", &*panic),
                 Err(error) => Error::Internal(format!("a counting task was lost: {error}")),
-            });
-            for (parts, counts) in parts.iter_mut().zip(outcome??) {
-                parts.push(counts);
-            }
+            })??;
         }
-        self.results(parts)
+        let tables = Arc::into_inner(tables)
+            .ok_or_else(|| Error::Internal("a counting task was lost".to_owned()))?;
+        self.results(tables.into_parts())
     }
 
     fn results(self, parts: Vec<Vec<ValueCounts>>) -> Result<HashMap<NodeId, FitResults>> {
@@ -174,6 +168,79 @@ impl CountScan {
     }
 }
 
+fn leaf_types(schema: &Schema) -> impl Iterator<Item = DataType> {
+    let fields = schema.fields().iter();
+    fields.map(|field| leaf_type(field.data_type()).clone())
+}
+
+/// The hash tables of each column.
+///
+/// Partitions take turns with the tables: while one counts a column, the others count other
+/// columns. So memory does not grow with the number of threads, as long as there are more columns
+/// than threads; a column has as many tables as are needed for all threads to be busy.
+struct Tables {
+    columns: Vec<Vec<Mutex<ValueCounts>>>,
+    partitions: usize,
+}
+
+impl Tables {
+    fn new(types: &[DataType], partitions: usize) -> Tables {
+        let copies = partitions.div_ceil(types.len().max(1)).max(1);
+        let tables = |data_type| {
+            let table = |_| Mutex::new(ValueCounts::new(data_type));
+            (0..copies).map(table).collect()
+        };
+        Tables {
+            columns: types.iter().map(tables).collect(),
+            partitions,
+        }
+    }
+
+    /// Counts the rows of a batch, beginning at a column of the partition's own.
+    fn add(&self, partition: usize, batch: &[ArrayRef]) -> Result<()> {
+        let columns = self.columns.len();
+        let first = partition * columns / self.partitions;
+        let mut busy = Vec::new();
+        for column in (0..columns).map(|i| (first + i) % columns) {
+            let values = leaves(&batch[column])?;
+            match self.free(column) {
+                Some(mut counts) => counts.add(&values).map_err(|error| failed(&error))?,
+                None => busy.push((column, values)),
+            }
+        }
+        for (column, values) in busy {
+            let copies = &self.columns[column];
+            let mut counts = unpoisoned(copies[partition % copies.len()].lock());
+            counts.add(&values).map_err(|error| failed(&error))?;
+        }
+        Ok(())
+    }
+
+    /// A table of the column that nobody is counting in.
+    fn free(&self, column: usize) -> Option<MutexGuard<'_, ValueCounts>> {
+        self.columns[column]
+            .iter()
+            .find_map(|copy| match copy.try_lock() {
+                Ok(counts) => Some(counts),
+                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            })
+    }
+
+    fn into_parts(self) -> Vec<Vec<ValueCounts>> {
+        let of_column = |copies: Vec<Mutex<ValueCounts>>| {
+            let copies = copies.into_iter();
+            copies.map(|copy| unpoisoned(copy.into_inner())).collect()
+        };
+        self.columns.into_iter().map(of_column).collect()
+    }
+}
+
+/// A task that panics fails the whole run, so what it left does not matter.
+fn unpoisoned<T>(result: std::result::Result<T, PoisonError<T>>) -> T {
+    result.unwrap_or_else(PoisonError::into_inner)
+}
+
 fn column_name(position: usize) -> String {
     format!("counted_{position}")
 }
@@ -182,7 +249,7 @@ fn failed(error: &LookupError) -> Error {
     Error::Internal(format!("values cannot be counted: {error}"))
 }
 
-/// Adds up the counts of partitions and of stacked columns.
+/// Adds up the counts of several tables and of stacked columns.
 fn added_up(names: &[String; 2], parts: Vec<ValueCounts>) -> Result<RecordBatch> {
     let sum = parts.into_iter().map(Ok).reduce(|a, b| a?.merge(b?));
     let sum = sum.ok_or_else(|| Error::Internal("counts of nothing".to_owned()))?;
