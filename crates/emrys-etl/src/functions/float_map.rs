@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, Float32Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use datafusion::error::Result as EngineResult;
@@ -12,6 +12,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::Expr;
 
+use super::logarithm::{log_plus_one, logs_plus_one};
+
 /// A function of one number; null stays null and NaN stays NaN.
 ///
 /// The engine's own expressions would make an array for every cast, comparison and operation.
@@ -19,7 +21,8 @@ use datafusion::prelude::Expr;
 pub(crate) enum FloatMap {
     /// Limits to a range, in the precision of the operand; infinite bounds do not limit.
     Clip { min: f64, max: f64 },
-    /// The logarithm of one plus the number, computed in double precision, as `Float32`.
+    /// The logarithm of one plus the number as `Float32`, computed in double precision: in single
+    /// precision, one plus a small number would lose it.
     LogPlusOne,
     /// What is left after `mean` is subtracted, divided by `std`, computed in double precision.
     Scale { mean: f64, std: f64, single: bool },
@@ -67,7 +70,8 @@ impl FloatMap {
                     Arc::new(values.unary::<_, Float32Type>(|x| clip(x, min, max)))
                 }
                 FloatMap::LogPlusOne => {
-                    Arc::new(values.unary::<_, Float32Type>(|x| log_plus_one(x.into())))
+                    let logs = logs_plus_one(values.values());
+                    Arc::new(Float32Array::new(logs.into(), values.nulls().cloned()))
                 }
                 FloatMap::Scale { mean, std, single } if single => Arc::new(
                     values.unary::<_, Float32Type>(|x| ((f64::from(x) - mean) / std) as f32),
@@ -103,11 +107,6 @@ fn clip<T: PartialOrd>(value: T, min: T, max: T) -> T {
     } else {
         value
     }
-}
-
-/// In single precision, one plus a small number would lose it.
-fn log_plus_one(value: f64) -> f32 {
-    (1.0 + value).ln() as f32
 }
 
 #[derive(Debug)]
@@ -169,7 +168,7 @@ impl ScalarUDFImpl for FloatFunction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Float32Array, Float64Array};
+    use arrow::array::Float64Array;
 
     fn applied(map: FloatMap, values: impl Array + 'static) -> ArrayRef {
         let values: ArrayRef = Arc::new(values);

@@ -4,6 +4,7 @@ mod fill;
 mod float_map;
 mod identity;
 mod key_code;
+mod logarithm;
 mod stable_moments;
 mod sum_pair;
 
