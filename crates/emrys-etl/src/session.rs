@@ -102,6 +102,11 @@ impl SessionOptions {
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
     }
 
+    /// Whether memory is limited, so that what may be large must be able to spill.
+    pub(crate) fn has_memory_limit(&self) -> bool {
+        self.memory_limit.is_some()
+    }
+
     fn check(&self) -> Result<()> {
         for (option, value) in [
             ("threads", self.threads),

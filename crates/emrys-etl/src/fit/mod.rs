@@ -1,10 +1,11 @@
 //! Fitting: rounds of queries, each after the operators upstream are fitted.
 
+mod counting;
 mod queries;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use emrys_schema::Schema;
 
@@ -16,8 +17,10 @@ use crate::plan::graph::{Graph, NodeId, Phase, States};
 use crate::plan::lower::Lowering;
 use crate::progress::Stage;
 use crate::session::Session;
+use crate::storage::Storage;
 use crate::{Error, Result};
 
+use counting::{CountScan, is_countable};
 use queries::Query;
 
 /// What a workflow knows already when it is fitted on more data.
@@ -81,9 +84,9 @@ fn fit_round(
 ) -> Result<()> {
     let binding = bind(graph, dataset.schema(), states, Phase::Training)?;
     let first_row = known.map_or(0, |known| known.rows);
-    let queries = round_queries(graph, dataset, session, nodes, states, &binding, first_row)?;
-    session.begin(stage, queries.len(), dataset.num_rows());
-    let answers = queries::run(queries, session.options().threads(), session.storage());
+    let work = round_work(graph, dataset, session, nodes, states, &binding, first_row)?;
+    session.begin(stage, work.scans(), dataset.num_rows());
+    let answers = work.run(session.options().threads(), session.storage());
     let mut results = session.run("fitting", session.until_cancelled(answers))?;
     let mut errors = Vec::new();
     for id in nodes {
@@ -110,8 +113,31 @@ fn fit_round(
     Error::collect(errors)
 }
 
-/// The queries that answer all statistics of a round.
-pub(crate) fn round_queries(
+/// What answers all statistics of a round.
+pub(crate) struct RoundWork {
+    pub(crate) counts: Vec<CountScan>,
+    pub(crate) queries: Vec<Query>,
+}
+
+impl RoundWork {
+    /// How often the data set is read.
+    fn scans(&self) -> usize {
+        self.counts.len() + self.queries.len()
+    }
+
+    async fn run(self, at_once: usize, storage: &Storage) -> Result<HashMap<NodeId, FitResults>> {
+        let counts = futures::future::try_join_all(self.counts.into_iter().map(CountScan::run));
+        let queries = queries::run(self.queries, at_once, storage);
+        let (counts, mut results) = futures::try_join!(counts, queries)?;
+        for (node, counts) in counts.into_iter().flatten() {
+            let results = results.entry(node).or_default();
+            results.grouped.extend(counts.grouped);
+        }
+        Ok(results)
+    }
+}
+
+pub(crate) fn round_work(
     graph: &Graph,
     dataset: &Dataset,
     session: &Session,
@@ -119,7 +145,7 @@ pub(crate) fn round_queries(
     states: &States,
     binding: &Binding,
     first_row: u64,
-) -> Result<Vec<Query>> {
+) -> Result<RoundWork> {
     let table = dataset.table(ReadOptions {
         row_id: binding.needs_row_id,
         dictionary_strings: false,
@@ -138,6 +164,7 @@ pub(crate) fn round_queries(
     lowering.add(upstream.collect::<Vec<_>>())?;
 
     let mut queries = Vec::new();
+    let mut counts: BTreeMap<usize, CountScan> = BTreeMap::new();
     let mut aggregates: HashMap<usize, Query> = HashMap::new();
     for id in nodes {
         let relation = lowering.relation(*id)?;
@@ -158,6 +185,15 @@ pub(crate) fn round_queries(
                     .entry(rows)
                     .or_insert_with(|| Query::aggregates(relation.frame.clone()))
                     .add_aggregate(*id, name, expr),
+                Statistic::Grouped(grouped) | Statistic::Large { grouped, .. }
+                    if !session.options().has_memory_limit()
+                        && is_countable(&relation.frame, &grouped) =>
+                {
+                    counts
+                        .entry(rows)
+                        .or_insert_with(|| CountScan::new(relation.frame.clone()))
+                        .add(*id, grouped)?;
+                }
                 Statistic::Grouped(grouped) => {
                     let label = format!("{}, {}", graph.describe(*id), grouped.name);
                     queries.push(Query::grouped(*id, label, &relation.frame, grouped, None)?);
@@ -173,5 +209,8 @@ pub(crate) fn round_queries(
     let mut aggregates: Vec<_> = aggregates.into_iter().collect();
     aggregates.sort_by_key(|(rows, _)| *rows);
     queries.extend(aggregates.into_iter().map(|(_, query)| query));
-    Ok(queries)
+    Ok(RoundWork {
+        counts: counts.into_values().collect(),
+        queries,
+    })
 }

@@ -94,6 +94,7 @@ struct Group {
 }
 
 impl Group {
+    #[inline]
     fn add(&mut self, value: f64) {
         if !value.is_nan() {
             self.count += 1;
@@ -257,6 +258,14 @@ impl AggregateUDFImpl for StableMoments {
     }
 }
 
+/// Adds numbers with the processor's fused multiply-add, which the library would call a function
+/// for; the result is the same.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "fma")]
+fn add_all_fused(group: &mut Group, values: &[f64]) {
+    values.iter().for_each(|value| group.add(*value));
+}
+
 /// The accumulator over all rows.
 #[derive(Debug, Default)]
 struct One {
@@ -265,9 +274,27 @@ struct One {
 
 impl Accumulator for One {
     fn update_batch(&mut self, values: &[ArrayRef]) -> EngineResult<()> {
-        for value in values[0].as_primitive::<Float64Type>().iter().flatten() {
-            self.group.add(value);
+        let values = values[0].as_primitive::<Float64Type>();
+        if values.null_count() > 0 {
+            values
+                .iter()
+                .flatten()
+                .for_each(|value| self.group.add(value));
+            return Ok(());
         }
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("fma") {
+            #[expect(unsafe_code, reason = "the processor has the instructions")]
+            // SAFETY: see the reason.
+            unsafe {
+                add_all_fused(&mut self.group, values.values());
+            }
+            return Ok(());
+        }
+        values
+            .values()
+            .iter()
+            .for_each(|value| self.group.add(*value));
         Ok(())
     }
 

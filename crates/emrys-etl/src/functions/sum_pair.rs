@@ -20,12 +20,14 @@ pub(crate) struct SumPair {
 
 impl SumPair {
     /// Adds a number.
+    #[inline]
     pub(crate) fn add(&mut self, value: f64) {
         let (sum, error) = two_sum(self.high, value);
         *self = SumPair::normalised(sum, self.low + error);
     }
 
     /// Adds the square of a number.
+    #[inline]
     pub(crate) fn add_square(&mut self, value: f64) {
         let square = value * value;
         self.merge(SumPair {
@@ -35,6 +37,7 @@ impl SumPair {
     }
 
     /// Adds another sum.
+    #[inline]
     pub(crate) fn merge(&mut self, other: SumPair) {
         let (sum, error) = two_sum(self.high, other.high);
         *self = SumPair::normalised(sum, error + self.low + other.low);
@@ -94,6 +97,7 @@ impl SumPair {
         self
     }
 
+    #[inline]
     fn normalised(high: f64, low: f64) -> SumPair {
         // Infinite sums have no error term; `inf - inf` would make it NaN.
         if !high.is_finite() {
@@ -107,6 +111,7 @@ impl SumPair {
     }
 }
 
+#[inline]
 fn two_sum(a: f64, b: f64) -> (f64, f64) {
     let sum = a + b;
     if !sum.is_finite() {

@@ -78,6 +78,11 @@ fn pack(bytes: &[u8]) -> u128 {
     u128::from_le_bytes(packed)
 }
 
+/// The bytes of a key that is not [`LONG`], and how many there are.
+pub(super) fn unpacked(key: u128) -> ([u8; 16], usize) {
+    (key.to_le_bytes(), (key >> 88) as u8 as usize)
+}
+
 /// Evaluates an expression with `$values` bound to an array of strings or binary values.
 macro_rules! with_bytes {
     ($array:expr, $values:ident => $body:expr) => {{

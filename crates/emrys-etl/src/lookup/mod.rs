@@ -8,6 +8,7 @@
 
 pub(crate) mod bytes;
 mod column;
+mod counts;
 mod disk;
 mod index;
 mod keyed_table;
@@ -20,6 +21,7 @@ mod tests;
 use arrow::datatypes::DataType;
 
 pub(crate) use bytes::with_bytes;
+pub(crate) use counts::ValueCounts;
 pub(crate) use disk::DiskIndexBuilder;
 pub(crate) use index::ValueIndex;
 pub(crate) use keyed_table::{KeyRuns, KeyedTable, Records, Word, WordKind, key_columns, key_name};

@@ -146,13 +146,19 @@ impl<S: Deref<Target = [u128]>> PackedTable<S> {
     /// The first slot of a key.
     #[inline]
     pub(super) fn home(&self, key: u128) -> usize {
-        const LOW: u64 = 0x9E37_79B9_7F4A_7C15;
-        const HIGH: u64 = 0xD1B5_4A32_D192_ED03;
-        let low = (key as u64) ^ LOW;
-        let high = (key >> 64) as u64 ^ HIGH;
-        let product = u128::from(low) * u128::from(high);
-        slot_of(product as u64 ^ (product >> 64) as u64, self.homes)
+        home_of(key, self.homes)
     }
+}
+
+/// The slot among `slots` where a key of 96 bits is looked for first.
+#[inline]
+pub(super) fn home_of(key: u128, slots: usize) -> usize {
+    const LOW: u64 = 0x9E37_79B9_7F4A_7C15;
+    const HIGH: u64 = 0xD1B5_4A32_D192_ED03;
+    let low = (key as u64) ^ LOW;
+    let high = (key >> 64) as u64 ^ HIGH;
+    let product = u128::from(low) * u128::from(high);
+    slot_of(product as u64 ^ (product >> 64) as u64, slots)
 }
 
 /// Codes (not zero) of integers in a narrow range, one for each integer of the range.

@@ -1,13 +1,13 @@
 //! See [`Clip`].
 
 use arrow::datatypes::DataType;
-use datafusion::functions::expr_fn::isnan;
 use datafusion::logical_expr::{cast, lit, when};
 use datafusion::prelude::Expr;
 use emrys_schema::{ColumnSchema, DType, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::columns::each_column;
+use crate::functions::FloatMap;
 use crate::operator::{Example, FitResults, InputSchema, Lowered, Operator, Relation};
 use crate::{Error, Result};
 
@@ -156,6 +156,12 @@ impl Operator for Clip {
 
     fn lower(&self, _state: &(), input: &Relation) -> Result<Lowered> {
         each_column(input, |_: &ColumnSchema, expr: Expr, leaf: &DataType| {
+            if leaf.is_floating() {
+                let min = self.min_value.unwrap_or(f64::NEG_INFINITY);
+                let max = self.max_value.unwrap_or(f64::INFINITY);
+                let clipped = FloatMap::Clip { min, max }.of(expr, leaf);
+                return Ok(cast(clipped, leaf.clone()));
+            }
             let bound = |value: f64| cast(lit(value), leaf.clone());
             let mut clipped = expr.clone();
             if let Some(max) = self.max_value {
@@ -165,12 +171,6 @@ impl Operator for Clip {
             }
             if let Some(min) = self.min_value {
                 clipped = when(expr.clone().lt(bound(min)), bound(min))
-                    .otherwise(clipped)
-                    .map_err(Error::query("building an expression"))?;
-            }
-            if leaf.is_floating() {
-                // The engine orders NaN above all numbers, so it would be lowered to the bound.
-                clipped = when(isnan(expr.clone()), expr)
                     .otherwise(clipped)
                     .map_err(Error::query("building an expression"))?;
             }

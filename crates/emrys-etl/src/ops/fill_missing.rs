@@ -1,13 +1,13 @@
 //! See [`FillMissing`].
 
 use arrow::datatypes::DataType;
-use datafusion::logical_expr::{cast, lit, when};
 use datafusion::prelude::Expr;
 use datafusion::scalar::ScalarValue;
 use emrys_schema::{ColumnSchema, DType, Schema};
 use serde::{Deserialize, Serialize};
 
-use super::columns::{each_column, flag_columns, flags, is_missing};
+use super::columns::{each_column, flag_columns, flags};
+use crate::functions::fill;
 use crate::operator::{Example, FitResults, InputSchema, Lowered, Operator, Relation};
 use crate::{Error, Result};
 
@@ -72,10 +72,6 @@ impl FillValue {
             }
             FillValue::Text(_) => dtype == DType::String,
         }
-    }
-
-    fn literal(&self) -> Expr {
-        lit(self.scalar())
     }
 
     /// The value for the engine.
@@ -193,15 +189,9 @@ impl Operator for FillMissing {
     }
 
     fn lower(&self, _state: &(), input: &Relation) -> Result<Lowered> {
-        let fill = |_: &ColumnSchema, expr: Expr, leaf: &DataType| {
-            when(
-                is_missing(expr.clone(), leaf),
-                cast(self.fill_val.literal(), leaf.clone()),
-            )
-            .otherwise(expr)
-            .map_err(Error::query("building an expression"))
-        };
-        let Lowered::Columns(mut outputs) = each_column(input, fill)? else {
+        let filled =
+            |_: &ColumnSchema, expr: Expr, _: &DataType| Ok(fill(expr, self.fill_val.scalar()));
+        let Lowered::Columns(mut outputs) = each_column(input, filled)? else {
             return Err(Error::Internal("columns were lowered to rows".to_owned()));
         };
         if self.add_binary_cols {

@@ -1,13 +1,11 @@
 //! See [`LogOp`].
 
-use arrow::datatypes::DataType;
-use datafusion::functions::expr_fn::ln;
-use datafusion::logical_expr::{cast, lit};
 use emrys_schema::{DType, Schema, Tag};
 use serde::{Deserialize, Serialize};
 
 use super::columns::each_column;
 use crate::Result;
+use crate::functions::FloatMap;
 use crate::operator::{Example, FitResults, InputSchema, Lowered, Operator, Relation};
 
 /// Takes the logarithm of one plus the value: `ln(1 + x)`.
@@ -82,10 +80,8 @@ impl Operator for LogOp {
     }
 
     fn lower(&self, _state: &(), input: &Relation) -> Result<Lowered> {
-        // In double precision inside: 1 + x would lose small x in float32.
-        each_column(input, |_, expr, _| {
-            let shifted = lit(1.0) + cast(expr, DataType::Float64);
-            Ok(cast(ln(shifted), DataType::Float32))
+        each_column(input, |_, expr, leaf| {
+            Ok(FloatMap::LogPlusOne.of(expr, leaf))
         })
     }
 

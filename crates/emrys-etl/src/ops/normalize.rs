@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use arrow::datatypes::DataType;
-use datafusion::logical_expr::{cast, ident, lit};
-use emrys_schema::{ColumnSchema, DType, Schema, Tag};
+use datafusion::logical_expr::{cast, ident};
+use emrys_schema::{DType, Schema, Tag};
 use serde::{Deserialize, Serialize};
 
 use super::columns::each_column;
-use crate::functions::{ExactSquares, exact_squares};
+use crate::functions::{ExactSquares, FloatMap, exact_squares};
 use crate::operator::{
     Example, FitResults, GroupedStatistic, InputSchema, Lowered, NewIds, Operator, Relation,
     Source, Statistic, exact,
@@ -215,14 +215,10 @@ impl Operator for Normalize {
     }
 
     fn lower(&self, state: &Scales, input: &Relation) -> Result<Lowered> {
-        let output = ColumnSchema::new("", self.dtype())
-            .to_arrow()?
-            .data_type()
-            .clone();
-        each_column(input, |column, expr, _| {
-            let scale = state.column(column.name())?;
-            let centred = cast(expr, DataType::Float64) - lit(scale.mean);
-            Ok(cast(centred / lit(scale.std), output.clone()))
+        let single = self.dtype() == DType::Float32;
+        each_column(input, |column, expr, leaf| {
+            let Scale { mean, std, .. } = *state.column(column.name())?;
+            Ok(FloatMap::Scale { mean, std, single }.of(expr, leaf))
         })
     }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::bind::bind;
 use super::graph::{Graph, NodeId, Phase, States};
-use crate::fit::{round_queries, stateless};
+use crate::fit::{round_work, stateless};
 use crate::io::{Dataset, ROW_ID};
 use crate::session::Session;
 use crate::workflow::{FittedWorkflow, Workflow};
@@ -192,18 +192,19 @@ fn explain_fit(
         let operators = nodes.iter().map(|id| graph.describe(*id)).collect();
         let known = number == 1 || fitted.is_some();
         let round = if known {
-            let queries = round_queries(graph, dataset, session, &nodes, &states, &binding, 0)?;
-            let queries = queries
-                .iter()
-                .map(|query| {
-                    let plan = query.logical_plan()?;
-                    Ok(QueryPlan {
-                        answers: query.label().to_owned(),
-                        reads: reads(&plan, dataset),
-                        plan: plan.display_indent().to_string(),
-                    })
-                })
-                .collect::<Result<Vec<_>>>()?;
+            let work = round_work(graph, dataset, session, &nodes, &states, &binding, 0)?;
+            let explained = |answers: String, plan: LogicalPlan| QueryPlan {
+                answers,
+                reads: reads(&plan, dataset),
+                plan: plan.display_indent().to_string(),
+            };
+            let mut queries = Vec::new();
+            for count in &work.counts {
+                queries.push(explained(count.label(), count.logical_plan()?));
+            }
+            for query in &work.queries {
+                queries.push(explained(query.label().to_owned(), query.logical_plan()?));
+            }
             Round {
                 number,
                 operators,

@@ -1,0 +1,130 @@
+//! The floor: decoding the input once, and encoding an output like that of Emrys, with nothing
+//! between.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use arrow::array::{RecordBatch, RecordBatchReader};
+use emrys::etl::io::write_batches;
+use emrys::etl::{Error as EtlError, WriteOptions};
+use emrys::schema::Schema;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use crate::Result;
+use crate::arguments::Job;
+use crate::data::{files, split_files};
+use crate::process::{RunResult, Spent};
+
+const BATCH: usize = 8192;
+
+/// A row group of a file.
+type Group = (PathBuf, usize);
+
+/// Decodes the data set, then encodes the output that `job.out` holds; in the result, `fit_s` is
+/// the time of decoding and `transform_s` that of encoding.
+pub(crate) fn run(job: &Job) -> Result<RunResult> {
+    let (mut input, valid) = split_files(&job.data)?;
+    input.push(valid);
+    let decoding = dealt_out(job.threads, &groups(&input)?, |_, groups| {
+        let start = Spent::now();
+        for group in groups {
+            for batch in reader(group)? {
+                std::hint::black_box(batch?);
+            }
+        }
+        Ok(Spent::since(start))
+    })?;
+
+    let mut encoding = Spent::default();
+    for part in ["train", "valid"] {
+        let folder = job.out.join(part);
+        let schema = Schema::read(folder.join("schema.json"))?;
+        let groups = groups(&files(&folder)?)?;
+        encoding.add(dealt_out(job.threads, &groups, |thread, groups| {
+            let target = job.out.join(format!("floor_{part}_{thread}"));
+            encode(groups, &schema, &target)
+        })?);
+    }
+    Ok(RunResult {
+        fit_s: decoding.wall_s,
+        transform_s: encoding.wall_s,
+        cpu_s: decoding.cpu_s + encoding.cpu_s,
+        ids: 0,
+    })
+}
+
+fn groups(files: &[PathBuf]) -> Result<Vec<Group>> {
+    let mut groups = Vec::new();
+    for path in files {
+        let file = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
+        let count = file.metadata().num_row_groups();
+        groups.extend((0..count).map(|group| (path.clone(), group)));
+    }
+    Ok(groups)
+}
+
+fn reader((path, group): &Group) -> Result<ParquetRecordBatchReader> {
+    let file = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
+    Ok(file
+        .with_row_groups(vec![*group])
+        .with_batch_size(BATCH)
+        .build()?)
+}
+
+/// Deals row groups out to threads, neighbours to the same.
+fn dealt_out(
+    threads: usize,
+    groups: &[Group],
+    work: impl Fn(usize, &[Group]) -> Result<Spent> + Sync,
+) -> Result<Spent> {
+    let (threads, work) = (threads.min(groups.len()).max(1), &work);
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads)
+            .map(|thread| {
+                let share = |thread: usize| thread * groups.len() / threads;
+                let groups = &groups[share(thread)..share(thread + 1)];
+                scope.spawn(move || work(thread, groups))
+            })
+            .collect();
+        let mut spent = Spent::default();
+        for thread in running {
+            spent.join(thread.join().map_err(|_| "a thread panicked")??);
+        }
+        Ok(spent)
+    })
+}
+
+/// Encodes row groups, each of which is in memory before its time counts.
+fn encode(groups: &[Group], schema: &Schema, target: &Path) -> Result<Spent> {
+    let arrow = reader(&groups[0])?.schema();
+    let mut reading = Spent::default();
+    let mut failed = None;
+    let start = Spent::now();
+    let batches = groups.iter().flat_map(|group| {
+        let start = Spent::now();
+        let batches = in_memory(group).unwrap_or_else(|error| {
+            failed = Some(error);
+            Vec::new()
+        });
+        reading.add(Spent::since(start));
+        batches
+    });
+    let options = WriteOptions::new().with_overwrite(true);
+    write_batches(
+        batches.map(Ok::<_, EtlError>),
+        &arrow,
+        schema,
+        target,
+        &options,
+    )?;
+    let mut spent = Spent::since(start);
+    spent.subtract(reading);
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(spent),
+    }
+}
+
+fn in_memory(group: &Group) -> Result<Vec<RecordBatch>> {
+    Ok(reader(group)?.collect::<std::result::Result<_, _>>()?)
+}

@@ -1,0 +1,309 @@
+//! Counts of the values of columns, taken without a group-by query for each column.
+//!
+//! All columns over the same rows are counted in one scan, in hash tables that the partitions share.
+//! This holds all distinct values in memory, so it is done only where no limit of memory is set;
+//! group-by queries spill.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::filter;
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::functions_aggregate::count::count;
+use datafusion::logical_expr::{ExprSchemable, LogicalPlan, lit};
+use datafusion::prelude::{DataFrame, Expr};
+use futures::StreamExt;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use tokio::task::JoinSet;
+
+use crate::lookup::{LookupError, ValueCounts};
+use crate::operator::{FitResults, GroupedRows, GroupedStatistic, leaf_type};
+use crate::plan::graph::NodeId;
+use crate::{Error, Result};
+
+/// The columns over the same rows whose values are counted.
+pub(crate) struct CountScan {
+    frame: DataFrame,
+    columns: Vec<Expr>,
+    asked: Vec<Asked>,
+}
+
+/// A statistic, and which of the columns belong to it.
+struct Asked {
+    node: NodeId,
+    name: String,
+    /// The names of the results: the values, and their counts.
+    results: [String; 2],
+    columns: Vec<usize>,
+}
+
+/// Whether a statistic is nothing but counts of the values of one column (or several, stacked),
+/// which can be counted here.
+pub(super) fn is_countable(frame: &DataFrame, statistic: &GroupedStatistic) -> bool {
+    let ([key], [(_, aggregate)]) = (&statistic.keys[..], &statistic.aggregates[..]) else {
+        return false;
+    };
+    let can_count = |(name, expr): &(String, Expr)| {
+        let data_type = expr.get_type(frame.schema());
+        name == key && data_type.is_ok_and(|found| ValueCounts::supports(leaf_type(&found)))
+    };
+    *aggregate == count(lit(1))
+        && !statistic.sources.is_empty()
+        && statistic
+            .sources
+            .iter()
+            .all(|source| matches!(&source.columns[..], [column] if can_count(column)))
+}
+
+impl CountScan {
+    pub(super) fn new(frame: DataFrame) -> CountScan {
+        CountScan {
+            frame,
+            columns: Vec::new(),
+            asked: Vec::new(),
+        }
+    }
+
+    /// Adds a statistic that is [countable](is_countable).
+    pub(super) fn add(&mut self, node: NodeId, statistic: GroupedStatistic) -> Result<()> {
+        let (Some(key), Some((aggregate, _))) = (
+            statistic.keys.into_iter().next(),
+            statistic.aggregates.into_iter().next(),
+        ) else {
+            return Err(Error::Internal("counts of nothing".to_owned()));
+        };
+        let mut columns = Vec::new();
+        for (_, expr) in statistic.sources.into_iter().flat_map(|s| s.columns) {
+            columns.push(self.columns.len());
+            let name = column_name(self.columns.len());
+            self.columns.push(expr.alias(name));
+        }
+        self.asked.push(Asked {
+            node,
+            name: statistic.name,
+            results: [key, aggregate],
+            columns,
+        });
+        Ok(())
+    }
+
+    fn plan(&self) -> Result<DataFrame> {
+        self.frame
+            .clone()
+            .select(self.columns.clone())
+            .map_err(Error::query("planning counts"))
+    }
+
+    /// What it answers.
+    pub(crate) fn label(&self) -> String {
+        let names: Vec<&str> = self.asked.iter().map(|asked| asked.name.as_str()).collect();
+        format!("counts in one scan: {}", names.join(", "))
+    }
+
+    /// Its plan after optimisation.
+    pub(crate) fn logical_plan(&self) -> Result<LogicalPlan> {
+        self.plan()?
+            .into_optimized_plan()
+            .map_err(Error::query("planning counts"))
+    }
+
+    /// Scans the rows.
+    pub(super) async fn run(self) -> Result<HashMap<NodeId, FitResults>> {
+        let streams = self
+            .plan()?
+            .execute_stream_partitioned()
+            .await
+            .map_err(Error::query("planning counts"))?;
+        let schema = streams.first().map(|stream| stream.schema());
+        let types: Vec<DataType> = schema.iter().flat_map(|s| leaf_types(s)).collect();
+        let tables = Arc::new(Tables::new(&types, streams.len()));
+        let mut tasks = JoinSet::new();
+        for (partition, mut stream) in streams.into_iter().enumerate() {
+            let tables = Arc::clone(&tables);
+            tasks.spawn(async move {
+                while let Some(batch) = stream.next().await {
+                    let batch = batch.map_err(Error::query("counting"))?;
+                    tables.add(partition, batch.columns())?;
+                }
+                Ok::<_, Error>(())
+            });
+        }
+        while let Some(outcome) = tasks.join_next().await {
+            outcome.map_err(|error| match error.try_into_panic() {
+                Ok(panic) => Error::panicked("counting", &*panic),
+                Err(error) => Error::Internal(format!("a counting task was lost: {error}")),
+            })??;
+        }
+        let tables = Arc::into_inner(tables)
+            .ok_or_else(|| Error::Internal("a counting task was lost".to_owned()))?;
+        self.results(tables.into_parts())
+    }
+
+    fn results(self, parts: Vec<Vec<ValueCounts>>) -> Result<HashMap<NodeId, FitResults>> {
+        let mut parts: BTreeMap<usize, Vec<ValueCounts>> = parts.into_iter().enumerate().collect();
+        let work: Vec<(Asked, Vec<ValueCounts>)> = self
+            .asked
+            .into_iter()
+            .map(|asked| {
+                let columns = asked.columns.iter();
+                let parts = columns.filter_map(|column| parts.remove(column)).flatten();
+                let parts = parts.collect();
+                (asked, parts)
+            })
+            .collect();
+        let batches = work
+            .into_par_iter()
+            .map(|(asked, parts)| {
+                let batch = added_up(&asked.results, parts)?;
+                Ok((asked.node, asked.name, batch))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut results: HashMap<NodeId, FitResults> = HashMap::new();
+        for (node, name, batch) in batches {
+            let results = results.entry(node).or_default();
+            let rows = GroupedRows::from_batches(batch.schema(), vec![batch]);
+            results.grouped.insert(name, rows);
+        }
+        Ok(results)
+    }
+}
+
+fn leaf_types(schema: &Schema) -> impl Iterator<Item = DataType> {
+    let fields = schema.fields().iter();
+    fields.map(|field| leaf_type(field.data_type()).clone())
+}
+
+/// The hash tables of each column.
+///
+/// Partitions take turns with the tables: while one counts a column, the others count other
+/// columns. So memory does not grow with the number of threads, as long as there are more columns
+/// than threads; a column has as many tables as are needed for all threads to be busy.
+struct Tables {
+    columns: Vec<Vec<Mutex<ValueCounts>>>,
+    partitions: usize,
+}
+
+impl Tables {
+    fn new(types: &[DataType], partitions: usize) -> Tables {
+        let copies = partitions.div_ceil(types.len().max(1)).max(1);
+        let tables = |data_type| {
+            let table = |_| Mutex::new(ValueCounts::new(data_type));
+            (0..copies).map(table).collect()
+        };
+        Tables {
+            columns: types.iter().map(tables).collect(),
+            partitions,
+        }
+    }
+
+    /// Counts the rows of a batch, beginning at a column of the partition's own.
+    fn add(&self, partition: usize, batch: &[ArrayRef]) -> Result<()> {
+        let columns = self.columns.len();
+        let first = partition * columns / self.partitions;
+        let mut busy = Vec::new();
+        for column in (0..columns).map(|i| (first + i) % columns) {
+            let values = leaves(&batch[column])?;
+            match self.free(column) {
+                Some(mut counts) => counts.add(&values).map_err(|error| failed(&error))?,
+                None => busy.push((column, values)),
+            }
+        }
+        for (column, values) in busy {
+            let copies = &self.columns[column];
+            let mut counts = unpoisoned(copies[partition % copies.len()].lock());
+            counts.add(&values).map_err(|error| failed(&error))?;
+        }
+        Ok(())
+    }
+
+    /// A table of the column that nobody is counting in.
+    fn free(&self, column: usize) -> Option<MutexGuard<'_, ValueCounts>> {
+        self.columns[column]
+            .iter()
+            .find_map(|copy| match copy.try_lock() {
+                Ok(counts) => Some(counts),
+                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            })
+    }
+
+    fn into_parts(self) -> Vec<Vec<ValueCounts>> {
+        let of_column = |copies: Vec<Mutex<ValueCounts>>| {
+            let copies = copies.into_iter();
+            copies.map(|copy| unpoisoned(copy.into_inner())).collect()
+        };
+        self.columns.into_iter().map(of_column).collect()
+    }
+}
+
+/// A task that panics fails the whole run, so what it left does not matter.
+fn unpoisoned<T>(result: std::result::Result<T, PoisonError<T>>) -> T {
+    result.unwrap_or_else(PoisonError::into_inner)
+}
+
+fn column_name(position: usize) -> String {
+    format!("counted_{position}")
+}
+
+fn failed(error: &LookupError) -> Error {
+    Error::Internal(format!("values cannot be counted: {error}"))
+}
+
+/// Adds up the counts of several tables and of stacked columns.
+fn added_up(names: &[String; 2], parts: Vec<ValueCounts>) -> Result<RecordBatch> {
+    let sum = parts.into_iter().map(Ok).reduce(|a, b| a?.merge(b?));
+    let sum = sum.ok_or_else(|| Error::Internal("counts of nothing".to_owned()))?;
+    let (values, counts) = sum
+        .and_then(ValueCounts::finish)
+        .map_err(|error| failed(&error))?;
+    let [value, count] = names;
+    let schema = Schema::new(vec![
+        Field::new(value, values.data_type().clone(), true),
+        Field::new(count, DataType::Int64, false),
+    ]);
+    RecordBatch::try_new(Arc::new(schema), vec![values, counts])
+        .map_err(|error| failed(&error.into()))
+}
+
+/// The innermost elements of lists; values that are not lists as they are. Null lists have none.
+fn leaves(values: &ArrayRef) -> Result<ArrayRef> {
+    let elements = match values.data_type() {
+        DataType::List(_) => {
+            let lists = values.as_list::<i32>();
+            let offsets = lists.value_offsets();
+            let (start, end) = (offsets[0] as usize, offsets[lists.len()] as usize);
+            let lengths = |list: usize| (offsets[list + 1] - offsets[list]) as usize;
+            without_null_lists(values, lists.values().slice(start, end - start), lengths)?
+        }
+        DataType::LargeList(_) => {
+            let lists = values.as_list::<i64>();
+            let offsets = lists.value_offsets();
+            let (start, end) = (offsets[0] as usize, offsets[lists.len()] as usize);
+            let lengths = |list: usize| (offsets[list + 1] - offsets[list]) as usize;
+            without_null_lists(values, lists.values().slice(start, end - start), lengths)?
+        }
+        DataType::FixedSizeList(_, length) => {
+            let length = usize::try_from(*length).unwrap_or(0);
+            let lists = values.as_fixed_size_list();
+            without_null_lists(values, Arc::clone(lists.values()), |_| length)?
+        }
+        _ => return Ok(Arc::clone(values)),
+    };
+    leaves(&elements)
+}
+
+/// The elements of lists without those that lie behind null lists.
+fn without_null_lists(
+    lists: &ArrayRef,
+    elements: ArrayRef,
+    lengths: impl Fn(usize) -> usize,
+) -> Result<ArrayRef> {
+    if lists.null_count() == 0 {
+        return Ok(elements);
+    }
+    let kept = (0..lists.len())
+        .flat_map(|list| std::iter::repeat_n(Some(lists.is_valid(list)), lengths(list)))
+        .collect::<arrow::array::BooleanArray>();
+    filter(&elements, &kept).map_err(|error| failed(&error.into()))
+}

@@ -1,0 +1,153 @@
+use std::collections::BTreeMap;
+
+use arrow::array::{DictionaryArray, Int32Array, StringArray, StringViewArray, new_null_array};
+use proptest::prelude::*;
+
+use super::*;
+
+/// What was counted, by the values in words.
+fn counted(counts: ValueCounts) -> BTreeMap<String, i64> {
+    let (values, counts) = counts.finish().unwrap();
+    let counts = counts.as_primitive::<arrow::datatypes::Int64Type>();
+    let mut found = BTreeMap::new();
+    for row in 0..values.len() {
+        let value = match values.is_null(row) {
+            true => "null".to_owned(),
+            false => arrow::util::display::array_value_to_string(&values, row).unwrap(),
+        };
+        let before = found.insert(value, counts.value(row));
+        assert_eq!(before, None, "a value comes out once");
+    }
+    found
+}
+
+fn count(arrays: &[ArrayRef]) -> ValueCounts {
+    let mut counts = ValueCounts::new(arrays[0].data_type());
+    for array in arrays {
+        counts.add(array).unwrap();
+    }
+    counts
+}
+
+fn expected(values: &[Option<String>]) -> BTreeMap<String, i64> {
+    let mut expected = BTreeMap::new();
+    for value in values {
+        *expected
+            .entry(value.clone().unwrap_or_else(|| "null".to_owned()))
+            .or_default() += 1;
+    }
+    expected
+}
+
+#[test]
+fn the_type_of_the_values_is_kept() {
+    let array: ArrayRef = Arc::new(Int32Array::from(vec![Some(-3), None, Some(-3)]));
+    let (values, counts) = count(&[array]).finish().unwrap();
+    assert_eq!(values.data_type(), &DataType::Int32);
+    let pairs = values.as_primitive::<Int32Type>().iter().zip(
+        counts
+            .as_primitive::<arrow::datatypes::Int64Type>()
+            .values(),
+    );
+    assert_eq!(pairs.collect::<Vec<_>>(), [(Some(-3), &2), (None, &1)]);
+}
+
+#[test]
+fn nothing_but_nulls_is_counted() {
+    for data_type in [DataType::Utf8View, DataType::Int64, DataType::Boolean] {
+        let counts = count(&[new_null_array(&data_type, 5)]);
+        assert_eq!(counted(counts), BTreeMap::from([("null".to_owned(), 5)]));
+    }
+    assert!(counted(ValueCounts::new(&DataType::Utf8)).is_empty());
+}
+
+#[test]
+fn zero_and_the_empty_string_are_values() {
+    let zeros: ArrayRef = Arc::new(Int64Array::from(vec![0, 0]));
+    assert_eq!(
+        counted(count(&[zeros])),
+        BTreeMap::from([("0".to_owned(), 2)])
+    );
+    let texts: ArrayRef = Arc::new(StringArray::from(vec!["", "", "a"]));
+    assert_eq!(
+        counted(count(&[texts])),
+        BTreeMap::from([(String::new(), 2), ("a".to_owned(), 1)])
+    );
+}
+
+#[test]
+fn counts_beyond_32_bits_are_kept() {
+    let mut counts = PackedCounts::with_room_for(1);
+    counts.add(7, MOST - 1);
+    for _ in 0..3 {
+        counts.count([7, 8].into_iter());
+    }
+    let mut other = PackedCounts::with_room_for(1);
+    other.add(7, 3 * MOST);
+    other.merge(&counts);
+    let found: BTreeMap<u128, u64> = other.iter().collect();
+    assert_eq!(found, BTreeMap::from([(7, 4 * MOST + 2), (8, 3)]));
+}
+
+#[test]
+fn the_greatest_unsigned_integers_are_kept() {
+    let array: ArrayRef = Arc::new(UInt64Array::from(vec![u64::MAX, 0, u64::MAX]));
+    let expected = BTreeMap::from([(u64::MAX.to_string(), 2), ("0".to_owned(), 1)]);
+    assert_eq!(counted(count(&[array])), expected);
+}
+
+#[test]
+fn tables_grow() {
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(
+        (0..50_000).map(|i| i % 20_000),
+    ));
+    let (_, counts) = count(&[Arc::clone(&numbers)]).finish().unwrap();
+    assert_eq!(counts.len(), 20_000);
+    let texts = (0..30_000).map(|i| format!("a value of many bytes {}", i % 10_000));
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
+    let counts = counted(count(&[texts]));
+    assert_eq!(counts.len(), 10_000);
+    assert!(counts.values().all(|count| *count == 3));
+}
+
+fn texts() -> impl Strategy<Value = Vec<Option<String>>> {
+    let text = prop_oneof!["[ab]{0,2}", "[ab]{9,13}", "long text [a-c]{1,2}"];
+    prop::collection::vec(prop::option::weighted(0.9, text), 1..600)
+}
+
+proptest! {
+    #[test]
+    fn every_form_of_strings_is_counted_alike(values in texts(), cut in 0.0..1.0) {
+        let cut = (cut * values.len() as f64) as usize;
+        let plain = StringArray::from_iter(values.iter());
+        let views = StringViewArray::from_iter(values.iter());
+        let entries: Vec<&str> = {
+            let mut entries: Vec<&str> = values.iter().flatten().map(String::as_str).collect();
+            entries.sort_unstable();
+            entries.dedup();
+            entries
+        };
+        let keys = values.iter().map(|value| {
+            let value = value.as_deref()?;
+            entries.binary_search(&value).ok().map(|key| key as i32)
+        });
+        let dictionary = DictionaryArray::new(
+            keys.collect::<Int32Array>(),
+            Arc::new(StringArray::from(entries.clone())),
+        );
+        let expected = expected(&values);
+        for array in [Arc::new(plain) as ArrayRef, Arc::new(views), Arc::new(dictionary)] {
+            let parts = [array.slice(0, cut), array.slice(cut, array.len() - cut)];
+            prop_assert_eq!(&counted(count(&parts)), &expected);
+            let [first, second] = parts.map(|part| count(&[part]));
+            prop_assert_eq!(&counted(first.merge(second).unwrap()), &expected);
+        }
+    }
+
+    #[test]
+    fn integers_are_counted(values in prop::collection::vec(prop::option::weighted(0.9, -50_i64..50), 1..800)) {
+        let array: ArrayRef = Arc::new(Int64Array::from(values.clone()));
+        let words: Vec<_> = values.iter().map(|value| value.map(|value| value.to_string())).collect();
+        prop_assert_eq!(counted(count(&[array.slice(0, values.len())])), expected(&words));
+    }
+}
