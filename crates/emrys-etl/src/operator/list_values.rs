@@ -52,8 +52,8 @@ const ELEMENT: &str = "x";
 /// A function over list columns that evaluates an expression on the elements.
 #[derive(Debug)]
 struct ListMap {
-    /// What tells two of them apart: the expression in words and the element type.
-    identity: String,
+    /// What tells two of them apart, with the element type.
+    source: Expr,
     element: Arc<Schema>,
     expr: Arc<dyn PhysicalExpr>,
     output: DataType,
@@ -62,12 +62,12 @@ struct ListMap {
 
 impl ListMap {
     fn new(leaf: &DataType, expr: Expr) -> Result<ListMap> {
-        let identity = format!("{expr} over {leaf}");
+        let source = expr.clone();
         let field = Field::new(ELEMENT, leaf.clone(), true);
         let (expr, output) = expression::compile(expr, vec![field.clone()])
             .map_err(Error::query("compiling an expression on lists"))?;
         Ok(ListMap {
-            identity,
+            source,
             element: Arc::new(Schema::new(vec![field])),
             expr,
             output: output.data_type().clone(),
@@ -138,7 +138,8 @@ impl ScalarUDFImpl for ListMap {
     }
 
     fn schema_name(&self, args: &[Expr]) -> EngineResult<String> {
-        Ok(format!("map_list({}, {})", args[0], self.identity))
+        let leaf = self.element.field(0).data_type();
+        Ok(format!("map_list({}, {} over {leaf})", args[0], self.source))
     }
 
     fn signature(&self) -> &Signature {
@@ -162,7 +163,7 @@ impl ScalarUDFImpl for ListMap {
 
 impl PartialEq for ListMap {
     fn eq(&self, other: &ListMap) -> bool {
-        self.identity == other.identity
+        self.source == other.source && self.element == other.element
     }
 }
 
@@ -170,6 +171,7 @@ impl Eq for ListMap {}
 
 impl Hash for ListMap {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.identity.hash(state);
+        self.source.hash(state);
+        self.element.hash(state);
     }
 }

@@ -28,6 +28,7 @@ mod online;
 mod picture;
 mod properties;
 mod random_graphs;
+mod refit;
 mod registry;
 mod removed_inputs;
 mod saved;
