@@ -474,7 +474,13 @@ impl Accumulator for One {
     fn update_batch(&mut self, values: &[ArrayRef]) -> EngineResult<()> {
         self.0.resize(1);
         let floats = values[0].as_primitive_opt::<Float64Type>();
-        if let (Some(floats), Groups { sums, squares: Some(squares) }) = (floats, &mut self.0)
+        if let (
+            Some(floats),
+            Groups {
+                sums,
+                squares: Some(squares),
+            },
+        ) = (floats, &mut self.0)
             && floats.null_count() == 0
         {
             add_floats(&mut sums[0], &mut squares[0], floats.values());

@@ -139,7 +139,10 @@ impl ScalarUDFImpl for ListMap {
 
     fn schema_name(&self, args: &[Expr]) -> EngineResult<String> {
         let leaf = self.element.field(0).data_type();
-        Ok(format!("map_list({}, {} over {leaf})", args[0], self.source))
+        Ok(format!(
+            "map_list({}, {} over {leaf})",
+            args[0], self.source
+        ))
     }
 
     fn signature(&self) -> &Signature {
