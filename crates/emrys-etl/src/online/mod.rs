@@ -40,7 +40,7 @@ impl FittedWorkflow {
     /// Transforms a batch as [`transform`](FittedWorkflow::transform) does data that the workflow
     /// was not fitted on, bit for bit.
     ///
-    /// The first batch of a schema is compiled, which takes milliseconds; every further one costs
+    /// The first batch of a schema is compiled, which takes some milliseconds; every further one costs
     /// only the work on its rows. Rows may be left out by filters. Workflows that aggregate rows or
     /// repeat them in joins are planned anew for each batch, and see only its rows:
     /// [`is_row_wise`](FittedWorkflow::is_row_wise) tells.

@@ -1,6 +1,6 @@
 //! Pictures of graphs.
 
-use emrys_etl::ops::{Categorify, FillMissing, Filter, Normalize, TargetEncoding};
+use emrys_etl::ops::{Categorify, FillMissing, Filter, LogOp, Normalize, TargetEncoding};
 use emrys_etl::{Workflow, cols, group};
 use serde_json::json;
 
@@ -82,4 +82,20 @@ fn names_cannot_break_the_text() {
     assert!(dot.contains(r#"a\"]; <b> & \\"#), "{dot}");
     let svg = picture.to_svg();
     assert!(svg.contains("a&quot;]; &lt;b&gt; &amp; \\"), "{svg}");
+}
+
+#[test]
+fn a_graph_of_two_hundred_nodes_is_drawn() {
+    let names: Vec<String> = (0..50).map(|i| format!("number_{i}")).collect();
+    let columns = names.iter().map(|name| (name.clone(), json!([1.0, 2.0])));
+    let data = dataset(&serde_json::Value::Object(columns.collect()));
+    let branch = |name: &String| {
+        cols([name.clone()]) >> FillMissing::with(0.0) >> LogOp >> Normalize::default()
+    };
+    let mut branches = names.iter().map(branch);
+    let first = branches.next().unwrap();
+    let sum = branches.fold(first, |sum, node| sum + node);
+    let picture = Workflow::new(sum).picture(data.schema()).unwrap();
+    assert_eq!(picture.to_dot().matches("Normalize").count(), 50);
+    assert_eq!(picture.to_svg().matches("Normalize").count(), 50);
 }
