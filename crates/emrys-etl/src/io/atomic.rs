@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// Stands in a folder from its creation until it is whole; locked by the process that writes it.
+/// Stands in a folder from its creation until it is whole.
 pub(crate) const INCOMPLETE_MARKER: &str = "_incomplete";
 
 /// What to do if the target of an [`AtomicDir`] exists.
@@ -47,7 +47,8 @@ pub struct AtomicDir {
     target: PathBuf,
     temporary: PathBuf,
     existing: Existing,
-    /// Holds the lock on the marker; `None` once the folder is in its place.
+    /// Holds the lock on the temporary folder itself, by which others know that it has an owner
+    /// until it is in its place; `None` from then on.
     lock: Option<File>,
 }
 
@@ -71,14 +72,7 @@ impl AtomicDir {
         tidy(&target, parent, name)?;
         check_target(&target, existing)?;
 
-        let temporary = create_beside(parent, name, "tmp")?;
-        let marker = temporary.join(INCOMPLETE_MARKER);
-        let lock = File::create(&marker)
-            .and_then(|file| file.lock().map(|()| file))
-            .map_err(Error::io("write", &marker))
-            .inspect_err(|_| {
-                let _ = fs::remove_dir_all(&temporary);
-            })?;
+        let (temporary, lock) = create_locked(parent, name)?;
         Ok(AtomicDir {
             target,
             temporary,
@@ -190,12 +184,14 @@ fn is_empty_or_missing(path: &Path) -> Result<bool> {
 fn tidy(target: &Path, parent: &Path, name: &OsStr) -> Result<()> {
     let mut somebody_writes = false;
     for left in siblings(parent, name, "tmp")? {
-        match File::open(left.join(INCOMPLETE_MARKER)).map(|marker| marker.try_lock()) {
-            Ok(Err(TryLockError::WouldBlock)) => somebody_writes = true,
-            // Without its marker the folder is about to be renamed by its writer, or is rubbish
-            // that may as well stay.
-            Err(_) | Ok(Err(TryLockError::Error(_))) => {}
-            Ok(Ok(())) => {
+        // A folder that is gone by now has been renamed by its writer.
+        let Ok(folder) = File::open(&left) else {
+            continue;
+        };
+        match folder.try_lock() {
+            Err(TryLockError::WouldBlock) => somebody_writes = true,
+            Err(TryLockError::Error(_)) => {}
+            Ok(()) => {
                 let _ = fs::remove_dir_all(left);
             }
         }
@@ -229,6 +225,28 @@ fn siblings(parent: &Path, name: &OsStr, what: &str) -> Result<Vec<PathBuf>> {
         .collect();
     found.sort();
     Ok(found)
+}
+
+/// A temporary folder with its marker, and the lock on it.
+fn create_locked(parent: &Path, name: &OsStr) -> Result<(PathBuf, File)> {
+    loop {
+        let temporary = create_beside(parent, name, "tmp")?;
+        let marker = temporary.join(INCOMPLETE_MARKER);
+        let locked = File::open(&temporary).and_then(|folder| {
+            folder.lock()?;
+            File::create(&marker)?;
+            Ok(folder)
+        });
+        match locked {
+            Ok(lock) => return Ok((temporary, lock)),
+            // Before it was locked, another process took it for one that had lost its owner.
+            Err(error) if error.kind() == ErrorKind::NotFound && !temporary.exists() => {}
+            Err(error) => {
+                let _ = fs::remove_dir_all(&temporary);
+                return Err(Error::io("write", &marker)(error));
+            }
+        }
+    }
 }
 
 fn create_beside(parent: &Path, name: &OsStr, what: &str) -> Result<PathBuf> {
@@ -299,6 +317,10 @@ mod tests {
         let left = parent.path().join(".out.tmp-0123");
         fs::create_dir(&left)?;
         fs::write(left.join(INCOMPLETE_MARKER), "")?;
+        // Killed after the marker was taken away, before the folder got its name.
+        let complete = parent.path().join(".out.tmp-4567");
+        fs::create_dir(&complete)?;
+        fs::write(complete.join("m.json"), "{}")?;
         AtomicDir::create(&target, Existing::Refuse)?.commit()?;
         assert_eq!(entries(parent.path()), ["out"]);
         Ok(())
