@@ -117,7 +117,7 @@ impl AtomicDir {
         self.lock = None;
         if let Some(aside) = aside {
             // The new folder is in its place: what stays of the old one is only rubbish.
-            let _ = fs::remove_dir_all(aside);
+            let _ = delete(&aside);
         }
         Ok(())
     }
@@ -126,7 +126,7 @@ impl AtomicDir {
 impl Drop for AtomicDir {
     fn drop(&mut self) {
         if self.lock.is_some() {
-            let _ = fs::remove_dir_all(&self.temporary);
+            let _ = delete(&self.temporary);
         }
     }
 }
@@ -135,7 +135,8 @@ impl Drop for AtomicDir {
 pub(crate) fn set_aside(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     let (parent, name) = (path.parent()?, path.file_name()?);
-    siblings(parent, name, "old").ok()?.into_iter().next()
+    let mut asides = siblings(parent, name, "old").ok()?.into_iter();
+    asides.find(|aside| !aside.join(INCOMPLETE_MARKER).exists())
 }
 
 fn check_target(target: &Path, existing: Existing) -> Result<()> {
@@ -192,7 +193,7 @@ fn tidy(target: &Path, parent: &Path, name: &OsStr) -> Result<()> {
             Err(TryLockError::WouldBlock) => somebody_writes = true,
             Err(TryLockError::Error(_)) => {}
             Ok(()) => {
-                let _ = fs::remove_dir_all(left);
+                let _ = delete(&left);
             }
         }
     }
@@ -200,13 +201,34 @@ fn tidy(target: &Path, parent: &Path, name: &OsStr) -> Result<()> {
         return Ok(());
     }
     for aside in siblings(parent, name, "old")? {
-        if is_empty_or_missing(target)? && !is_empty_or_missing(&aside)? {
+        // One with a marker is what is left of a deletion.
+        let is_whole = !is_empty_or_missing(&aside)? && !aside.join(INCOMPLETE_MARKER).exists();
+        if is_whole && is_empty_or_missing(target)? {
             fs::rename(&aside, target).map_err(Error::io("restore", target))?;
         } else {
-            let _ = fs::remove_dir_all(aside);
+            let _ = delete(&aside);
         }
     }
     Ok(())
+}
+
+/// Deletes a folder; what is left of it if the process is killed meanwhile has the marker, so that
+/// nobody takes it for whole.
+fn delete(folder: &Path) -> std::io::Result<()> {
+    let marker = folder.join(INCOMPLETE_MARKER);
+    // On a full disk there may be no room for it, but there is after the deletion.
+    let _ = File::create(&marker);
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.path() == marker {
+            continue;
+        }
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    fs::remove_dir_all(folder)
 }
 
 /// The folders `.<name>.<what>-*` in `parent`.
@@ -242,7 +264,7 @@ fn create_locked(parent: &Path, name: &OsStr) -> Result<(PathBuf, File)> {
             // Before it was locked, another process took it for one that had lost its owner.
             Err(error) if error.kind() == ErrorKind::NotFound && !temporary.exists() => {}
             Err(error) => {
-                let _ = fs::remove_dir_all(&temporary);
+                let _ = delete(&temporary);
                 return Err(Error::io("write", &marker)(error));
             }
         }
@@ -378,6 +400,21 @@ mod tests {
         assert!(matches!(refused, Error::OutputExists { .. }));
         assert_eq!(fs::read_to_string(target.join("m.json"))?, "old");
         assert_eq!(entries(parent.path()), ["out"]);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_left_of_a_deletion_is_never_put_back() -> TestResult {
+        let parent = tempfile::tempdir()?;
+        let target = parent.path().join("out");
+        let aside = parent.path().join(".out.old-0123");
+        fs::create_dir(&aside)?;
+        fs::write(aside.join("part"), "half of what was there")?;
+        fs::write(aside.join(INCOMPLETE_MARKER), "")?;
+        assert_eq!(set_aside(&target), None);
+        AtomicDir::create(&target, Existing::Refuse)?.commit()?;
+        assert_eq!(entries(parent.path()), ["out"]);
+        assert_eq!(entries(&target), Vec::<String>::new());
         Ok(())
     }
 
