@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// Stands in a folder from its creation until it is whole; locked by the process that writes it.
+/// Stands in a folder from its creation until it is whole.
 pub(crate) const INCOMPLETE_MARKER: &str = "_incomplete";
 
 /// What to do if the target of an [`AtomicDir`] exists.
@@ -47,7 +47,8 @@ pub struct AtomicDir {
     target: PathBuf,
     temporary: PathBuf,
     existing: Existing,
-    /// Holds the lock on the marker; `None` once the folder is in its place.
+    /// Holds the lock on the temporary folder itself, by which others know that it has an owner
+    /// until it is in its place; `None` from then on.
     lock: Option<File>,
 }
 
@@ -71,14 +72,7 @@ impl AtomicDir {
         tidy(&target, parent, name)?;
         check_target(&target, existing)?;
 
-        let temporary = create_beside(parent, name, "tmp")?;
-        let marker = temporary.join(INCOMPLETE_MARKER);
-        let lock = File::create(&marker)
-            .and_then(|file| file.lock().map(|()| file))
-            .map_err(Error::io("write", &marker))
-            .inspect_err(|_| {
-                let _ = fs::remove_dir_all(&temporary);
-            })?;
+        let (temporary, lock) = create_locked(parent, name)?;
         Ok(AtomicDir {
             target,
             temporary,
@@ -123,7 +117,7 @@ impl AtomicDir {
         self.lock = None;
         if let Some(aside) = aside {
             // The new folder is in its place: what stays of the old one is only rubbish.
-            let _ = fs::remove_dir_all(aside);
+            let _ = delete(&aside);
         }
         Ok(())
     }
@@ -132,7 +126,7 @@ impl AtomicDir {
 impl Drop for AtomicDir {
     fn drop(&mut self) {
         if self.lock.is_some() {
-            let _ = fs::remove_dir_all(&self.temporary);
+            let _ = delete(&self.temporary);
         }
     }
 }
@@ -141,7 +135,8 @@ impl Drop for AtomicDir {
 pub(crate) fn set_aside(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     let (parent, name) = (path.parent()?, path.file_name()?);
-    siblings(parent, name, "old").ok()?.into_iter().next()
+    let mut asides = siblings(parent, name, "old").ok()?.into_iter();
+    asides.find(|aside| !aside.join(INCOMPLETE_MARKER).exists())
 }
 
 fn check_target(target: &Path, existing: Existing) -> Result<()> {
@@ -190,13 +185,15 @@ fn is_empty_or_missing(path: &Path) -> Result<bool> {
 fn tidy(target: &Path, parent: &Path, name: &OsStr) -> Result<()> {
     let mut somebody_writes = false;
     for left in siblings(parent, name, "tmp")? {
-        match File::open(left.join(INCOMPLETE_MARKER)).map(|marker| marker.try_lock()) {
-            Ok(Err(TryLockError::WouldBlock)) => somebody_writes = true,
-            // Without its marker the folder is about to be renamed by its writer, or is rubbish
-            // that may as well stay.
-            Err(_) | Ok(Err(TryLockError::Error(_))) => {}
-            Ok(Ok(())) => {
-                let _ = fs::remove_dir_all(left);
+        // A folder that is gone by now has been renamed by its writer.
+        let Ok(folder) = File::open(&left) else {
+            continue;
+        };
+        match folder.try_lock() {
+            Err(TryLockError::WouldBlock) => somebody_writes = true,
+            Err(TryLockError::Error(_)) => {}
+            Ok(()) => {
+                let _ = delete(&left);
             }
         }
     }
@@ -204,13 +201,34 @@ fn tidy(target: &Path, parent: &Path, name: &OsStr) -> Result<()> {
         return Ok(());
     }
     for aside in siblings(parent, name, "old")? {
-        if is_empty_or_missing(target)? && !is_empty_or_missing(&aside)? {
+        // One with a marker is what is left of a deletion.
+        let is_whole = !is_empty_or_missing(&aside)? && !aside.join(INCOMPLETE_MARKER).exists();
+        if is_whole && is_empty_or_missing(target)? {
             fs::rename(&aside, target).map_err(Error::io("restore", target))?;
         } else {
-            let _ = fs::remove_dir_all(aside);
+            let _ = delete(&aside);
         }
     }
     Ok(())
+}
+
+/// Deletes a folder; what is left of it if the process is killed meanwhile has the marker, so that
+/// nobody takes it for whole.
+fn delete(folder: &Path) -> std::io::Result<()> {
+    let marker = folder.join(INCOMPLETE_MARKER);
+    // On a full disk there may be no room for it, but there is after the deletion.
+    let _ = File::create(&marker);
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.path() == marker {
+            continue;
+        }
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    fs::remove_dir_all(folder)
 }
 
 /// The folders `.<name>.<what>-*` in `parent`.
@@ -229,6 +247,28 @@ fn siblings(parent: &Path, name: &OsStr, what: &str) -> Result<Vec<PathBuf>> {
         .collect();
     found.sort();
     Ok(found)
+}
+
+/// A temporary folder with its marker, and the lock on it.
+fn create_locked(parent: &Path, name: &OsStr) -> Result<(PathBuf, File)> {
+    loop {
+        let temporary = create_beside(parent, name, "tmp")?;
+        let marker = temporary.join(INCOMPLETE_MARKER);
+        let locked = File::open(&temporary).and_then(|folder| {
+            folder.lock()?;
+            File::create(&marker)?;
+            Ok(folder)
+        });
+        match locked {
+            Ok(lock) => return Ok((temporary, lock)),
+            // Before it was locked, another process took it for one that had lost its owner.
+            Err(error) if error.kind() == ErrorKind::NotFound && !temporary.exists() => {}
+            Err(error) => {
+                let _ = delete(&temporary);
+                return Err(Error::io("write", &marker)(error));
+            }
+        }
+    }
 }
 
 fn create_beside(parent: &Path, name: &OsStr, what: &str) -> Result<PathBuf> {
@@ -299,6 +339,10 @@ mod tests {
         let left = parent.path().join(".out.tmp-0123");
         fs::create_dir(&left)?;
         fs::write(left.join(INCOMPLETE_MARKER), "")?;
+        // Killed after the marker was taken away, before the folder got its name.
+        let complete = parent.path().join(".out.tmp-4567");
+        fs::create_dir(&complete)?;
+        fs::write(complete.join("m.json"), "{}")?;
         AtomicDir::create(&target, Existing::Refuse)?.commit()?;
         assert_eq!(entries(parent.path()), ["out"]);
         Ok(())
@@ -356,6 +400,21 @@ mod tests {
         assert!(matches!(refused, Error::OutputExists { .. }));
         assert_eq!(fs::read_to_string(target.join("m.json"))?, "old");
         assert_eq!(entries(parent.path()), ["out"]);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_left_of_a_deletion_is_never_put_back() -> TestResult {
+        let parent = tempfile::tempdir()?;
+        let target = parent.path().join("out");
+        let aside = parent.path().join(".out.old-0123");
+        fs::create_dir(&aside)?;
+        fs::write(aside.join("part"), "half of what was there")?;
+        fs::write(aside.join(INCOMPLETE_MARKER), "")?;
+        assert_eq!(set_aside(&target), None);
+        AtomicDir::create(&target, Existing::Refuse)?.commit()?;
+        assert_eq!(entries(parent.path()), ["out"]);
+        assert_eq!(entries(&target), Vec::<String>::new());
         Ok(())
     }
 
