@@ -377,7 +377,7 @@ fn declarations() {
                     r#"{"nodes": [{"id": "n", "inputs": ["user"], "op": "Categorfy"}], "outputs": ["@n"]}"#,
                 )
             },
-            "node `n`, operator `Categorfy`: there is no such operator; did you mean `Categorify`? (known: AddMetadata, Bucketize, Categorify, Clip, FillMissing, Filter, JoinExternal, Lambda, LogOp, Normalize, Rename, TagAs, TargetEncoding)",
+            "node `n`, operator `Categorfy`: there is no such operator; did you mean `Categorify`?",
         ),
         case(
             "a node that does not exist",

@@ -104,7 +104,7 @@ fn workflows() {
                     operator(workflow, "Normalize")["name"] = json!("Normalise")
                 })
             },
-            "load `[dir]/workflow/workflow.json`: step 3: operator `Normalise`: there is no such operator; did you mean `Normalize`? (known: AddMetadata, Bucketize, Categorify, Clip, FillMissing, Filter, JoinExternal, Lambda, LogOp, Normalize, Rename, TagAs, TargetEncoding)",
+            "load `[dir]/workflow/workflow.json`: step 3: operator `Normalise` is not registered (did you mean `Normalize`?); if it is your own, load with `FittedWorkflow::load_with(path, Registry::default().with::<Normalise>())`, else with the version of emrys that has it",
         ),
         case(
             "an operator that was not fitted",

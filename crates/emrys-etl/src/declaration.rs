@@ -25,7 +25,8 @@
 //! ```
 //!
 //! - `inputs` are columns of the data set, nodes (`"@id"`) and groups (`["a", "b"]`).
-//! - `op` is an operator of [`registry`](crate::ops::registry), or one of NVTabular's other names:
+//! - `op` is an operator of the [`Registry`] (your own too, with
+//!   [`Workflow::from_json_with`]), or one of NVTabular's other names:
 //!   `LambdaOp`, `AddTags`, `AddProperties`, `TagAsUserID`, `TagAsItemID`, `TagAsUserFeatures`,
 //!   `TagAsItemFeatures`; or works on the graph: `Concat`, `Select` (`columns`), `Subtract`
 //!   (`columns` or `node`), `Subgraph` (`name`).
@@ -43,9 +44,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::graph::{Node, NodeKind, cols, group};
+use crate::ops::Registry;
 use crate::selector::Selector;
 use crate::workflow::Workflow;
-use crate::{Error, Result, expression, ops};
+use crate::{Error, Result, expression};
 
 #[derive(Deserialize)]
 struct Document {
@@ -83,12 +85,26 @@ impl Workflow {
     /// # Errors
     /// [`Error::Declaration`], naming the node.
     pub fn from_json(text: &str, schema: &Schema, folder: impl AsRef<Path>) -> Result<Workflow> {
+        Workflow::from_json_with(text, schema, folder, &Registry::default())
+    }
+
+    /// Reads a workflow from JSON that may name operators of your own.
+    ///
+    /// # Errors
+    /// As [`from_json`](Workflow::from_json).
+    pub fn from_json_with(
+        text: &str,
+        schema: &Schema,
+        folder: impl AsRef<Path>,
+        registry: &Registry,
+    ) -> Result<Workflow> {
         let document: Document =
             serde_json::from_str(text).map_err(|error| Error::Declaration {
                 place: "workflow".to_owned(),
                 problem: error.to_string(),
             })?;
         let mut reader = Reader {
+            registry,
             schema,
             folder: folder.as_ref(),
             nodes: HashMap::new(),
@@ -125,6 +141,7 @@ impl Workflow {
 }
 
 struct Reader<'a> {
+    registry: &'a Registry,
     schema: &'a Schema,
     folder: &'a Path,
     nodes: HashMap<String, Node>,
@@ -168,7 +185,7 @@ impl Reader<'_> {
             "TargetEncoding" => return self.target_encoding(input, params),
             other => (other, Value::Object(params)),
         };
-        Ok(input.apply(ops::build(name, config)?))
+        Ok(input.apply(self.registry.build(name, config)?))
     }
 
     fn subtract(&self, input: Node, params: &Map<String, Value>) -> Result<Node> {
@@ -185,12 +202,17 @@ impl Reader<'_> {
             .and_then(Value::as_str)
             .and_then(|t| t.strip_prefix('@'));
         let Some(id) = target else {
-            return Ok(input.apply(ops::build("TargetEncoding", Value::Object(params))?));
+            return Ok(input.apply(
+                self.registry
+                    .build("TargetEncoding", Value::Object(params))?,
+            ));
         };
         let node = self.named(id)?;
         let columns = Workflow::new(node.clone()).output_schema(self.schema)?;
         params.insert("target".to_owned(), json!(columns.names()));
-        let operator = ops::build("TargetEncoding", Value::Object(params))?;
+        let operator = self
+            .registry
+            .build("TargetEncoding", Value::Object(params))?;
         Ok(input.apply(operator).depends_on(node))
     }
 

@@ -126,7 +126,11 @@ pub(crate) fn output_type(
 }
 
 /// The Arrow field of a column, of type null if the type is not known.
-trait ToArrowIfKnown {
+pub(crate) trait ToArrowIfKnown {
+    /// The field.
+    ///
+    /// # Errors
+    /// If the column has a shape that Arrow does not know.
     fn to_arrow_if_known(&self) -> Result<Field>;
 }
 

@@ -17,7 +17,7 @@ use emrys_schema::Tag;
 /// use emrys_etl::{cols, ops::{LogOp, Rename}};
 ///
 /// let price = cols(["price"]) >> LogOp::default();
-/// let features = price.clone() + (price >> Rename::postfix("_again")) + cols(["user"]);
+/// let features = price.clone() + (price >> Rename::postfix("_again")) + "user" + ["item", "day"];
 /// # let _ = features;
 /// ```
 #[derive(Clone)]
@@ -56,6 +56,11 @@ pub fn cols(names: impl IntoIterator<Item = impl Into<String>>) -> Node {
 /// Columns of the data set that an operator treats as one, such as the parts of a combined key.
 pub fn group(names: impl IntoIterator<Item = impl Into<String>>) -> Node {
     select(Selector::group(names))
+}
+
+/// The columns of several nodes as one group, such as a derived column and one of the data set.
+pub fn group_of(nodes: impl IntoIterator<Item = Node>) -> Node {
+    Node::new(NodeKind::Concat(nodes.into_iter().collect())).grouped()
 }
 
 /// Columns of the data set that have any of the tags; for a compound tag, all its parts.
@@ -123,14 +128,15 @@ impl Node {
         })
     }
 
-    /// The columns of this node as one group, for operators that work on groups.
+    /// The columns of this node as one group, for operators that work on groups. Groups hold
+    /// columns, not groups.
     #[must_use]
     pub fn grouped(self) -> Node {
         Node::new(NodeKind::Group(self))
     }
 
-    /// Gives this part of the graph a name, by which
-    /// [`FittedWorkflow::subgraph_schema`](crate::FittedWorkflow::subgraph_schema) finds it.
+    /// Gives this part of the graph a name of its own, by which
+    /// [`FittedWorkflow::subgraph`](crate::FittedWorkflow::subgraph) finds it.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Node {
         Node::new(NodeKind::Subgraph {
@@ -159,6 +165,14 @@ impl Add for Node {
         };
         parts.push(other);
         Node::new(NodeKind::Concat(parts))
+    }
+}
+
+impl<S: Into<Selector>> Add<S> for Node {
+    type Output = Node;
+
+    fn add(self, columns: S) -> Node {
+        self + select(columns.into())
     }
 }
 

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::io::{AtomicDir, Existing};
 use crate::operator::{ArtifactReader, ArtifactWriter};
-use crate::ops;
+use crate::ops::Registry;
+use crate::parts::RemovedColumns;
 use crate::plan::graph::{Graph, NodeId, States, Step};
 use crate::selector::Selector;
 use crate::session::Session;
@@ -19,7 +20,17 @@ use crate::{Error, Result};
 /// The file of a saved workflow.
 pub(crate) const WORKFLOW_FILE: &str = "workflow.json";
 
-/// The newest version of the format that this version reads and writes.
+/// The version of the format that is written, and the newest that is read.
+///
+/// Every version that was ever written stays readable (`tests/data/saved_v1` is read by a test).
+/// New fields have `#[serde(default)]` and are left out when they have it, so that they need no
+/// new version. A new version is needed when an old file would be read as something else: then
+/// the number rises, [`load`] turns files of the old number into the new form, and a workflow of
+/// the old number is added to `tests/data` before the change.
+///
+/// | version | since | what is new |
+/// |---|---|---|
+/// | 1 | 0.1.0 | `emrys_workflow`, `created_by`, `steps`, `output`, schemas, `training_fingerprint`; later `removed` |
 const FORMAT_VERSION: u64 = 1;
 
 #[derive(Serialize, Deserialize)]
@@ -32,6 +43,8 @@ struct SavedWorkflow {
     input_schema: Schema,
     output_schema: Schema,
     training_fingerprint: String,
+    #[serde(default, skip_serializing_if = "RemovedColumns::is_empty")]
+    removed: RemovedColumns,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,6 +94,7 @@ pub(crate) fn save(workflow: &FittedWorkflow, path: &Path) -> Result<()> {
         input_schema: workflow.input_schema.clone(),
         output_schema: workflow.output_schema.clone(),
         training_fingerprint: format!("{:016x}", workflow.training_fingerprint),
+        removed: workflow.removed.clone(),
     };
     let text = serde_json::to_string_pretty(&saved)
         .map_err(|e| Error::Internal(format!("workflow to JSON: {e}")))?;
@@ -123,7 +137,11 @@ fn save_step(
     })
 }
 
-pub(crate) fn load(path: &Path, session: Arc<Session>) -> Result<FittedWorkflow> {
+pub(crate) fn load(
+    path: &Path,
+    registry: &Registry,
+    session: Arc<Session>,
+) -> Result<FittedWorkflow> {
     let file = path.join(WORKFLOW_FILE);
     let wrong = |problem: String| Error::Saved {
         path: file.clone(),
@@ -158,7 +176,7 @@ pub(crate) fn load(path: &Path, session: Arc<Session>) -> Result<FittedWorkflow>
     };
     let mut states = States::new();
     for (id, step) in saved.steps.into_iter().enumerate() {
-        let step = load_step(id, step, &artifacts, &mut states)?;
+        let step = load_step(id, step, &artifacts, registry, &mut states)?;
         // The order of the file is the order of computation, so cycles cannot be written down.
         if step
             .inputs(crate::plan::graph::Phase::Training)
@@ -175,7 +193,8 @@ pub(crate) fn load(path: &Path, session: Arc<Session>) -> Result<FittedWorkflow>
             graph.output
         )));
     }
-    let loaded = FittedWorkflow::new(graph, states, saved.input_schema, fingerprint, session)?;
+    let loaded = FittedWorkflow::new(graph, states, saved.input_schema, fingerprint, session)?
+        .without(saved.removed);
     if loaded.output_schema != saved.output_schema {
         return Err(wrong(
             "the stored output schema is not that of the stored operators".into(),
@@ -188,6 +207,7 @@ fn load_step(
     id: NodeId,
     step: SavedStep,
     artifacts: &ArtifactReader,
+    registry: &Registry,
     states: &mut States,
 ) -> Result<Step> {
     Ok(match step {
@@ -199,7 +219,11 @@ fn load_step(
             dependencies,
             state,
         } => {
-            let operator = ops::build(&name, config)
+            let Some(entry) = registry.get(&name) else {
+                return Err(artifacts.wrong(unknown_operator(id, &name, registry)));
+            };
+            let operator = entry
+                .build(config)
                 .map_err(|error| artifacts.wrong(format!("step {id}: {error}")))?;
             if operator.is_fitted() && state.is_null() {
                 return Err(artifacts.wrong(format!(
@@ -229,4 +253,17 @@ fn load_step(
         SavedStep::Group(node) => Step::Group(node),
         SavedStep::Subgraph { name, node } => Step::Subgraph { name, node },
     })
+}
+
+/// A name may be misspelt, or be that of an operator that only the user's program has.
+fn unknown_operator(step: NodeId, name: &str, registry: &Registry) -> String {
+    let closest = registry
+        .closest(name)
+        .map(|closest| format!(" (did you mean `{closest}`?)"))
+        .unwrap_or_default();
+    format!(
+        "step {step}: operator `{name}` is not registered{closest}; if it is your own, load with \
+         `FittedWorkflow::load_with(path, Registry::default().with::<{name}>())`, else with the \
+         version of emrys that has it"
+    )
 }

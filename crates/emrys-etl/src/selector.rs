@@ -87,6 +87,37 @@ impl Selector {
         self
     }
 
+    /// The selection without the names that are not wanted; a group goes as a whole.
+    pub(crate) fn keeping(&self, wanted: impl Fn(&str) -> bool) -> Selector {
+        let keeps = |item: &Item| match item {
+            Item::Name(name) => wanted(name),
+            Item::Group(names) => names.iter().all(|name| wanted(name)),
+            Item::All | Item::Tag(_) => true,
+        };
+        Selector {
+            items: self
+                .items
+                .iter()
+                .filter(|item| keeps(item))
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// Whether the selection takes every column there is.
+    pub(crate) fn takes_all(&self) -> bool {
+        self.items.iter().any(|item| matches!(item, Item::All))
+    }
+
+    /// Whether the selection names the column.
+    pub(crate) fn mentions(&self, column: &str) -> bool {
+        self.items.iter().any(|item| match item {
+            Item::Name(name) => name == column,
+            Item::Group(names) => names.iter().any(|name| name == column),
+            Item::All | Item::Tag(_) => false,
+        })
+    }
+
     /// The columns of `schema` that are selected, without duplicates, groups last.
     ///
     /// # Errors
@@ -135,6 +166,19 @@ impl Selector {
             .map(Selected::Column)
             .chain(groups.into_iter().map(Selected::Group))
             .collect())
+    }
+}
+
+/// What was resolved, by name.
+impl From<&[Selected]> for Selector {
+    fn from(selected: &[Selected]) -> Selector {
+        let item = |selected: &Selected| match selected {
+            Selected::Column(name) => Item::Name(name.clone()),
+            Selected::Group(names) => Item::Group(names.clone()),
+        };
+        Selector {
+            items: selected.iter().map(item).collect(),
+        }
     }
 }
 

@@ -198,16 +198,27 @@ impl Session {
             .unwrap_or_else(|panic| Err(Error::panicked(activity, &*panic)))
     }
 
+    /// Starts a future on the session's threads and does not wait for it.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        self.runtime().spawn(future)
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.runtime
+            .as_ref()
+            .expect("only `drop` takes the runtime")
+    }
+
     /// Runs a future on a thread of its own, whose panic comes back as an error.
     fn join<F>(&self, future: F) -> std::thread::Result<F::Output>
     where
         F: Future + Send,
         F::Output: Send,
     {
-        let runtime = self
-            .runtime
-            .as_ref()
-            .expect("only `drop` takes the runtime");
+        let runtime = self.runtime();
         // A thread of its own is a place where blocking is always allowed, and has the stack.
         let run = || {
             std::thread::scope(|scope| {

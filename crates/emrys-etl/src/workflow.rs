@@ -1,10 +1,11 @@
 //! Workflows: fitted on one data set, then applied to any.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use datafusion::catalog::TableProvider;
 use datafusion::logical_expr::{cast, ident};
 use datafusion::prelude::DataFrame;
 use emrys_schema::{DType, Schema};
@@ -12,6 +13,9 @@ use emrys_schema::{DType, Schema};
 use crate::fit;
 use crate::graph::Node;
 use crate::io::{Dataset, Manifest, ReadOptions, WriteOptions, write_partitions};
+use crate::online::Compiled;
+use crate::ops::Registry;
+use crate::parts::RemovedColumns;
 use crate::plan::bind::{Binding, bind};
 use crate::plan::dataset_columns;
 use crate::plan::graph::{Graph, Phase, States};
@@ -37,8 +41,9 @@ use crate::{Error, Result, saved};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Workflow {
-    graph: Graph,
-    options: SessionOptions,
+    pub(crate) graph: Graph,
+    pub(crate) options: SessionOptions,
+    pub(crate) removed: BTreeSet<String>,
 }
 
 /// A workflow that has been fitted: it transforms data, and is saved and loaded.
@@ -46,12 +51,59 @@ pub struct Workflow {
 pub struct FittedWorkflow {
     pub(crate) graph: Graph,
     pub(crate) states: States,
-    /// The columns of the data set that the workflow uses, as they were when it was fitted.
+    /// The columns of the data set that the graph uses, as they were when it was fitted.
     pub(crate) input_schema: Schema,
     pub(crate) output_schema: Schema,
     /// What identifies the data set it was fitted on.
     pub(crate) training_fingerprint: u64,
-    session: Arc<Session>,
+    pub(crate) session: Arc<Session>,
+    pub(crate) removed: RemovedColumns,
+    /// `input_schema` without the removed inputs.
+    pub(crate) needed_schema: Schema,
+    /// What [`transform_batch`](FittedWorkflow::transform_batch) compiled last.
+    pub(crate) compiled: Arc<Compiled>,
+}
+
+/// How a saved workflow is loaded: threads and memory, and operators of your own.
+///
+/// Made from [`SessionOptions`] or a [`Registry`] where one of them is all there is to say.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    session: SessionOptions,
+    registry: Registry,
+}
+
+impl LoadOptions {
+    /// All cores, no limit of memory, the operators of Emrys.
+    pub fn new() -> LoadOptions {
+        LoadOptions::default()
+    }
+
+    /// Sets threads, memory limit and spill directory.
+    #[must_use]
+    pub fn with_session(mut self, session: SessionOptions) -> LoadOptions {
+        self.session = session;
+        self
+    }
+
+    /// Sets the operators that the workflow may have.
+    #[must_use]
+    pub fn with_registry(mut self, registry: Registry) -> LoadOptions {
+        self.registry = registry;
+        self
+    }
+}
+
+impl From<SessionOptions> for LoadOptions {
+    fn from(session: SessionOptions) -> LoadOptions {
+        LoadOptions::new().with_session(session)
+    }
+}
+
+impl From<Registry> for LoadOptions {
+    fn from(registry: Registry) -> LoadOptions {
+        LoadOptions::new().with_registry(registry)
+    }
 }
 
 impl Workflow {
@@ -60,6 +112,7 @@ impl Workflow {
         Workflow {
             graph: Graph::new(&output),
             options: SessionOptions::default(),
+            removed: BTreeSet::new(),
         }
     }
 
@@ -71,13 +124,15 @@ impl Workflow {
     }
 
     /// The columns that come out, as far as they are known without fitting: cardinalities are
-    /// those of empty vocabularies.
+    /// those of empty vocabularies. Types follow as far as the types of the inputs are known;
+    /// names alone suffice.
     ///
     /// # Errors
     /// All errors that can be seen from the schema, at once.
     pub fn output_schema(&self, input: &Schema) -> Result<Schema> {
-        let binding = bind(&self.graph, input, &States::new(), Phase::Training)?;
-        binding.node(self.graph.output)?.schema()
+        let graph = self.graph(input)?;
+        let binding = bind(&graph, input, &States::new(), Phase::Training)?;
+        binding.node(graph.output)?.schema()
     }
 
     /// Learns what the operators need to know from the data: one round of queries for each level
@@ -86,36 +141,22 @@ impl Workflow {
     /// # Errors
     /// Errors in the graph are all found before any data is read; then those of the data.
     pub fn fit(&self, dataset: &Dataset) -> Result<FittedWorkflow> {
-        let binding = bind(
-            &self.graph,
-            dataset.schema(),
-            &States::new(),
-            Phase::Training,
-        )?;
+        let graph = self.graph(dataset.schema())?;
+        let binding = bind(&graph, dataset.schema(), &States::new(), Phase::Training)?;
         let used: Vec<_> = binding
             .used_columns()
             .into_iter()
             .map(|c| c.schema.clone())
             .collect();
         let session = Session::new(self.options.clone())?;
-        let states =
-            fit::fit(&self.graph, dataset, &session).map_err(|error| dataset.blame(error))?;
+        let states = fit::fit(&graph, dataset, &session).map_err(|error| dataset.blame(error))?;
         FittedWorkflow::new(
-            self.graph.clone(),
+            graph.into_owned(),
             states,
             Schema::new(used)?,
             dataset.fingerprint()?,
             Arc::new(session),
         )
-    }
-
-    /// The rounds of fitting in words, with the plans of the queries of the first.
-    ///
-    /// # Errors
-    /// As [`fit`](Workflow::fit), before data are read.
-    pub fn explain(&self, dataset: &Dataset) -> Result<String> {
-        let session = Session::new(self.options.clone())?;
-        fit::explain(&self.graph, dataset, &session)
     }
 }
 
@@ -132,37 +173,28 @@ impl FittedWorkflow {
         Ok(FittedWorkflow {
             graph,
             states,
+            needed_schema: input_schema.clone(),
             input_schema,
             output_schema,
             training_fingerprint,
             session,
+            removed: RemovedColumns::default(),
+            compiled: Arc::default(),
         })
     }
 
     /// The columns of the data set that the workflow uses.
+    #[allow(
+        clippy::misnamed_getters,
+        reason = "removed inputs are still bound, but not used"
+    )]
     pub fn input_schema(&self) -> &Schema {
-        &self.input_schema
+        &self.needed_schema
     }
 
     /// The columns that come out, with tags, domains and embedding sizes.
     pub fn output_schema(&self) -> &Schema {
         &self.output_schema
-    }
-
-    /// The columns that come out of a part of the graph that was named with [`Node::named`].
-    ///
-    /// # Errors
-    /// [`Error::InvalidOption`] if there is no such part, or several.
-    pub fn subgraph_schema(&self, name: &str) -> Result<Schema> {
-        let id = self.graph.subgraph(name)?;
-        bind(
-            &self.graph,
-            &self.input_schema,
-            &self.states,
-            Phase::Training,
-        )?
-        .node(id)?
-        .schema()
     }
 
     /// The rows of a data set as the graph makes them; nothing is computed yet.
@@ -174,27 +206,26 @@ impl FittedWorkflow {
     /// # Errors
     /// If columns are missing or have other types than when the workflow was fitted.
     pub fn transform(&self, dataset: &Dataset) -> Result<Transformed> {
-        let phase = if dataset.fingerprint()? == self.training_fingerprint {
-            Phase::Training
-        } else {
-            Phase::Inference
-        };
-        self.lower(dataset, phase)
+        self.lower(dataset, self.phase(dataset)?)
     }
 
-    /// The plan of a transform in words: the phase, DataFusion's logical plan and its physical plan.
-    ///
-    /// # Errors
-    /// As [`transform`](FittedWorkflow::transform).
-    pub fn explain(&self, dataset: &Dataset) -> Result<String> {
-        let transformed = self.transform(dataset)?;
-        let mut text = String::new();
-        let _ = writeln!(text, "transform: {:?} data", transformed.phase);
-        text += &transformed.explain()?;
-        Ok(text)
+    pub(crate) fn phase(&self, dataset: &Dataset) -> Result<Phase> {
+        // Without all inputs, statistics out of fold cannot be had.
+        let is_training =
+            self.removed.is_empty() && dataset.fingerprint()? == self.training_fingerprint;
+        Ok(match is_training {
+            true => Phase::Training,
+            false => Phase::Inference,
+        })
     }
 
     /// Writes the workflow to a folder: `workflow.json` and the files of its operators.
+    ///
+    /// # Format
+    /// `workflow.json` begins with the version of the format, now 1. A workflow that any version
+    /// of Emrys has saved is read by every later one, and transforms to the same rows. A field may
+    /// be added to a version as long as it has a default; a change of what files mean, or of how
+    /// values are hashed, makes a new version, and files of a newer version are refused.
     ///
     /// # Errors
     /// If the folder exists and holds no workflow, or cannot be written.
@@ -210,16 +241,26 @@ impl FittedWorkflow {
         FittedWorkflow::load_with(path, SessionOptions::default())
     }
 
-    /// Reads a workflow that was saved, to run with the given threads and memory.
+    /// Reads a workflow that was saved, to run with the given threads and memory
+    /// ([`SessionOptions`]), or that has operators of your own ([`Registry`]), or both
+    /// ([`LoadOptions`]).
     ///
     /// # Errors
     /// As [`load`](FittedWorkflow::load).
-    pub fn load_with(path: impl AsRef<Path>, options: SessionOptions) -> Result<FittedWorkflow> {
-        saved::load(path.as_ref(), Arc::new(Session::new(options)?))
+    pub fn load_with(
+        path: impl AsRef<Path>,
+        options: impl Into<LoadOptions>,
+    ) -> Result<FittedWorkflow> {
+        let LoadOptions { session, registry } = options.into();
+        saved::load(path.as_ref(), &registry, Arc::new(Session::new(session)?))
     }
 
-    fn lower(&self, dataset: &Dataset, phase: Phase) -> Result<Transformed> {
-        let binding = bind(&self.graph, &self.input_schema, &self.states, phase)?;
+    pub(crate) fn binding(&self, phase: Phase) -> Result<Binding> {
+        bind(&self.graph, &self.input_schema, &self.states, phase)
+    }
+
+    pub(crate) fn lower(&self, dataset: &Dataset, phase: Phase) -> Result<Transformed> {
+        let binding = self.binding(phase)?;
         let frame = self.outputs(dataset, phase, &binding)?;
         Ok(Transformed {
             frame,
@@ -230,16 +271,32 @@ impl FittedWorkflow {
         })
     }
 
-    fn outputs(&self, dataset: &Dataset, phase: Phase, binding: &Binding) -> Result<DataFrame> {
+    pub(crate) fn outputs(
+        &self,
+        dataset: &Dataset,
+        phase: Phase,
+        binding: &Binding,
+    ) -> Result<DataFrame> {
         let table = dataset.table(ReadOptions {
             row_id: binding.needs_row_id,
             dictionary_strings: false,
         })?;
+        self.outputs_of(table, dataset.schema(), phase, binding)
+    }
+
+    /// The outputs for the rows of a table, which has row numbers if the binding needs them.
+    pub(crate) fn outputs_of(
+        &self,
+        table: Arc<dyn TableProvider>,
+        schema: &Schema,
+        phase: Phase,
+        binding: &Binding,
+    ) -> Result<DataFrame> {
         let context = self.session.context();
         let frame = context
             .read_table(table)
             .map_err(Error::query("reading the data set"))?;
-        let columns = dataset_columns(binding, frame.schema(), dataset.schema())?;
+        let columns = dataset_columns(binding, frame.schema(), schema, &self.removed.inputs)?;
         let mut lowering =
             Lowering::new(&self.graph, binding, &self.states, phase, frame, columns)?;
         lowering.add([self.graph.output])?;
@@ -247,6 +304,9 @@ impl FittedWorkflow {
         let frame = lowering.frame(output.rows)?.clone();
         let mut columns = Vec::with_capacity(output.columns.len());
         for column in &output.columns {
+            if self.removed.outputs.contains(column.schema.name()) {
+                continue;
+            }
             let promised = self.output_schema.column(column.schema.name())?;
             let expr = ident(&column.internal);
             // What comes out has exactly the promised type, such as Utf8 for views of strings.
@@ -273,11 +333,11 @@ impl std::fmt::Debug for FittedWorkflow {
 
 /// The rows that a workflow makes of a data set, computed when they are written or collected.
 pub struct Transformed {
-    frame: DataFrame,
-    dataset: Dataset,
-    schema: Schema,
-    phase: Phase,
-    session: Arc<Session>,
+    pub(crate) frame: DataFrame,
+    pub(crate) dataset: Dataset,
+    pub(crate) schema: Schema,
+    pub(crate) phase: Phase,
+    pub(crate) session: Arc<Session>,
 }
 
 impl Transformed {
@@ -334,18 +394,5 @@ impl Transformed {
             .run("transforming", collect)
             .map_err(|error| dataset.blame(error))?;
         Ok(partitions.into_iter().flatten().collect())
-    }
-
-    fn explain(&self) -> Result<String> {
-        let planning = Error::query("planning the transform");
-        let logical = self.frame.clone().into_optimized_plan().map_err(planning)?;
-        let physical = self
-            .session
-            .block_on(self.frame.clone().create_physical_plan())
-            .map_err(Error::query("planning the transform"))?;
-        let physical = datafusion::physical_plan::displayable(&*physical)
-            .indent(false)
-            .to_string();
-        Ok(format!("{}\n\n{physical}", logical.display_indent()))
     }
 }

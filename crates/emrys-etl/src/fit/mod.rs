@@ -2,8 +2,7 @@
 
 mod queries;
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeSet, HashMap};
 
 use emrys_schema::Schema;
 
@@ -33,7 +32,7 @@ pub(crate) fn fit(graph: &Graph, dataset: &Dataset, session: &Session) -> Result
 }
 
 /// The states of operators that learn nothing.
-fn stateless(graph: &Graph) -> Result<States> {
+pub(crate) fn stateless(graph: &Graph) -> Result<States> {
     graph
         .operators()
         .filter(|(_, operator)| !operator.is_fitted())
@@ -81,32 +80,6 @@ fn fit_round(
     Error::collect(errors)
 }
 
-/// The rounds of fitting in words, with the plans of the queries of the first; the plans of later
-/// rounds depend on what the earlier ones learn.
-pub(crate) fn explain(graph: &Graph, dataset: &Dataset, session: &Session) -> Result<String> {
-    let rounds = graph.rounds();
-    let states = stateless(graph)?;
-    let mut text = String::new();
-    for round in 1..=rounds.iter().copied().max().unwrap_or(0) {
-        let nodes: Vec<NodeId> = (0..rounds.len())
-            .filter(|id| rounds[*id] == round)
-            .collect();
-        let names: Vec<String> = nodes.iter().map(|id| graph.describe(*id)).collect();
-        let _ = writeln!(text, "fit round {round}: {}", names.join(", "));
-        if round == 1 {
-            let binding = bind(graph, dataset.schema(), &states, Phase::Training)?;
-            for query in round_queries(graph, dataset, session, &nodes, &states, &binding)? {
-                text += &indent(&query.explain()?);
-            }
-        }
-    }
-    Ok(text)
-}
-
-fn indent(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect()
-}
-
 /// The queries that answer all statistics of a round.
 pub(crate) fn round_queries(
     graph: &Graph,
@@ -124,7 +97,8 @@ pub(crate) fn round_queries(
         .context()
         .read_table(table)
         .map_err(Error::query("reading the data set"))?;
-    let columns = dataset_columns(binding, frame.schema(), dataset.schema())?;
+    let nothing = BTreeSet::new();
+    let columns = dataset_columns(binding, frame.schema(), dataset.schema(), &nothing)?;
     let mut lowering = Lowering::new(graph, binding, states, Phase::Training, frame, columns)?;
     let upstream = nodes
         .iter()

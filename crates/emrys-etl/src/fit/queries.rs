@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use datafusion::common::UnnestOptions;
-use datafusion::logical_expr::ident;
+use datafusion::logical_expr::{LogicalPlan, ident};
 use datafusion::prelude::{DataFrame, Expr};
 use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt};
@@ -82,13 +82,16 @@ impl Query {
         })
     }
 
-    /// What it answers, and its plan.
-    pub(crate) fn explain(&self) -> Result<String> {
-        let plan = self
-            .plan()?
+    /// What it answers.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Its plan after optimisation.
+    pub(crate) fn logical_plan(&self) -> Result<LogicalPlan> {
+        self.plan()?
             .into_optimized_plan()
-            .map_err(Error::query(format!("planning {}", self.label)))?;
-        Ok(format!("{}\n{}", self.label, plan.display_indent()))
+            .map_err(Error::query(format!("planning {}", self.label)))
     }
 
     fn plan(&self) -> Result<DataFrame> {

@@ -226,6 +226,18 @@ impl Dataset {
         }
     }
 
+    /// How many compressed bytes the files have for some columns; `None` for batches in memory.
+    pub fn compressed_bytes(&self, columns: &[&str]) -> Option<u64> {
+        match &*self.source {
+            Source::Files { footers, .. } => {
+                let all = footers.iter().flat_map(|file| &file.column_bytes);
+                let asked = all.filter(|(name, _)| columns.contains(&name.as_str()));
+                Some(asked.map(|(_, bytes)| bytes).sum())
+            }
+            Source::Memory(_) => None,
+        }
+    }
+
     /// A number that is the same for the same data, wherever their files are.
     ///
     /// Of files it sees the sizes and the footers, which hold the extremes and compressed sizes

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema as ArrowSchema, SchemaRef};
 use emrys_schema::FOOTER_KEY;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::file::metadata::ParquetMetaDataReader;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use twox_hash::XxHash64;
 
 use crate::{Error, Result};
@@ -29,6 +29,8 @@ pub(crate) struct Footer {
     pub(crate) row_groups: Vec<u64>,
     /// The columns, with the plain type of each (see [`plain_type`]).
     pub(crate) arrow: SchemaRef,
+    /// How many compressed bytes each column has, those of nested columns together.
+    pub(crate) column_bytes: Vec<(String, u64)>,
     /// The text of the Emrys schema, if the file carries one.
     pub(crate) schema_text: Option<String>,
     /// The hash of the footer's bytes, which hold the sizes and extremes of all column chunks.
@@ -99,6 +101,7 @@ impl Footer {
                 .map_err(|_| problem("it is corrupt: a row group has a negative number of rows"))?;
             row_groups.push(rows);
         }
+        let column_bytes = column_bytes(&metadata);
         let arrow = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())
             .map_err(parquet)?;
         Ok(Footer {
@@ -108,6 +111,7 @@ impl Footer {
                 .and_then(|metadata| metadata.modified())
                 .map_err(io)?,
             row_groups,
+            column_bytes,
             arrow: plain_schema(arrow.schema()),
             schema_text: arrow.schema().metadata().get(FOOTER_KEY).cloned(),
             hash: XxHash64::oneshot(0, &footer),
@@ -117,6 +121,25 @@ impl Footer {
     pub(crate) fn rows(&self) -> u64 {
         self.row_groups.iter().sum()
     }
+}
+
+fn column_bytes(metadata: &ParquetMetaData) -> Vec<(String, u64)> {
+    let mut columns: Vec<(String, u64)> = Vec::new();
+    for chunk in metadata
+        .row_groups()
+        .iter()
+        .flat_map(|group| group.columns())
+    {
+        let Some(name) = chunk.column_path().parts().first() else {
+            continue;
+        };
+        let bytes = chunk.compressed_size().unsigned_abs();
+        match columns.iter_mut().find(|(known, _)| known == name) {
+            Some((_, sum)) => *sum += bytes,
+            None => columns.push((name.clone(), bytes)),
+        }
+    }
+    columns
 }
 
 /// The schema with [`plain_type`]s and without file-wide metadata.

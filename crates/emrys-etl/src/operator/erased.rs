@@ -8,8 +8,8 @@ use emrys_schema::Schema;
 use serde_json::Value;
 
 use super::{
-    ArtifactReader, ArtifactWriter, FitResults, InputSchema, Lowered, NewIds, Operator, Relation,
-    State, Statistic,
+    ArtifactReader, ArtifactWriter, Decode, FitResults, InputSchema, Lowered, NewIds, Operator,
+    Relation, State, Statistic,
 };
 use crate::{Error, Result};
 
@@ -60,6 +60,14 @@ pub trait DynOperator: Debug + Send + Sync {
     /// See [`Operator::lower`].
     #[allow(clippy::missing_errors_doc, reason = "documented in Operator")]
     fn lower(&self, state: &DynState, input: &Relation) -> Result<Lowered>;
+    /// See [`Operator::decoder`].
+    #[allow(clippy::missing_errors_doc, reason = "documented in Operator")]
+    fn decoder(
+        &self,
+        state: &DynState,
+        input: &InputSchema,
+        output: &str,
+    ) -> Result<Option<Arc<dyn Decode>>>;
     /// See [`State::save`].
     #[allow(clippy::missing_errors_doc, reason = "documented in State")]
     fn save_state(&self, state: &DynState, artifacts: &mut ArtifactWriter) -> Result<Value>;
@@ -127,6 +135,15 @@ impl<O: Operator> DynOperator for O {
 
     fn lower(&self, state: &DynState, input: &Relation) -> Result<Lowered> {
         Operator::lower(self, downcast::<O>(state)?, input)
+    }
+
+    fn decoder(
+        &self,
+        state: &DynState,
+        input: &InputSchema,
+        output: &str,
+    ) -> Result<Option<Arc<dyn Decode>>> {
+        Operator::decoder(self, downcast::<O>(state)?, input, output)
     }
 
     fn save_state(&self, state: &DynState, artifacts: &mut ArtifactWriter) -> Result<Value> {

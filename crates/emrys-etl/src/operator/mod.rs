@@ -14,6 +14,7 @@
 //! The engine does the rest: it decides in which round an operator is fitted, runs the queries,
 //! fuses expressions into projections, names the operator in errors, saves and loads.
 
+mod decode;
 mod erased;
 pub(crate) mod exact;
 mod example;
@@ -23,11 +24,13 @@ mod state;
 mod statistic;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use datafusion::prelude::{DataFrame, Expr};
 use emrys_schema::Schema;
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use decode::{Decode, Markers};
 pub use erased::{DynOperator, DynState};
 pub use example::Example;
 pub use list_values::{leaf_type, map_leaves};
@@ -145,6 +148,20 @@ pub trait Operator: Debug + Clone + Serialize + DeserializeOwned + Send + Sync +
     /// # Errors
     /// If an expression cannot be built.
     fn lower(&self, state: &Self::State, input: &Relation) -> Result<Lowered>;
+
+    /// How the ids of an output column are turned back into values; `None`, the default, if the
+    /// output holds no ids.
+    ///
+    /// # Errors
+    /// If the state is not one of this input.
+    fn decoder(
+        &self,
+        _state: &Self::State,
+        _input: &InputSchema,
+        _output: &str,
+    ) -> Result<Option<Arc<dyn Decode>>> {
+        Ok(None)
+    }
 
     /// Examples with their results; they are shown in the reference and run as tests.
     fn examples() -> Vec<Example> {

@@ -12,6 +12,7 @@ mod lambda;
 mod log_op;
 mod normalize;
 mod per_column;
+mod registry;
 mod rename;
 mod tag_as;
 mod target_encoding;
@@ -20,8 +21,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::operator::{DynOperator, Example, Operator};
-use crate::{Error, Result};
+use crate::Result;
+use crate::operator::DynOperator;
+use registry::entry;
 
 pub use add_metadata::AddMetadata;
 pub use bucketize::Bucketize;
@@ -37,33 +39,12 @@ pub use lambda::Lambda;
 pub use log_op::LogOp;
 pub use normalize::Normalize;
 pub use per_column::PerColumn;
+pub use registry::{Entry, Registry};
 pub use rename::Rename;
 pub use tag_as::TagAs;
 pub use target_encoding::{Encodings, Folds, TargetEncoding};
 
-/// An operator in the list.
-pub struct Entry {
-    /// The name under which it is stored.
-    pub name: &'static str,
-    /// One sentence on what it does.
-    pub description: &'static str,
-    /// Examples with their results.
-    pub examples: fn() -> Vec<Example>,
-    build: fn(Value) -> Result<Arc<dyn DynOperator>, serde_json::Error>,
-}
-
-fn entry<O: Operator>() -> Entry {
-    Entry {
-        name: O::name(),
-        description: O::description(),
-        examples: O::examples,
-        build: |config| Ok(Arc::new(serde_json::from_value::<O>(config)?)),
-    }
-}
-
-/// Every operator of Emrys.
-///
-/// Saved workflows, declarative graphs and the listings of operators all read this list.
+/// Every operator of Emrys: the list from which [`Registry::default`] is made.
 pub fn registry() -> Vec<Entry> {
     vec![
         entry::<AddMetadata>(),
@@ -82,26 +63,10 @@ pub fn registry() -> Vec<Entry> {
     ]
 }
 
-/// Makes an operator from its name and its configuration as JSON.
+/// Makes an operator of Emrys from its name and its configuration as JSON.
 ///
 /// # Errors
-/// [`Error::Declaration`] if there is no such operator, or the configuration is not one of it.
+/// As [`Registry::build`].
 pub fn build(name: &str, config: Value) -> Result<Arc<dyn DynOperator>> {
-    let entries = registry();
-    let wrong = |problem| Error::Declaration {
-        place: format!("operator `{name}`"),
-        problem,
-    };
-    let Some(entry) = entries.iter().find(|entry| entry.name == name) else {
-        let names: Vec<_> = entries.iter().map(|entry| entry.name).collect();
-        let closest = emrys_schema::closest_name(name, names.iter().copied());
-        let advice = closest
-            .map(|name| format!("; did you mean `{name}`?"))
-            .unwrap_or_default();
-        return Err(wrong(format!(
-            "there is no such operator{advice} (known: {})",
-            names.join(", ")
-        )));
-    };
-    (entry.build)(config).map_err(|e| wrong(e.to_string()))
+    Registry::default().build(name, config)
 }

@@ -1,10 +1,12 @@
 //! Finds the columns of every node and checks all schemas, before any data is read.
 
+use std::collections::BTreeSet;
+
 use emrys_schema::{ColumnSchema, Schema};
 
 use super::graph::{Graph, NodeId, Phase, States, Step};
 use crate::operator::{DynOperator, InputSchema, message_name};
-use crate::selector::Selected;
+use crate::selector::{Selected, Selector};
 use crate::{Error, Result};
 
 /// A graph whose columns are all known.
@@ -22,8 +24,10 @@ pub(crate) struct BoundNode {
     pub(crate) columns: Vec<BoundColumn>,
     pub(crate) selected: Vec<Selected>,
     pub(crate) rows: RowsId,
-    /// For operators: what comes in.
+    /// For operators: what comes in; `None` if nothing is left of it.
     pub(crate) input: Option<BoundInput>,
+    /// Whether columns are missing that come from removed inputs.
+    pub(crate) reduced: bool,
 }
 
 /// A column: its public name and meaning, and the name it has inside the plan.
@@ -51,6 +55,7 @@ pub(crate) type RowsId = usize;
 pub(crate) struct RowSource {
     pub(crate) description: String,
     pub(crate) columns: Vec<BoundColumn>,
+    reduced: bool,
 }
 
 /// The name inside the plan of a column that a node makes.
@@ -70,10 +75,17 @@ impl Binding {
 
     /// The columns of the data set that are used, in its order.
     pub(crate) fn used_columns(&self) -> Vec<&BoundColumn> {
+        self.columns_used_by(|_| true)
+    }
+
+    /// The columns of the data set that some nodes use, in its order.
+    pub(crate) fn columns_used_by(&self, user: impl Fn(NodeId) -> bool) -> Vec<&BoundColumn> {
         let used: std::collections::HashSet<&str> = self
             .nodes
             .iter()
-            .flatten()
+            .enumerate()
+            .filter(|(id, _)| user(*id))
+            .filter_map(|(_, node)| node.as_ref())
             .flat_map(|node| {
                 let read = node.input.iter().flat_map(|input| &input.names);
                 let read = read.map(|(_, internal)| internal.as_str());
@@ -109,8 +121,27 @@ pub(crate) fn bind(
     states: &States,
     phase: Phase,
 ) -> Result<Binding> {
+    bind_without(graph, dataset, states, phase, &BTreeSet::new())
+}
+
+/// Binds a graph without some columns of the data set, and without everything that comes from
+/// them.
+///
+/// # Errors
+/// As [`bind`].
+pub(crate) fn bind_without(
+    graph: &Graph,
+    dataset: &Schema,
+    states: &States,
+    phase: Phase,
+    removed: &BTreeSet<String>,
+) -> Result<Binding> {
+    graph.check_names()?;
+    let whole = dataset;
+    let dataset = &dataset.filter(|column| !removed.contains(column.name()));
     let root = RowSource {
         description: "the data set".to_owned(),
+        reduced: false,
         columns: dataset
             .iter()
             .map(|column| BoundColumn {
@@ -122,7 +153,9 @@ pub(crate) fn bind(
     let needed = graph.upstream_of([graph.output], phase);
     let mut binder = Binder {
         graph,
+        whole,
         dataset,
+        removed,
         states,
         phase,
         rows: vec![root],
@@ -152,7 +185,10 @@ pub(crate) fn bind(
 
 struct Binder<'a> {
     graph: &'a Graph,
+    /// With the removed columns, as far as the data set has them.
+    whole: &'a Schema,
     dataset: &'a Schema,
+    removed: &'a BTreeSet<String>,
     states: &'a States,
     phase: Phase,
     rows: Vec<RowSource>,
@@ -168,23 +204,31 @@ impl Binder<'_> {
         let label = self.graph.steps[id].label();
         match &self.graph.steps[id] {
             Step::Select(selector) => {
-                let selected = selector.resolve(self.dataset, &label)?;
-                self.pick(&self.rows[0].columns, selected, 0)
+                let kept = selector.keeping(|name| !self.removed.contains(name));
+                let selected = kept.resolve(self.dataset, &label)?;
+                let reduced = self.loses_columns(selector)?;
+                self.pick(&self.rows[0].columns, selected, 0, reduced)
             }
             Step::Operator {
                 operator,
                 input,
                 dependencies,
-            } => self.operator(id, &**operator, *input, dependencies),
+            } => match self.operator(id, &**operator, *input, dependencies)? {
+                Some(node) => Ok(node),
+                None => self.emptied(*input),
+            },
             Step::Concat(parts) => self.concat(&label, parts),
             Step::Subset { input, columns } => {
                 let node = self.node(*input)?;
-                let selected = columns.resolve(&node.schema()?, &label)?;
-                self.pick(&node.columns, selected, node.rows)
+                let kept = present(columns, node);
+                let selected = kept.resolve(&node.schema()?, &label)?;
+                // Columns that are all there have lost nothing.
+                let reduced = node.reduced && (kept != *columns || columns.takes_all());
+                self.pick(&node.columns, selected, node.rows, reduced)
             }
             Step::Without { input, columns } => {
                 let node = self.node(*input)?;
-                let removed = columns.resolve(&node.schema()?, &label)?;
+                let removed = present(columns, node).resolve(&node.schema()?, &label)?;
                 Ok(without(node, |name| {
                     removed
                         .iter()
@@ -196,9 +240,21 @@ impl Binder<'_> {
                 let names = |name: &str| removed.columns.iter().any(|c| c.schema.name() == name);
                 Ok(without(self.node(*input)?, names))
             }
-            Step::Group(node) => {
-                let mut node = self.node(*node)?.clone();
-                let names = node
+            Step::Group(node_id) => {
+                let mut node = self.node(*node_id)?.clone();
+                if let Some(group) = node.selected.iter().find(|s| s.columns().len() != 1) {
+                    return Err(Error::InvalidOption {
+                        operator: label,
+                        option: "columns".to_owned(),
+                        value: format!("the group ({}) among others", group.joined(", ")),
+                        expected: "groups hold columns, not groups; name the columns".to_owned(),
+                    });
+                }
+                // Part of a group is another feature, not what is left of it.
+                if node.reduced {
+                    return self.emptied(*node_id);
+                }
+                let names: Vec<String> = node
                     .columns
                     .iter()
                     .map(|c| c.schema.name().to_owned())
@@ -222,6 +278,7 @@ impl Binder<'_> {
         from: &[BoundColumn],
         selected: Vec<Selected>,
         rows: RowsId,
+        reduced: bool,
     ) -> Result<BoundNode> {
         let mut columns: Vec<BoundColumn> = Vec::new();
         for name in selected.iter().flat_map(Selected::columns) {
@@ -237,6 +294,18 @@ impl Binder<'_> {
             selected,
             rows,
             input: None,
+            reduced,
+        })
+    }
+
+    /// What is left of an operator whose inputs were all removed.
+    fn emptied(&self, input: NodeId) -> Result<BoundNode> {
+        Ok(BoundNode {
+            columns: Vec::new(),
+            selected: Vec::new(),
+            rows: self.node(input)?.rows,
+            input: None,
+            reduced: true,
         })
     }
 
@@ -246,10 +315,12 @@ impl Binder<'_> {
             selected: Vec::new(),
             rows: 0,
             input: None,
+            reduced: false,
         };
-        for (i, part) in parts.iter().enumerate() {
+        for part in parts {
             let node = self.node(*part)?;
-            if i == 0 {
+            sum.reduced |= node.reduced;
+            if sum.columns.is_empty() {
                 sum.rows = node.rows;
             } else if node.rows != sum.rows && !node.columns.is_empty() {
                 return Err(self.rows_differ(label, &sum, node));
@@ -282,16 +353,21 @@ impl Binder<'_> {
         Ok(sum)
     }
 
+    /// `None` if nothing is left of it because of removed inputs.
     fn operator(
         &mut self,
         id: NodeId,
         operator: &dyn DynOperator,
         input: NodeId,
         dependencies: &[NodeId],
-    ) -> Result<BoundNode> {
+    ) -> Result<Option<BoundNode>> {
         operator.check()?;
         let name = message_name(operator.name());
         let node = self.node(input)?;
+        if node.reduced && node.columns.is_empty() {
+            return Ok(None);
+        }
+        let mut reduced = node.reduced;
         let mut names: Vec<(String, String)> = node
             .columns
             .iter()
@@ -306,10 +382,19 @@ impl Binder<'_> {
             if names.iter().any(|(public, _)| *public == dependency) {
                 continue;
             }
-            let column = self.dependency(&name, node, dependencies, &dependency)?;
+            let column = match self.dependency(&name, node, dependencies, &dependency) {
+                Err(Error::UnknownColumn { .. })
+                    if self.removed.contains(&dependency)
+                        || self.has_lost_columns(node, dependencies) =>
+                {
+                    return Ok(None);
+                }
+                found => found?,
+            };
             names.push((dependency, column.internal.clone()));
             extra.push(column.schema.clone());
         }
+        reduced |= self.has_lost_columns(node, dependencies);
         let rows = node.rows;
         let schema = InputSchema::new(
             name,
@@ -334,12 +419,13 @@ impl Binder<'_> {
             self.rows.push(RowSource {
                 description: self.graph.describe(id),
                 columns: columns.clone(),
+                reduced,
             });
             self.rows.len() - 1
         } else {
             rows
         };
-        Ok(BoundNode {
+        Ok(Some(BoundNode {
             selected: columns
                 .iter()
                 .map(|column| Selected::Column(column.schema.name().to_owned()))
@@ -351,7 +437,29 @@ impl Binder<'_> {
                 names,
                 rows,
             }),
-        })
+            reduced,
+        }))
+    }
+
+    /// Whether the columns that an operator may name besides its inputs are not all there.
+    fn has_lost_columns(&self, input: &BoundNode, given: &[NodeId]) -> bool {
+        let reduced = |id: &NodeId| self.nodes[*id].as_ref().is_some_and(|node| node.reduced);
+        self.rows[input.rows].reduced || given.iter().any(reduced)
+    }
+
+    /// Whether a selection would have a removed column.
+    fn loses_columns(&self, selector: &Selector) -> Result<bool> {
+        if self.removed.is_empty() {
+            return Ok(false);
+        }
+        // The data may be without them already.
+        let takes = |name: &String| selector.takes_all() || selector.mentions(name);
+        if self.removed.iter().any(takes) {
+            return Ok(true);
+        }
+        let selected = selector.resolve(self.whole, "select")?;
+        let mut names = selected.iter().flat_map(Selected::columns);
+        Ok(names.any(|name| self.removed.contains(name)))
     }
 
     /// Where a column comes from that an operator names besides its inputs.
@@ -403,7 +511,33 @@ impl Binder<'_> {
     }
 }
 
+/// The selection without names that may have gone with a removed input.
+fn present(selector: &Selector, node: &BoundNode) -> Selector {
+    let has = |name: &str| node.columns.iter().any(|c| c.schema.name() == name);
+    selector.keeping(|name| !node.reduced || has(name))
+}
+
+/// What is left of a group that loses a column are single columns.
 fn without(node: &BoundNode, removed: impl Fn(&str) -> bool) -> BoundNode {
+    let mut selected: Vec<Selected> = Vec::new();
+    let mut groups = Vec::new();
+    for item in &node.selected {
+        let kept = item.columns().iter().filter(|name| !removed(name));
+        match item {
+            Selected::Group(names) if kept.clone().count() == names.len() => {
+                groups.push(item.clone());
+            }
+            _ => {
+                for name in kept {
+                    let single = Selected::Column(name.clone());
+                    if !selected.contains(&single) {
+                        selected.push(single);
+                    }
+                }
+            }
+        }
+    }
+    selected.append(&mut groups);
     BoundNode {
         columns: node
             .columns
@@ -411,13 +545,9 @@ fn without(node: &BoundNode, removed: impl Fn(&str) -> bool) -> BoundNode {
             .filter(|c| !removed(c.schema.name()))
             .cloned()
             .collect(),
-        selected: node
-            .selected
-            .iter()
-            .filter(|selected| !selected.columns().iter().any(|name| removed(name)))
-            .cloned()
-            .collect(),
+        selected,
         rows: node.rows,
         input: None,
+        reduced: node.reduced,
     }
 }

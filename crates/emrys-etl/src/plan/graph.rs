@@ -229,6 +229,32 @@ impl Graph {
         }
     }
 
+    /// Whether a node names a column of that name.
+    pub(crate) fn mentions(&self, column: &str) -> bool {
+        self.steps.iter().any(|step| match step {
+            Step::Select(columns)
+            | Step::Subset { columns, .. }
+            | Step::Without { columns, .. } => columns.mentions(column),
+            Step::Operator { operator, .. } => {
+                operator.dependencies().iter().any(|name| name == column)
+            }
+            _ => false,
+        })
+    }
+
+    /// Checks that no two parts of the graph have the same name.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`].
+    pub(crate) fn check_names(&self) -> Result<()> {
+        for step in &self.steps {
+            if let Step::Subgraph { name, .. } = step {
+                self.subgraph(name)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The nodes of which `targets` are made, and the targets themselves.
     pub(crate) fn upstream_of(
         &self,

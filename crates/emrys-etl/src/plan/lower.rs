@@ -119,7 +119,7 @@ impl<'a> Lowering<'a> {
             match step {
                 Step::Operator { operator, .. } => {
                     depths.push(above + 1);
-                    if needed[id] && !self.is_added(id) {
+                    if needed[id] && self.has_input(id) && !self.is_added(id) {
                         levels.entry(above + 1).or_default().push((id, &**operator));
                     }
                 }
@@ -127,6 +127,13 @@ impl<'a> Lowering<'a> {
             }
         }
         levels
+    }
+
+    /// Operators whose inputs were removed have none.
+    fn has_input(&self, id: NodeId) -> bool {
+        self.binding
+            .node(id)
+            .map_or(true, |node| node.input.is_some())
     }
 
     fn is_added(&self, id: NodeId) -> bool {

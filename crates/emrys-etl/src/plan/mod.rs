@@ -4,16 +4,24 @@
 //! builds the relations.
 
 pub(crate) mod bind;
+pub(crate) mod cut;
+pub(crate) mod explain;
 pub(crate) mod graph;
+pub(crate) mod lineage;
 pub(crate) mod lossless_cast;
 pub(crate) mod lower;
+pub(crate) mod picture;
+
+use std::collections::BTreeSet;
 
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
-use datafusion::logical_expr::ident;
+use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::Expr;
+use datafusion::scalar::ScalarValue;
 use emrys_schema::{DType, Schema};
 
+use crate::expression::ToArrowIfKnown;
 use crate::{Error, Result};
 use bind::Binding;
 use lossless_cast::lossless_cast;
@@ -21,7 +29,8 @@ use lossless_cast::lossless_cast;
 /// The columns of a data set that a graph uses, under the names they have inside the plan.
 ///
 /// A column whose type is not the one in the binding (the type it had when the workflow was
-/// fitted) is cast without loss, or the run stops at the value that does not fit.
+/// fitted) is cast without loss, or the run stops at the value that does not fit. Nulls stand for
+/// removed columns; nothing that is put out comes from them.
 ///
 /// # Errors
 /// [`Error::UnknownColumn`] and [`Error::UnsupportedType`], all at once.
@@ -29,11 +38,19 @@ pub(crate) fn dataset_columns(
     binding: &Binding,
     frame: &DFSchema,
     dataset: &Schema,
+    removed: &BTreeSet<String>,
 ) -> Result<Vec<Expr>> {
     let mut errors = Vec::new();
     let mut columns = Vec::new();
     for column in binding.used_columns() {
         let name = column.schema.name();
+        if removed.contains(name) {
+            let field = column.schema.to_arrow_if_known()?;
+            let null = ScalarValue::try_from(field.data_type());
+            let null = null.map_err(Error::query("leaving an input out"))?;
+            columns.push(lit(null).alias(&column.internal));
+            continue;
+        }
         let (Some(found), Ok(field)) = (dataset.get(name), frame.field_with_unqualified_name(name))
         else {
             errors.push(Error::UnknownColumn {

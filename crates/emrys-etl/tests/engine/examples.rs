@@ -26,7 +26,7 @@ fn every_example_gives_what_it_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn selection(selection: &Value) -> Node {
+pub(crate) fn selection(selection: &Value) -> Node {
     let Some(items) = selection.as_array() else {
         return all_columns();
     };

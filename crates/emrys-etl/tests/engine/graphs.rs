@@ -3,11 +3,11 @@
 use emrys_etl::ops::{
     Bucketize, Categorify, EncodeType, FillMissing, Filter, Lambda, LogOp, Normalize, Rename, TagAs,
 };
-use emrys_etl::{Workflow, all_columns, cols, group, tagged};
+use emrys_etl::{Selector, Workflow, all_columns, cols, group, group_of, select, tagged};
 use emrys_schema::{ColumnSchema, DType, Schema, Tag};
 use serde_json::json;
 
-use crate::table::{dataset, error, run};
+use crate::table::{collect, dataset, error, json as as_json, run};
 
 #[test]
 fn sums_and_differences_keep_the_order() {
@@ -105,32 +105,82 @@ fn schemas_are_known_without_data() {
 }
 
 #[test]
-fn named_parts_are_found_by_name() {
-    let data = dataset(&json!({"a": [1.0], "b": [2.0]}));
-    let node = (cols(["a"]) >> LogOp).named("user") + cols(["b"]);
-    let fitted = Workflow::new(node).fit(&data).unwrap();
-    assert_eq!(fitted.subgraph_schema("user").unwrap().names(), ["a"]);
+fn named_parts_are_workflows_of_their_own() {
+    let data = dataset(&json!({"a": [1.0, 3.0], "b": ["u", "v"], "c": [5, 6]}));
+    let user = (cols(["b"]) >> Categorify::default()).named("user");
+    let node = (cols(["a"]) >> Normalize::default()).named("price") + user + cols(["c"]);
+    let workflow = Workflow::new(node);
+    let fitted = workflow.fit(&data).unwrap();
+    assert_eq!(fitted.subgraph_schema("user").unwrap().names(), ["b"]);
+
+    let user = fitted.subgraph("user").unwrap();
+    assert_eq!(user.input_schema().names(), ["b"]);
+    let users = dataset(&json!({"b": ["v", "w"]}));
+    assert_eq!(as_json(&collect(&user, &users)), json!({"b": [4, 2]}));
+
+    let fitted_alone = workflow.subgraph("user").unwrap().fit(&data).unwrap();
+    assert_eq!(collect(&fitted_alone, &users), collect(&user, &users));
     assert_eq!(
-        fitted.subgraph_schema("item").unwrap_err().to_string(),
-        "workflow: `subgraph` is `item`, but the graph has: user"
+        fitted.subgraph("item").unwrap_err().to_string(),
+        "workflow: `subgraph` is `item`, but the graph has: price, user"
     );
 }
 
 #[test]
-fn explain_names_rounds_operators_and_scans() {
-    let data = dataset(&json!({"user": ["u", "v"], "price": [1.0, 2.0]}));
-    let node = (cols(["user"]) >> Categorify::default() >> Normalize::default())
-        + (cols(["price"]) >> Normalize::default());
-    let text = Workflow::new(node).explain(&data).unwrap();
-    assert!(
-        text.contains("fit round 1: categorify (node 1), normalize (node 4)"),
-        "{text}"
+fn two_parts_of_one_name_are_refused() {
+    let data = json!({"a": [1.0], "b": [2.0]});
+    let node = (cols(["a"]) >> LogOp).named("price") + cols(["b"]).named("price");
+    assert_eq!(
+        error(node, &data),
+        "workflow: `subgraph` is `price`, but 2 parts have that name; rename them"
     );
-    assert!(text.contains("fit round 2: normalize (node 2)"), "{text}");
-    assert!(
-        text.contains("projection=[user]"),
-        "only the column that is counted is read: {text}"
+}
+
+#[test]
+fn names_and_lists_of_names_are_added_like_nodes() {
+    let data = json!({"a": [1], "b": [2], "c": [3]});
+    assert_eq!(
+        run(cols(["c"]) + "b" + ["a"], &data),
+        json!({"c": [3], "b": [2], "a": [1]})
     );
+}
+
+#[test]
+fn a_group_of_nodes_is_one_key() {
+    let data = json!({"a": ["x", "X", "y"], "b": [1, 1, 1]});
+    let lower = cols(["a"]) >> Lambda::new("lower(x)");
+    let combined = Categorify::default().encode_type(EncodeType::Combo);
+    let node = group_of([lower, cols(["b"])]) >> combined;
+    assert_eq!(run(node, &data), json!({"a_b": [3, 3, 4]}));
+}
+
+#[test]
+fn plain_columns_come_before_groups() {
+    let data = json!({"a": ["x", "x"], "b": [1, 1], "c": ["p", "q"]});
+    let selector = Selector::group(["a", "b"]).and(Selector::names(["c"]));
+    let node = select(selector) >> Categorify::default().encode_type(EncodeType::Combo);
+    let output = run(node, &data);
+    let names: Vec<_> = output.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["c", "a_b"]);
+}
+
+#[test]
+fn groups_of_groups_are_refused() {
+    let data = json!({"a": ["x"], "b": [1], "c": [1]});
+    let node = group_of([group(["a", "b"]), cols(["c"])]) >> Categorify::default();
+    assert_eq!(
+        error(node, &data),
+        "group: `columns` is the group (a, b) among others, but groups hold columns, not groups; \
+         name the columns"
+    );
+}
+
+#[test]
+fn a_group_without_one_of_its_columns_is_no_group() {
+    let data = json!({"a": ["x", "y"], "b": [1, 1], "c": [1, 1]});
+    let node = (group(["a", "b"]) + cols(["c"]) - "b")
+        >> Categorify::default().encode_type(EncodeType::Combo);
+    assert_eq!(run(node, &data), json!({"c": [3, 3], "a": [3, 4]}));
 }
 
 #[test]

@@ -10,9 +10,18 @@
 )]
 
 mod examples;
+mod explain;
 mod graphs;
+mod inverse;
 mod joins;
+mod online;
+mod picture;
 mod properties;
+mod random_graphs;
+mod registry;
+mod removed_inputs;
 mod saved;
+mod saved_versions;
 mod table;
 mod target_encoding;
+mod untyped;

@@ -1,6 +1,7 @@
 //! See [`Categorify`].
 
 mod build;
+mod decode;
 mod embedding_rule;
 mod encode;
 mod files;

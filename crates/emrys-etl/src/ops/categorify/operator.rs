@@ -1,5 +1,7 @@
 //! The life of [`Categorify`] in a workflow: from schema to statistics to ids.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
 use datafusion::functions_aggregate::count::count;
 use datafusion::logical_expr::{cast, lit};
@@ -7,12 +9,13 @@ use emrys_schema::{ColumnSchema, DType, Domain, Schema, Tag};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde_json::{Value, json};
 
+use super::decode::Decoder;
 use super::layout::{Output, Plan, VocabularyPlan};
 use super::{Categorify, IdType, PerColumn, Vocabularies, encode, state};
 use crate::lookup::common_type;
 use crate::operator::{
-    Example, FitResults, GroupedStatistic, InputSchema, Lowered, Operator, Relation, Source,
-    Statistic, leaf_type, map_leaves,
+    Decode, Example, FitResults, GroupedStatistic, InputSchema, Lowered, Operator, Relation,
+    Source, Statistic, leaf_type, map_leaves,
 };
 use crate::{Error, Result};
 
@@ -186,6 +189,27 @@ impl Operator for Categorify {
             Ok((output.name.clone(), expr))
         });
         Ok(Lowered::Columns(outputs.collect::<Result<_>>()?))
+    }
+
+    fn decoder(
+        &self,
+        state: &Vocabularies,
+        input: &InputSchema,
+        output: &str,
+    ) -> Result<Option<Arc<dyn Decode>>> {
+        let plan = Plan::new(self, input)?;
+        let Some(output) = plan.outputs.iter().find(|found| found.name == output) else {
+            return Ok(None);
+        };
+        let shift = match self.single_table {
+            true => state.shift(output.vocabulary)?,
+            false => 0,
+        };
+        Ok(Some(Arc::new(Decoder {
+            vocabulary: Arc::clone(state.get(output.vocabulary)?),
+            columns: output.inputs.clone(),
+            shift,
+        })))
     }
 
     fn examples() -> Vec<Example> {
