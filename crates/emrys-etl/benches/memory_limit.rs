@@ -5,7 +5,7 @@
 //! [--spill FOLDER] [--hold] [--transform N] [--threads N]` fits, transforms some rows, prints time
 //! and peak resident memory, and closes with one line of JSON. Fitting may take one and a half times
 //! the limit, and with `--hold` the vocabularies and tables that are then kept in memory. The
-//! default is five million rows with two million values under 128 MiB; the case to be obeyed is
+//! default is five million rows with two million values under 256 MiB; the case to be obeyed is
 //! `--rows 50000000 --values 20000000 --memory 1024`.
 
 #![allow(
@@ -48,7 +48,7 @@ impl Arguments {
         let mut parsed = Arguments {
             rows: 5_000_000,
             values: 2_000_000,
-            memory: 128,
+            memory: 256,
             spill: std::env::temp_dir().join("emrys_memory_limit"),
             hold: false,
             transform: 1_000_000,

@@ -172,6 +172,17 @@ impl BytesTable {
         }
     }
 
+    /// Asks for the slot of a row that is to be inserted soon.
+    pub(super) fn expect<T: ByteArrayType>(&self, values: &GenericByteArray<T>, row: usize) {
+        match values.packed(row) {
+            LONG => {
+                let (_, home) = self.long.tag_and_home(values.value(row).as_ref());
+                prefetch(&self.long.slots, home);
+            }
+            key => self.short.expect(key),
+        }
+    }
+
     /// The code of each row, zero where the value is absent.
     pub(super) fn lookup(&self, values: &impl ByteValues, codes: &mut [u32]) {
         if self.short.is_near() && is_near(&self.long.slots) {

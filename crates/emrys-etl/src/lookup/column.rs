@@ -24,6 +24,9 @@ enum Table {
     Bytes(BytesTable),
 }
 
+/// How many rows ahead slots are fetched while values are put into an index.
+const AHEAD: usize = 16;
+
 /// How rows of values that are put into an index are numbered.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Numbering {
@@ -82,6 +85,9 @@ impl ColumnIndex {
                     ($typed:expr) => {{
                         let typed = $typed;
                         for row in 0..typed.len() {
+                            if row + AHEAD < typed.len() {
+                                table.expect(typed, row + AHEAD);
+                            }
                             number(row, &mut |code| table.insert(typed, row, code));
                         }
                     }};

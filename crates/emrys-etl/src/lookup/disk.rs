@@ -16,7 +16,7 @@ use crate::storage::Storage;
 use crate::{Error, Result};
 
 /// How many bytes of slots are filled in memory at a time, while the table is written.
-const PART_BYTES: usize = 32 << 20;
+const PART_BYTES: usize = 8 << 20;
 
 /// The most parts that are open at once.
 const MOST_PARTS: usize = 256;

@@ -121,6 +121,12 @@ impl<S: Deref<Target = [u128]>> PackedTable<S> {
         is_near(&self.slots)
     }
 
+    /// Asks for the first slot of a key, which is to be inserted soon.
+    #[inline]
+    pub(super) fn expect(&self, key: u128) {
+        prefetch(&self.slots, self.home(key));
+    }
+
     /// The first slot of a key, which is on its way from memory when this returns.
     #[inline]
     pub(super) fn fetch_home(&self, key: u128) -> usize {

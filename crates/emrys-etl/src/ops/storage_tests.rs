@@ -1,12 +1,13 @@
 //! Where fitted tables lie, and how much memory fitting had, changes no bit of what comes out.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use proptest::prelude::*;
 
 use super::refit_tests::{dataset, rows, statistics, transform};
-use super::{Categorify, EncodeType, JoinGroupby, Stat, TargetEncoding};
+use super::{Categorify, EncodeType, JoinGroupby, Stat, TargetEncoding, Vocabularies};
 use crate::fit::testing::fit_and_refit;
 use crate::operator::NewIds;
 use crate::{Dataset, FittedWorkflow, Node, SessionOptions, StateStorage, Workflow, cols, group};
@@ -87,22 +88,23 @@ fn little_memory_gives_the_same_rows() {
 
 #[test]
 fn tables_that_exceed_a_quarter_of_the_limit_lie_on_disk() {
-    let data = many(60_000);
+    let data = many(120_000);
     let fit = |options: SessionOptions| {
         let node = cols(["text"]) >> Categorify::new();
         let fitted = Workflow::new(node)
             .with_options(options)
             .fit(&data)
             .unwrap();
-        let state = fitted.states.values().find_map(|state| {
-            let any: &dyn std::any::Any = &**state;
-            any.downcast_ref::<super::Vocabularies>()
-        });
-        let bytes = state.unwrap().iter().next().unwrap().index_bytes();
-        bytes
+        let states = fitted.states.values().map(|state| -> &dyn Any { &**state });
+        let mut vocabularies = states.filter_map(|state| state.downcast_ref::<Vocabularies>());
+        let vocabularies = vocabularies.next().unwrap();
+        vocabularies
+            .iter()
+            .map(|vocabulary| vocabulary.index_bytes())
+            .sum::<usize>()
     };
     assert_eq!(
-        fit(options(StateStorage::Auto, Some(4 << 20)).with_batch_size(8192)),
+        fit(options(StateStorage::Auto, Some(12 << 20)).with_batch_size(8192)),
         0
     );
     assert!(fit(options(StateStorage::Auto, Some(200 << 20)).with_batch_size(8192)) > 0);

@@ -53,13 +53,7 @@ impl Mapping {
         }
         let address = NonNull::new(address.cast())
             .ok_or_else(|| io::Error::other("the system mapped the file at address zero"))?;
-        let mapping = Mapping { address, bytes };
-        // Look-ups touch pages in no order, so that reading ahead is in vain.
-        #[expect(unsafe_code, reason = "advice about the mapping that was just made")]
-        unsafe {
-            libc::madvise(mapping.address.as_ptr().cast(), bytes, libc::MADV_RANDOM);
-        }
-        Ok(mapping)
+        Ok(Mapping { address, bytes })
     }
 }
 

@@ -114,13 +114,15 @@ fn what_makes_no_sense_is_refused_at_build() {
     let mean = |column: &str| JoinGroupby::of([column]).with_stats([Stat::Mean]);
     assert_eq!(
         message(JoinGroupby::new().with_stats([Stat::Mean]), "k"),
-        "join_groupby (node 1): join_groupby: `cont_cols` is empty, but statistics other than count \
+        "join_groupby: `cont_cols` is empty, but statistics other than count \
          are of columns; name them"
     );
-    assert_eq!(
-        message(mean("k"), "x"),
-        "join_groupby (node 1): join_groupby: column `k` is string, but a single number per row is \
-         needed; cast it or leave it out"
+    let text = message(mean("k"), "x");
+    assert!(
+        text.ends_with(
+            "column `k` is string, but a single number per row is needed; cast it or leave it out"
+        ),
+        "{text}"
     );
     assert!(message(mean("x"), "l").ends_with("a single value per row is needed; leave it out"));
     assert!(message(mean("z"), "k").contains("column `z` is not in the input"));

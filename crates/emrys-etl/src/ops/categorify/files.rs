@@ -26,6 +26,9 @@ use super::vocabulary::{Counted, IdRange, Vocabulary};
 use crate::storage::Storage;
 use crate::{Error, Result};
 
+/// How many rows are written at a time.
+const ROWS_AT_ONCE: usize = 1 << 18;
+
 /// The key under which pandas describes its index.
 pub(super) const PANDAS: &str = "pandas";
 
@@ -37,13 +40,12 @@ impl Vocabulary {
     pub fn write_unique(&self, path: &Path) -> Result<()> {
         let first = i64::from(self.first_id());
         let rows = self.len() as i64;
-        let ids = Int64Array::from_iter_values(first..first + rows);
         let mut fields = vec![Field::new(
             index_column(self.name()),
             DataType::Int64,
             false,
         )];
-        let mut arrays: Vec<ArrayRef> = vec![Arc::new(ids)];
+        let mut arrays: Vec<ArrayRef> = Vec::new();
         for (name, values) in self.columns().iter().zip(self.values()) {
             fields.push(Field::new(name, values.data_type().clone(), true));
             arrays.push(Arc::clone(values));
@@ -54,7 +56,15 @@ impl Vocabulary {
         }
         let index =
             json!({"kind": "range", "name": null, "start": first, "stop": first + rows, "step": 1});
-        write(path, fields, arrays, index)
+        // A part at a time: the arrays may lie on disk.
+        let parts = (0..self.len()).step_by(ROWS_AT_ONCE).map(|start| {
+            let end = self.len().min(start + ROWS_AT_ONCE);
+            let ids = first + start as i64..first + end as i64;
+            let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(ids));
+            let others = arrays.iter().map(|array| array.slice(start, end - start));
+            [ids].into_iter().chain(others).collect()
+        });
+        write(path, fields, parts, index)
     }
 
     /// Writes the layout of the ids, in NVTabular's form.
@@ -86,7 +96,7 @@ impl Vocabulary {
         write(
             path,
             fields,
-            arrays,
+            [arrays],
             json!({"kind": "range", "name": null, "start": 0, "stop": 4, "step": 1}),
         )
     }
@@ -113,7 +123,7 @@ impl Vocabulary {
         arrays.push(take(&rest.counts, &order, None).map_err(sorting)?);
         let rows = rest.counts.len();
         let index = json!({"kind": "range", "name": null, "start": 0, "stop": rows, "step": 1});
-        write(path, fields, arrays, index)
+        write(path, fields, [arrays], index)
     }
 
     /// Reads a vocabulary that [`write_unique`](Self::write_unique) or NVTabular wrote: a file, or
@@ -165,7 +175,7 @@ pub(super) fn wrong(path: &Path, problem: impl Into<String>) -> Error {
 fn write(
     path: &Path,
     fields: Vec<Field>,
-    arrays: Vec<ArrayRef>,
+    parts: impl IntoIterator<Item = Vec<ArrayRef>>,
     index: serde_json::Value,
 ) -> Result<()> {
     let failed = |source| Error::Parquet {
@@ -204,12 +214,14 @@ fn write(
         let column = ColumnPath::from(field.name().as_str());
         properties = properties.set_column_dictionary_enabled(column, false);
     }
-    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)
-        .map_err(|e| Error::Internal(format!("vocabulary columns: {e}")))?;
     let file = File::create(path).map_err(Error::io("write", path))?;
-    let mut writer =
-        ArrowWriter::try_new(file, schema, Some(properties.build())).map_err(failed)?;
-    writer.write(&batch).map_err(failed)?;
+    let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties.build()))
+        .map_err(failed)?;
+    for arrays in parts {
+        let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)
+            .map_err(|e| Error::Internal(format!("vocabulary columns: {e}")))?;
+        writer.write(&batch).map_err(failed)?;
+    }
     writer.close().map_err(failed)?;
     Ok(())
 }

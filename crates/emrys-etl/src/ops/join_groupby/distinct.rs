@@ -37,7 +37,7 @@ impl<'a> DistinctCounts<'a> {
     }
 
     /// The number of values of the next key.
-    pub(super) fn next(&mut self) -> Result<i64> {
+    pub(super) fn next_count(&mut self) -> Result<i64> {
         while self.done.is_empty() {
             match self.batches.next() {
                 Some(batch) => self.read(&batch?).map_err(|error| match error {

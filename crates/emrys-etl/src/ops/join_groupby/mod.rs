@@ -271,7 +271,7 @@ impl JoinGroupby {
         let complete = |record: &mut [u64]| {
             for (column, counts) in &mut counts {
                 if let Some(at) = records.distinct_at(*column) {
-                    record[at] = counts.next()?.cast_unsigned();
+                    record[at] = counts.next_count()?.cast_unsigned();
                 }
             }
             Ok(())
