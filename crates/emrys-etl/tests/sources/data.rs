@@ -123,7 +123,7 @@ pub fn everything(dataset: &Dataset, threads: usize) -> RecordBatch {
 /// What a workflow makes of the data, fitted on them.
 pub fn transformed(dataset: &Dataset) -> Result<RecordBatch> {
     let node = (cols(["word"]) >> Categorify::default())
-        + (cols(["price"]) >> FillMissing::with(0.5) >> LogOp::default() >> Normalize::default())
+        + (cols(["price"]) >> FillMissing::with(0.5) >> LogOp >> Normalize::default())
         + cols(["id"]);
     let options = SessionOptions::new().with_threads(3).with_batch_size(512);
     let fitted = Workflow::new(node).with_options(options).fit(dataset)?;
