@@ -6,7 +6,8 @@
 //! and peak resident memory, and closes with one line of JSON. Fitting may take one and a half times
 //! the limit, and with `--hold` the vocabularies and tables that are then kept in memory. The
 //! default is five million rows with two million values under 256 MiB; the case to be obeyed is
-//! `--rows 50000000 --values 20000000 --memory 1024`.
+//! `--rows 50000000 --values 20000000 --memory 1024`. With `--load N` it only times how long a stored
+//! vocabulary of N texts takes to load.
 
 #![allow(
     clippy::print_stdout,
@@ -20,12 +21,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use emrys_etl::hash::hash_bits;
 use emrys_etl::io::RowGenerator;
-use emrys_etl::ops::{Categorify, IdType, JoinGroupby, Stat, TargetEncoding};
-use emrys_etl::{Dataset, Result, SessionOptions, StateStorage, Workflow, cols};
+use emrys_etl::ops::{Categorify, IdType, JoinGroupby, Stat, TargetEncoding, Vocabulary};
+use emrys_etl::{Dataset, Error, Result, SessionOptions, StateStorage, Workflow, cols};
 
 const MIB: f64 = 1_048_576.0;
 
@@ -41,6 +42,7 @@ struct Arguments {
     hold: bool,
     transform: u64,
     threads: usize,
+    load: Option<u64>,
 }
 
 impl Arguments {
@@ -53,6 +55,7 @@ impl Arguments {
             hold: false,
             transform: 1_000_000,
             threads: SessionOptions::new().threads(),
+            load: None,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(name) = arguments.next() {
@@ -75,6 +78,7 @@ impl Arguments {
                 "--memory" => parsed.memory = number()? as usize,
                 "--spill" => parsed.spill = PathBuf::from(value),
                 "--transform" => parsed.transform = number()?,
+                "--load" => parsed.load = Some(number()?),
                 "--threads" => parsed.threads = number()? as usize,
                 _ => return Err(format!("{name} is not known")),
             }
@@ -183,7 +187,28 @@ fn main() -> ExitCode {
     }
 }
 
+/// How long a stored vocabulary takes to load.
+fn time_load(values: u64) -> Result<bool> {
+    let texts = (0..values).map(|value| format!("user_{:x}", hash_bits(value) >> 16));
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
+    let vocabulary = Vocabulary::from_values("user", &texts, 1)?;
+    let folder = tempfile::tempdir().map_err(Error::io("create", "a temporary folder"))?;
+    let path = folder.path().join("unique.user.parquet");
+    let started = Instant::now();
+    vocabulary.write_unique(&path)?;
+    let save_s = started.elapsed().as_secs_f64();
+    let columns = ["user".to_owned()];
+    let started = Instant::now();
+    let loaded = Vocabulary::read("user", &columns, None, &path, None)?;
+    let load_s = started.elapsed().as_secs_f64();
+    println!("{{\"values\": {values}, \"save_s\": {save_s:.2}, \"load_s\": {load_s:.2}}}");
+    Ok(loaded.len() == vocabulary.len())
+}
+
 fn run(arguments: &Arguments) -> Result<bool> {
+    if let Some(values) = arguments.load {
+        return time_load(values);
+    }
     let clicks = Clicks {
         rows: arguments.rows,
         values: arguments.values,

@@ -88,7 +88,7 @@ fn little_memory_gives_the_same_rows() {
 
 #[test]
 fn tables_that_exceed_a_quarter_of_the_limit_lie_on_disk() {
-    let data = many(120_000);
+    let data = many(200_000);
     let fit = |options: SessionOptions| {
         let node = cols(["text"]) >> Categorify::new();
         let fitted = Workflow::new(node)
