@@ -54,6 +54,8 @@ pub enum FileFormat {
     /// One JSON object per line: `*.jsonl`, `*.ndjson`.
     JsonLines(JsonLinesFormat),
     /// Arrow's own format, as file or as stream: `*.arrow`, `*.feather`, `*.ipc`, `*.arrows`.
+    ///
+    /// A record batch is read whole, by one partition: a file of one batch makes one partition.
     Arrow,
 }
 

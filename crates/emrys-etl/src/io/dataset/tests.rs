@@ -409,6 +409,10 @@ fn hive_folders_are_columns_in_natural_order() -> TestResult {
             .map(|id| [Some(1), Some(2), Some(10), None][*id as usize / 100]);
         assert_eq!(days, expected.collect::<Vec<_>>());
     }
+    let tags = Schema::new([ColumnSchema::new("day", DType::Int64).with_tags([Tag::Time])])?;
+    tags.write_dir(folder.path())?;
+    let tagged = Dataset::open(folder.path())?;
+    assert!(tagged.schema().get("day").unwrap().has_tag(Tag::Time));
     let plain = Dataset::open_with(folder.path(), &OpenOptions::new().with_hive(false));
     assert!(
         matches!(plain, Err(Error::EmptyDataset { .. })),

@@ -22,6 +22,9 @@ use crate::{Error, Result};
 /// How much text all samples together may have.
 const SAMPLE_BYTES: usize = 64 << 20;
 
+/// Objects with more keys use them for values, of which there may be more than memory holds.
+const MOST_KEYS: usize = 20_000;
+
 /// The files of a data set and their columns.
 #[derive(Debug)]
 pub(crate) struct JsonFiles {
@@ -133,6 +136,15 @@ async fn pass(
                     found.keys.insert(key.into_owned(), number);
                 }
             });
+            if found.keys.len() > MOST_KEYS {
+                return Err(text.problem(
+                    number,
+                    format!(
+                        "is where the objects have had more than {MOST_KEYS} different keys; write \
+                         what varies as values"
+                    ),
+                ));
+            }
             if rows < sample_rows && (rows == 0 || found.sample.len() < sample_bytes) {
                 found.sample.extend_from_slice(line);
                 found.sample.push(b'\n');

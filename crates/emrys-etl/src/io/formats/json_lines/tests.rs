@@ -83,6 +83,12 @@ fn what_does_not_fit_is_named_with_its_line() {
 }
 
 #[test]
+fn keys_that_are_values_are_refused() {
+    let lines: String = (0..30_000).map(|id| format!("{{\"{id}\": 1}}\n")).collect();
+    assert_snapshot!(error(lines, JsonLinesFormat::new()), @"read `x.jsonl`: line 20001 is where the objects have had more than 20000 different keys; write what varies as values");
+}
+
+#[test]
 fn types_can_be_given_for_keys_that_come_late() -> TestResult {
     let (_folder, path) = file("{\"a\": 1}\n{\"a\": 2, \"b\": \"2020-01-31\"}\n{\"c\": 7}\n");
     let format = JsonLinesFormat::new()
