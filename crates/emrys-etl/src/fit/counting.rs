@@ -33,6 +33,8 @@ pub(crate) struct CountScan {
 struct Asked {
     node: NodeId,
     name: String,
+    /// What it is, for people.
+    label: String,
     /// The names of the results: the values, and their counts.
     results: [String; 2],
     columns: Vec<usize>,
@@ -66,7 +68,12 @@ impl CountScan {
     }
 
     /// Adds a statistic that is [countable](is_countable).
-    pub(super) fn add(&mut self, node: NodeId, statistic: GroupedStatistic) -> Result<()> {
+    pub(super) fn add(
+        &mut self,
+        node: NodeId,
+        label: String,
+        statistic: GroupedStatistic,
+    ) -> Result<()> {
         let (Some(key), Some((aggregate, _))) = (
             statistic.keys.into_iter().next(),
             statistic.aggregates.into_iter().next(),
@@ -82,6 +89,7 @@ impl CountScan {
         self.asked.push(Asked {
             node,
             name: statistic.name,
+            label,
             results: [key, aggregate],
             columns,
         });
@@ -97,8 +105,12 @@ impl CountScan {
 
     /// What it answers.
     pub(crate) fn label(&self) -> String {
-        let names: Vec<&str> = self.asked.iter().map(|asked| asked.name.as_str()).collect();
-        format!("counts in one scan: {}", names.join(", "))
+        let labels: Vec<&str> = self
+            .asked
+            .iter()
+            .map(|asked| asked.label.as_str())
+            .collect();
+        format!("counts in one scan: {}", labels.join("; "))
     }
 
     /// Its plan after optimisation.

@@ -192,7 +192,11 @@ pub(crate) fn round_work(
                     counts
                         .entry(rows)
                         .or_insert_with(|| CountScan::new(relation.frame.clone()))
-                        .add(*id, grouped)?;
+                        .add(
+                            *id,
+                            format!("{}, {}", graph.describe(*id), grouped.name),
+                            grouped,
+                        )?;
                 }
                 Statistic::Grouped(grouped) => {
                     let label = format!("{}, {}", graph.describe(*id), grouped.name);

@@ -7,7 +7,7 @@
 //! and `ln(1 + f)` is a polynomial of `f / (2 + f)`. Its error is below one unit in the last place.
 
 /// The high and low parts of `ln(2)`.
-const LN2_HIGH: f64 = 6.931_471_803_691_238_2e-1;
+const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
 const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 
 const POLYNOMIAL: [f64; 7] = [

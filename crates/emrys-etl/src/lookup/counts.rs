@@ -352,7 +352,7 @@ impl PackedCounts {
         if count > kept {
             *self.carried.entry(key).or_default() += count - kept;
         }
-        self.slots[at] = key | u128::from(kept) * ONE;
+        self.slots[at] = key | (u128::from(kept) * ONE);
     }
 
     fn reserve(&mut self, more: usize) {

@@ -18,6 +18,9 @@ use crate::operator::{GroupedRows, Order};
 use crate::storage::{ColumnSink, Sink, Storage};
 use crate::{Error, Result};
 
+/// Puts a grouped row, by its number in the batch, into the record of its key.
+pub(crate) type RowReader = Box<dyn Fn(usize, &mut [u64])>;
+
 /// What a record holds for each key, and how it is made and added up.
 pub(crate) trait Records {
     /// The words of a record, in order.
@@ -27,7 +30,7 @@ pub(crate) trait Records {
     fn empty(&self) -> Vec<u64>;
 
     /// Reads a batch of grouped rows: what is returned puts a row into the record of its key.
-    fn reader(&self, batch: &RecordBatch) -> Result<Box<dyn Fn(usize, &mut [u64])>>;
+    fn reader(&self, batch: &RecordBatch) -> Result<RowReader>;
 
     /// Adds the record of the same key over other data.
     fn merge(&self, record: &mut [u64], other: &[u64]);

@@ -106,7 +106,8 @@ pub(super) fn check_float(operator: &str, option: &str, dtype: DType) -> Result<
 
 /// Checks that a column holds lists.
 pub(super) fn require_list(input: &InputSchema, column: &ColumnSchema) -> Result<()> {
-    if column.shape().is_list() {
+    // Files of Merlin do not tell the types of all columns; the data will.
+    if column.shape().is_list() || column.dtype() == DType::Unknown {
         return Ok(());
     }
     Err(Error::UnsupportedType {

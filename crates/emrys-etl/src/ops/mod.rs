@@ -72,6 +72,7 @@ pub use dropna::Dropna;
 pub use fill_median::FillMedian;
 pub use fill_missing::{FillMissing, FillValue};
 pub use filter::Filter;
+pub(crate) use groupby::GroupTable;
 pub use groupby::Groupby;
 pub use hash_bucket::HashBucket;
 pub use hashed_cross::HashedCross;

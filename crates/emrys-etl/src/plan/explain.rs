@@ -10,6 +10,7 @@ use super::bind::bind;
 use super::graph::{Graph, NodeId, Phase, States};
 use crate::fit::{round_work, stateless};
 use crate::io::{Dataset, ROW_ID};
+use crate::ops::GroupTable;
 use crate::session::Session;
 use crate::workflow::{FittedWorkflow, Workflow};
 use crate::{Error, Result};
@@ -158,7 +159,7 @@ impl FittedWorkflow {
                     Phase::Training => "training",
                     Phase::Inference => "inference",
                 },
-                reads: reads(&logical, dataset),
+                reads: reads(&logical, dataset, &self.session),
                 logical: logical.display_indent().to_string(),
                 physical,
             }),
@@ -195,7 +196,7 @@ fn explain_fit(
             let work = round_work(graph, dataset, session, &nodes, &states, &binding, 0)?;
             let explained = |answers: String, plan: LogicalPlan| QueryPlan {
                 answers,
-                reads: reads(&plan, dataset),
+                reads: reads(&plan, dataset, session),
                 plan: plan.display_indent().to_string(),
             };
             let mut queries = Vec::new();
@@ -249,11 +250,20 @@ fn size(dataset: &Dataset) -> DataSize {
 }
 
 /// What an optimised plan reads.
-fn reads(plan: &LogicalPlan, dataset: &Dataset) -> Reads {
+fn reads(plan: &LogicalPlan, dataset: &Dataset, session: &Session) -> Reads {
     let mut scans = Vec::new();
     // Visiting cannot fail: the closure does not.
     let _ = plan.apply(|node| {
         if let LogicalPlan::TableScan(scan) = node {
+            if let Some(groups) = GroupTable::of(scan) {
+                // What groups are made of is planned when they are read.
+                let state = session.context().state();
+                let rows = groups.rows(scan.projection.as_ref());
+                if let Ok(rows) = rows.and_then(|rows| state.optimize(&rows)) {
+                    scans.push(reads(&rows, dataset, session));
+                }
+                return Ok(TreeNodeRecursion::Continue);
+            }
             let fields = scan.projected_schema.fields().iter();
             let columns = fields.map(|field| field.name().clone());
             scans.push(Reads::once(columns.collect(), dataset));

@@ -6,6 +6,8 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
 
+use crate::ops::GroupTable;
+
 /// Names of columns of the data set.
 pub(crate) type Sources = BTreeSet<String>;
 
@@ -15,6 +17,15 @@ pub(crate) type Sources = BTreeSet<String>;
 pub(crate) fn sources(plan: &LogicalPlan) -> Vec<Sources> {
     match plan {
         LogicalPlan::TableScan(scan) => {
+            if let Some(groups) = GroupTable::of(scan) {
+                // Which rows make a group decides about all its values.
+                let rows = groups.rows(scan.projection.as_ref());
+                let all: Sources = match &rows {
+                    Ok(rows) => sources(rows).into_iter().flatten().collect(),
+                    Err(_) => Sources::new(),
+                };
+                return vec![all; scan.projected_schema.fields().len()];
+            }
             let fields = scan.projected_schema.fields().iter();
             fields.map(|f| Sources::from([f.name().clone()])).collect()
         }

@@ -171,11 +171,11 @@ impl ColumnSink {
     }
 }
 
+/// Takes the lengths of values and their bytes.
+type AddBytes<'a> = dyn FnMut(&mut dyn Iterator<Item = usize>, &[u8]) -> Result<()> + 'a;
+
 /// Hands the lengths of all values and the bytes of all values on.
-fn add_bytes<T: ByteArrayType>(
-    array: &GenericByteArray<T>,
-    add: &mut dyn FnMut(&mut dyn Iterator<Item = usize>, &[u8]) -> Result<()>,
-) -> Result<()> {
+fn add_bytes<T: ByteArrayType>(array: &GenericByteArray<T>, add: &mut AddBytes<'_>) -> Result<()> {
     let offsets = array.value_offsets();
     let (first, last) = (offsets[0].as_usize(), offsets[array.len()].as_usize());
     let mut lengths = offsets

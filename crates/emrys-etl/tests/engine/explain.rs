@@ -32,7 +32,7 @@ fn rounds_tell_operators_scans_and_columns() {
     data set: 3 rows in memory
     fit round 1: categorify (node 1), normalize (node 4), target_encoding (node 6)
       reads: 3 scans of user, price, click
-      categorify (node 1), user: 1 scan of user
+      counts in one scan: categorify (node 1), user: 1 scan of user
       target_encoding (node 6), user: 1 scan of user, click
       aggregates: 1 scan of price, click
     fit round 2: normalize (node 7)

@@ -93,7 +93,7 @@ fn files_are_read_in_their_order() {
     assert_eq!(collect(&from_files, &files), collect(&in_memory, &memory));
     // The order is known, so that rows pass through instead of being sorted.
     let plan = from_files.explain(&files).unwrap();
-    let physical = plan.rsplit("\n\n").next().unwrap();
+    let physical = plan.trim_end().rsplit("\n\n").next().unwrap();
     assert!(physical.contains("SortPreservingMergeExec"), "{plan}");
     assert!(!physical.contains("SortExec"), "{plan}");
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::aggregates::Aggregates;
 use super::one_or_many::OneOrMany;
 use crate::functions::Aggregate;
+pub(crate) use table::GroupTable;
 
 /// Makes one row of all rows with the same keys, such as a session of its events.
 ///

@@ -3,14 +3,16 @@
 //! A table takes part in the engine's plans without rules of its own: what is asked of its columns
 //! decides which columns of the rows are read and sorted.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::datasource::DefaultTableSource;
 use datafusion::datasource::TableType;
 use datafusion::error::Result as EngineResult;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, ident};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, TableScan, ident};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::Expr;
 
@@ -80,7 +82,7 @@ impl GroupSpec {
 }
 
 #[derive(Debug)]
-pub(super) struct GroupTable {
+pub(crate) struct GroupTable {
     rows: LogicalPlan,
     spec: GroupSpec,
     schema: SchemaRef,
@@ -97,6 +99,32 @@ impl GroupTable {
             spec,
             rows,
         })
+    }
+
+    /// The table of a scan, if it is one of groups.
+    pub(crate) fn of(scan: &TableScan) -> Option<&GroupTable> {
+        let source: &dyn Any = &*scan.source;
+        let provider: &dyn Any = &*source.downcast_ref::<DefaultTableSource>()?.table_provider;
+        provider.downcast_ref()
+    }
+
+    /// The rows with the columns that some columns of the groups need.
+    pub(crate) fn rows(&self, projection: Option<&Vec<usize>>) -> EngineResult<LogicalPlan> {
+        let keys = self.spec.keys.len();
+        let projection = self.projection(projection);
+        let outputs = projection.iter().filter(|column| **column >= keys);
+        let outputs = outputs.map(|column| &self.spec.outputs[column - keys]);
+        let columns = self.spec.input_columns(outputs);
+        LogicalPlanBuilder::from(self.rows.clone())
+            .project(columns.into_iter().map(ident))?
+            .build()
+    }
+
+    fn projection(&self, projection: Option<&Vec<usize>>) -> Vec<usize> {
+        match projection {
+            Some(projection) => projection.clone(),
+            None => (0..self.schema.fields().len()).collect(),
+        }
     }
 }
 
@@ -117,22 +145,11 @@ impl TableProvider for GroupTable {
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let keys = self.spec.keys.len();
-        let projection = match projection {
-            Some(projection) => projection.clone(),
-            None => (0..self.schema.fields().len()).collect(),
-        };
-        let outputs = projection.iter().filter(|column| **column >= keys);
-        let outputs = outputs.map(|column| &self.spec.outputs[column - keys]);
-        let columns = self.spec.input_columns(outputs);
-        let rows = LogicalPlanBuilder::from(self.rows.clone())
-            .project(columns.into_iter().map(ident))?
-            .build()?;
-        let rows = state.create_physical_plan(&rows).await?;
+        let rows = state.create_physical_plan(&self.rows(projection)?).await?;
         Ok(Arc::new(GroupExec::new(
             rows,
             self.spec.clone(),
-            projection,
+            self.projection(projection),
         )?))
     }
 }

@@ -378,7 +378,8 @@ impl Operator for JoinGroupby {
                 (Err(_), Some(group)) => ColumnSchema::new(name, group.records.columns[at].dtype),
                 (column, _) => column?.clone(),
             };
-            let is_number = column.dtype().is_numeric() && !column.shape().is_list();
+            let is_number = column.dtype() == DType::Unknown
+                || (column.dtype().is_numeric() && !column.shape().is_list());
             if !is_number {
                 return Err(Error::UnsupportedType {
                     operator: input.operator().to_owned(),

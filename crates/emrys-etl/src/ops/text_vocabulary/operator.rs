@@ -190,6 +190,7 @@ mod tests {
     use emrys_schema::ColumnSchema;
 
     use super::*;
+    use crate::operator::GroupedRows;
 
     fn input() -> InputSchema {
         let column = ColumnSchema::new("x", DType::String).with_shape(Shape::ragged(0, None));
@@ -211,7 +212,8 @@ mod tests {
         ));
         let batch = RecordBatch::try_from_iter([("token", tokens), ("texts", counts)]).unwrap();
         let mut results = FitResults::default();
-        results.grouped.insert("x".to_owned(), vec![batch]);
+        let rows = GroupedRows::from_batches(batch.schema(), vec![batch]);
+        results.grouped.insert("x".to_owned(), rows);
         results
             .aggregates
             .insert(texts_of("x"), ScalarValue::Int64(Some(texts)));
