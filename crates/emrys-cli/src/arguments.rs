@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser};
-use emrys_etl::declaration::{SessionSettings, WriteSettings, parse_bytes};
+use emrys_etl::declaration::{SessionSettings, ShuffleSetting, WriteSettings, parse_bytes};
 use emrys_etl::io::Compression;
 
 use crate::commands::Command;
@@ -107,7 +107,19 @@ pub(crate) struct WriteArgs {
     /// Write so many rows into each file
     #[arg(long, value_name = "ROWS", value_parser = positive, conflicts_with = "files")]
     rows_per_file: Option<usize>,
-    /// none, snappy, lz4 or zstd:LEVEL [default: snappy]
+    /// Close a file when it has about so many bytes, such as 256MiB
+    #[arg(long, value_name = "SIZE", value_parser = size, conflicts_with_all = ["files", "rows_per_file"])]
+    file_size: Option<usize>,
+    /// Write the rows in another order: `full`, or `partition` for windows of neighbouring rows
+    #[arg(long, value_name = "HOW")]
+    shuffle: Option<ShuffleSetting>,
+    /// The seed of the shuffle [default: 42]
+    #[arg(long, value_name = "SEED", requires = "shuffle")]
+    seed: Option<u64>,
+    /// Divide the rows into folders by the values of these columns, as Hive does
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    partition_on: Vec<String>,
+    /// none, snappy, lz4, zstd:LEVEL, gzip:LEVEL or brotli:LEVEL [default: snappy]
     #[arg(long, value_name = "CODEC", value_parser = compression)]
     compression: Option<Compression>,
 }
@@ -117,9 +129,15 @@ impl WriteArgs {
     pub(crate) fn over(&self, settings: &WriteSettings) -> WriteSettings {
         let mut settings = settings.clone();
         settings.row_group_rows = self.row_group_rows.or(settings.row_group_rows);
-        if self.files.is_some() || self.rows_per_file.is_some() {
+        if self.files.is_some() || self.rows_per_file.is_some() || self.file_size.is_some() {
             settings.files = self.files;
             settings.rows_per_file = self.rows_per_file;
+            settings.file_size = self.file_size;
+        }
+        settings.shuffle = self.shuffle.or(settings.shuffle);
+        settings.seed = self.seed.or(settings.seed);
+        if !self.partition_on.is_empty() {
+            settings.partition_on.clone_from(&self.partition_on);
         }
         settings.compression = self.compression.or(settings.compression);
         settings
@@ -143,6 +161,7 @@ fn positive(text: &str) -> Result<usize, String> {
 }
 
 fn compression(text: &str) -> Result<Compression, String> {
-    WriteSettings::parse_compression(text)
-        .ok_or_else(|| "write none, snappy, lz4 or zstd:LEVEL with a level from 1 to 22".to_owned())
+    WriteSettings::parse_compression(text).ok_or_else(|| {
+        "write none, snappy, lz4, zstd:1 to 22, gzip:0 to 9 or brotli:0 to 11".to_owned()
+    })
 }

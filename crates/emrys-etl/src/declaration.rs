@@ -92,7 +92,9 @@ use crate::workflow::Workflow;
 use crate::{Error, Result, expression};
 
 pub use file::WorkflowFile;
-pub use settings::{FitSettings, SessionSettings, Settings, SourceSettings, WriteSettings};
+pub use settings::{
+    FitSettings, SessionSettings, Settings, ShuffleSetting, SourceSettings, WriteSettings,
+};
 pub use sizes::parse_bytes;
 use toml_text::Lines;
 

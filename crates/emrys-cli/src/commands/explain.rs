@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
 
 use crate::arguments::{DataArgs, Global, SessionArgs};
 use crate::failure::Result;
@@ -36,19 +35,19 @@ impl Explain {
         let settings = workflow.settings();
         let mut run = Run::start(&self.session.over(&settings.session), global)?;
         let dataset = input::dataset(&self.data, &settings)?;
-        let text = match workflow {
+        let explanation = match workflow {
             WorkflowInput::Declared(file) => file
                 .workflow(dataset.schema())?
                 .with_options(run.options())
-                .explain(&dataset)?,
+                .explanation(&dataset)?,
             WorkflowInput::Saved(folder) => {
-                input::fitted(&folder, run.options())?.explain(&dataset)?
+                input::fitted(&folder, run.options())?.explanation(&dataset)?
             }
         };
         run.finish();
         match global.json {
-            true => console::print_json(&json!({ "explain": text })),
-            false => console::print(&format!("{}\n", text.trim_end())),
+            true => console::print(&format!("{}\n", explanation.to_json()?)),
+            false => console::print(&format!("{}\n", explanation.to_string().trim_end())),
         }
     }
 }

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use emrys_etl::{FittedWorkflow, Workflow};
+use emrys_schema::Schema;
 
 use crate::arguments::{DataArgs, Global};
 use crate::failure::Result;
 use crate::input::WorkflowInput;
 use crate::{console, input};
 
-/// Print the graph of a workflow
+/// Print the graph of a workflow as a declaration or as a picture
 ///
 /// A fitted workflow prints the declaration it could have been fitted from; a declared one is
 /// checked against the schema of the data.
@@ -18,7 +19,8 @@ use crate::{console, input};
 #[command(after_help = "\
 Examples:
   emrys graph --workflow fitted > workflow.toml
-  emrys graph train/ --workflow workflow.toml --format json")]
+  emrys graph train/ --workflow workflow.toml --format svg > workflow.svg
+  emrys graph --workflow fitted --format dot | dot -Tpng > workflow.png")]
 pub(crate) struct Graph {
     #[command(flatten)]
     data: DataArgs,
@@ -36,6 +38,10 @@ enum Format {
     Toml,
     /// The same declaration as JSON
     Json,
+    /// A picture in the language of Graphviz
+    Dot,
+    /// A picture
+    Svg,
 }
 
 impl Graph {
@@ -47,7 +53,7 @@ impl Graph {
         let text = match WorkflowInput::read(&self.workflow)? {
             WorkflowInput::Declared(file) => {
                 let dataset = input::dataset(&self.data, file.settings())?;
-                of_declared(&file.workflow(dataset.schema())?, format)
+                of_declared(&file.workflow(dataset.schema())?, dataset.schema(), format)
             }
             WorkflowInput::Saved(folder) => of_fitted(&FittedWorkflow::load(folder)?, format),
         };
@@ -55,10 +61,12 @@ impl Graph {
     }
 }
 
-fn of_declared(workflow: &Workflow, format: Format) -> emrys_etl::Result<String> {
+fn of_declared(workflow: &Workflow, data: &Schema, format: Format) -> emrys_etl::Result<String> {
     match format {
         Format::Toml => workflow.to_toml(),
         Format::Json => workflow.to_json(),
+        Format::Dot => Ok(workflow.picture(data)?.to_dot()),
+        Format::Svg => Ok(workflow.picture(data)?.to_svg()),
     }
 }
 
@@ -66,5 +74,7 @@ fn of_fitted(workflow: &FittedWorkflow, format: Format) -> emrys_etl::Result<Str
     match format {
         Format::Toml => workflow.to_toml(),
         Format::Json => workflow.to_json(),
+        Format::Dot => Ok(workflow.picture()?.to_dot()),
+        Format::Svg => Ok(workflow.picture()?.to_svg()),
     }
 }

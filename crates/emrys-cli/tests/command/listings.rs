@@ -99,6 +99,13 @@ fn a_fitted_workflow_prints_what_it_was_fitted_from() {
         );
     }
     assert_ne!(declaration, WORKFLOW);
+    let dot = project.output("graph -w fitted --format dot");
+    assert!(
+        dot.starts_with("digraph") && dot.contains("Categorify"),
+        "{dot}"
+    );
+    let svg = project.output("graph train -w workflow.toml --format svg");
+    assert!(svg.contains("<svg") && svg.contains("</svg>"), "{svg}");
 }
 
 #[test]

@@ -7,9 +7,12 @@ use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
 use super::sizes::parse_bytes;
-use crate::io::{Compression, FileLayout, WriteOptions};
+use crate::io::{Compression, FileLayout, Shuffle, WriteOptions};
 use crate::session::SessionOptions;
 use crate::{Error, Result};
+
+/// The window of a shuffle per partition: a row group of the default size.
+const SHUFFLE_WINDOW_ROWS: usize = 131_072;
 
 /// The sections of a workflow file besides `nodes`; whatever it does not say is empty.
 ///
@@ -29,8 +32,11 @@ use crate::{Error, Result};
 /// [write]
 /// out = "encoded"               # where transformed rows are written
 /// row_group_rows = 131072
-/// rows_per_file = 1000000       # or files = 8
-/// compression = "zstd:3"        # none, snappy, lz4, zstd:LEVEL
+/// rows_per_file = 1000000       # or files = 8, or file_size = "256MiB"
+/// compression = "zstd:3"        # none, snappy, lz4, zstd:LEVEL, gzip:LEVEL, brotli:LEVEL
+/// shuffle = "full"              # or "partition": windows of neighbouring rows
+/// seed = 42
+/// partition_on = ["day"]        # folders by value
 /// ```
 ///
 /// Relative paths start at the folder of the file.
@@ -96,9 +102,41 @@ pub struct WriteSettings {
     pub files: Option<usize>,
     /// So many rows in each file.
     pub rows_per_file: Option<usize>,
+    /// About so many bytes in each file.
+    #[serde(deserialize_with = "bytes")]
+    pub file_size: Option<usize>,
+    /// In which order rows are written.
+    pub shuffle: Option<ShuffleSetting>,
+    /// The seed of the shuffle, 42 by default.
+    pub seed: Option<u64>,
+    /// Columns by whose values rows are divided into folders.
+    pub partition_on: Vec<String>,
     /// How pages are compressed.
     #[serde(deserialize_with = "compression")]
     pub compression: Option<Compression>,
+}
+
+/// The word for a [`Shuffle`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ShuffleSetting {
+    /// Rows change places within windows of 131072 rows of a partition.
+    Partition,
+    /// All rows change places.
+    Full,
+}
+
+impl std::str::FromStr for ShuffleSetting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ShuffleSetting, String> {
+        match text {
+            "partition" => Ok(ShuffleSetting::Partition),
+            "full" => Ok(ShuffleSetting::Full),
+            _ => Err("write `partition` or `full`".to_owned()),
+        }
+    }
 }
 
 /// A workflow file as seen by what is not the graph.
@@ -174,25 +212,41 @@ impl WriteSettings {
     /// The options of a writer of these settings.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] if both `files` and `rows_per_file` are given.
+    /// [`Error::InvalidOption`] if more than one of `files`, `rows_per_file` and `file_size` is
+    /// given.
     pub fn options(&self) -> Result<WriteOptions> {
         let mut options = WriteOptions::new();
         if let Some(rows) = self.row_group_rows {
             options = options.with_row_group_rows(rows);
         }
-        match (self.files, self.rows_per_file) {
-            (None, None) => {}
-            (Some(files), None) => options = options.with_layout(FileLayout::Files(files)),
-            (None, Some(rows)) => options = options.with_layout(FileLayout::RowsPerFile(rows)),
-            (Some(files), Some(_)) => {
-                return Err(Error::InvalidOption {
-                    operator: "write".to_owned(),
-                    option: "files".to_owned(),
-                    value: files.to_string(),
-                    expected: "`rows_per_file` is given too; leave one of them out".to_owned(),
-                });
-            }
+        let layouts = [
+            self.files.map(FileLayout::Files),
+            self.rows_per_file.map(FileLayout::RowsPerFile),
+            self.file_size
+                .map(|bytes| FileLayout::BytesPerFile(bytes as u64)),
+        ];
+        let mut layouts = layouts.into_iter().flatten();
+        if let Some(layout) = layouts.next() {
+            options = options.with_layout(layout);
         }
+        if layouts.next().is_some() {
+            return Err(Error::InvalidOption {
+                operator: "write".to_owned(),
+                option: "files".to_owned(),
+                value: "given together with others".to_owned(),
+                expected: "only one of `files`, `rows_per_file` and `file_size` can be".to_owned(),
+            });
+        }
+        let seed = self.seed.unwrap_or(42);
+        options = options.with_partition_on(&self.partition_on);
+        options = options.with_shuffle(match self.shuffle {
+            None => Shuffle::None,
+            Some(ShuffleSetting::Full) => Shuffle::Full { seed },
+            Some(ShuffleSetting::Partition) => Shuffle::PerPartition {
+                seed,
+                window_rows: SHUFFLE_WINDOW_ROWS,
+            },
+        });
         if let Some(compression) = self.compression {
             options = options.with_compression(compression);
         }
@@ -207,10 +261,13 @@ impl WriteSettings {
             "lz4" => Some(Compression::Lz4),
             "zstd" => Some(Compression::Zstd(3)),
             _ => {
-                let level = text.strip_prefix("zstd:")?.parse().ok()?;
-                (1..=22)
-                    .contains(&level)
-                    .then_some(Compression::Zstd(level))
+                let (codec, level) = text.split_once(':')?;
+                match (codec, level.parse().ok()?) {
+                    ("zstd", level @ 1..=22) => Some(Compression::Zstd(level)),
+                    ("gzip", level @ 0..=9) => Some(Compression::Gzip(level.unsigned_abs())),
+                    ("brotli", level @ 0..=11) => Some(Compression::Brotli(level.unsigned_abs())),
+                    _ => None,
+                }
             }
         }
     }
@@ -241,8 +298,8 @@ fn compression<'de, D: Deserializer<'de>>(
         .map(Some)
         .ok_or_else(|| {
             D::Error::custom(format!(
-                "there is no compression `{text}`; write none, snappy, lz4 or zstd:LEVEL with a \
-                 level from 1 to 22"
+                "there is no compression `{text}`; write none, snappy, lz4, zstd:1 to 22, \
+                 gzip:0 to 9 or brotli:0 to 11"
             ))
         })
 }

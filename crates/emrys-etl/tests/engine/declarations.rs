@@ -232,7 +232,7 @@ fn a_file_says_where_each_error_is() {
     `w.toml`, line 1: `outputs` is missing; name the nodes and columns that come out
     `w.toml`, line 1, outputs: column `prize` is not in the input; did you mean `price`? (input: user, price)
     `w.toml`, line 3: invalid type: string "many", expected usize
-    `w.toml`, line 3: there is no compression `zip`; write none, snappy, lz4 or zstd:LEVEL with a level from 1 to 22
+    `w.toml`, line 3: there is no compression `zip`; write none, snappy, lz4, zstd:1 to 22, gzip:0 to 9 or brotli:0 to 11
     `w.toml`, line 3, node `a`, inputs: there are none; name at least one node or column
     `w.toml`, line 3, node `a`, inputs: 3 is no column, node or group of columns
     `w.toml`, line 3, node `a`, inputs: {"tag":"user"} selects no columns; write `all = true`, `tags = [...]` or `columns = [...]`
