@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser};
 use emrys_etl::declaration::{SessionSettings, ShuffleSetting, WriteSettings, parse_bytes};
-use emrys_etl::io::Compression;
+use emrys_etl::io::{Compression, CsvFormat, OpenOptions};
 
 use crate::commands::Command;
 
@@ -59,15 +59,45 @@ pub(crate) struct Global {
 /// The data that are read.
 #[derive(Debug, Args)]
 pub(crate) struct DataArgs {
-    /// Parquet files, folders of them, and globs such as 'day_*.parquet'
+    /// Files, folders of them, and globs such as 'day_*.parquet'; also s3://, gs://, az:// and https://
     ///
-    /// Several are read one after the other as one table. Without any, the paths in the section
+    /// Parquet, CSV, JSON lines and Arrow files are told by their names. Several paths are read one
+    /// after the other as one table. Without any, the paths in the section
     /// [source] of the workflow file are read.
     #[arg(value_name = "PATHS")]
     pub(crate) paths: Vec<PathBuf>,
     /// A schema file or folder: tags and domains of the data, where they do not carry them
     #[arg(long, value_name = "PATH")]
     pub(crate) schema: Option<PathBuf>,
+    /// Read CSV with this between the fields: one or several characters, such as '|' or '::'
+    #[arg(long, value_name = "TEXT")]
+    delimiter: Option<String>,
+    /// Read CSV without a line of headings: the names of its columns
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    names: Vec<String>,
+    /// Read CSV in another encoding than UTF-8, such as latin-1
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
+}
+
+impl DataArgs {
+    /// How files are to be read; nothing if their names say it.
+    pub(crate) fn options(&self) -> Option<OpenOptions> {
+        if self.delimiter.is_none() && self.names.is_empty() && self.encoding.is_none() {
+            return None;
+        }
+        let mut format = CsvFormat::new();
+        if let Some(delimiter) = &self.delimiter {
+            format = format.with_delimiter(delimiter);
+        }
+        if !self.names.is_empty() {
+            format = format.with_names(&self.names);
+        }
+        if let Some(encoding) = &self.encoding {
+            format = format.with_encoding(encoding);
+        }
+        Some(OpenOptions::new().with_format(format))
+    }
 }
 
 /// Threads and memory.

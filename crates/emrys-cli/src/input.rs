@@ -64,6 +64,9 @@ pub(crate) fn dataset(data: &DataArgs, settings: &Settings) -> Result<Dataset> {
         false => (&data.paths, None),
         true => (&settings.source.paths, settings.source.schema.as_ref()),
     };
+    let options = data
+        .options()
+        .unwrap_or_else(|| settings.source.options.clone());
     let dataset = match paths.as_slice() {
         [] => {
             return Err(Failure::Usage(
@@ -72,15 +75,15 @@ pub(crate) fn dataset(data: &DataArgs, settings: &Settings) -> Result<Dataset> {
                     .to_owned(),
             ));
         }
-        [path] => Dataset::open(path)?,
+        [path] => Dataset::open_with(path, &options)?,
         paths => {
             // Each path may be a folder or a glob; their files follow each other.
             let mut files = Vec::new();
             for path in paths {
-                let part = Dataset::open(path)?;
+                let part = Dataset::open_with(path, &options)?;
                 files.extend(part.files().iter().map(|file| file.path.clone()));
             }
-            Dataset::from_paths(files)?
+            Dataset::from_paths_with(files, &options)?
         }
     };
     match data.schema.as_ref().or(schema) {

@@ -177,3 +177,29 @@ fn rows_are_shuffled_and_divided_as_asked() {
     assert_eq!(out("--partition-on city --file-size 1MiB").0, 60);
     assert!(project.path("out/city=3").is_dir());
 }
+
+#[test]
+fn other_formats_are_read_as_their_names_or_the_arguments_say() {
+    let project = Project::new();
+    project.write("a.csv", "user,price\nann,1.5\nbob,\n");
+    project.write("b.jsonl", "{\"user\": \"ann\", \"price\": 2}\n");
+    project.write("c.dat", "ann::3\nbob::4\nann::5\n");
+    assert_eq!(project.json("stats a.csv --json")["rows"], 2);
+    assert_eq!(project.json("stats b.jsonl --json")["rows"], 1);
+    let stats = project.json("stats c.dat --delimiter :: --names user,price --json");
+    assert_eq!(stats["columns"][1]["max"], 5);
+    project.write(
+        "w.toml",
+        r#"
+        outputs = ["@ids"]
+        [source]
+        paths = ["c.dat"]
+        options = { format = { csv = { delimiter = "::", names = ["user", "price"] } } }
+        [nodes.ids]
+        inputs = ["user"]
+        op = "Categorify"
+        "#,
+    );
+    let written = project.json("fit-transform -w w.toml -o out --json");
+    assert_eq!(written["rows"], 3);
+}

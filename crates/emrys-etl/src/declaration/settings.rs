@@ -7,7 +7,7 @@ use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
 use super::sizes::parse_bytes;
-use crate::io::{Compression, FileLayout, Shuffle, WriteOptions};
+use crate::io::{Compression, FileLayout, OpenOptions, Shuffle, WriteOptions};
 use crate::session::SessionOptions;
 use crate::{Error, Result};
 
@@ -20,6 +20,7 @@ const SHUFFLE_WINDOW_ROWS: usize = 131_072;
 /// [source]
 /// paths = ["train/*.parquet"]   # files, folders and globs
 /// schema = "schema.pbtxt"       # tags and domains, where the data do not carry them
+/// options = { hive = true }     # what the names of files do not say: see `OpenOptions`
 ///
 /// [session]
 /// memory = "1GiB"
@@ -62,6 +63,8 @@ pub struct SourceSettings {
     pub paths: Vec<PathBuf>,
     /// A file or folder with the schema of the data.
     pub schema: Option<PathBuf>,
+    /// What the names of the files do not say.
+    pub options: OpenOptions,
 }
 
 /// The section `[session]` of a workflow file.

@@ -194,9 +194,15 @@ impl DatasetTable {
         let slices = slices_of_files(state, files, &kept);
         match &files.scan {
             Scan::Parquet => parquet_scan::plan(self, state, files, &slices, projection, limit),
-            Scan::Rows(reader) => {
-                row_scan::plan(self, files, Arc::clone(reader), slices, projection, limit)
-            }
+            Scan::Rows(reader) => row_scan::plan(
+                self,
+                state,
+                files,
+                Arc::clone(reader),
+                slices,
+                projection,
+                limit,
+            ),
         }
     }
 }

@@ -5,21 +5,24 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
+use datafusion::catalog::Session;
 use datafusion::common::{DataFusionError, Result as EngineResult, ScalarValue};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::{DatasetTable, FileSlice, hive_value};
 use crate::io::formats::{RowRange, RowReader};
 use crate::io::object::Object;
-use crate::io::source::Files;
-use crate::{Error, Result};
+use crate::io::source::{Files, SourceFile};
+use crate::{Error, Result, progress};
 
 pub(super) fn plan(
     dataset: &DatasetTable,
+    state: &dyn Session,
     files: &Files,
     reader: Arc<dyn RowReader>,
     slices: Vec<Vec<FileSlice>>,
@@ -29,7 +32,10 @@ pub(super) fn plan(
     let schema: SchemaRef = Arc::new(dataset.schema.project(projection)?);
     let data = dataset.data.fields().len();
     let of_files = data - files.hive.len();
-    let partitions = slices.into_iter().map(|slices| {
+    let metrics = ExecutionPlanMetricsSet::new();
+    let rows = files.files.iter().map(SourceFile::rows).sum();
+    progress::watch_scan(state.config(), rows, &metrics);
+    let partitions = slices.into_iter().enumerate().map(|(number, slices)| {
         let parts = slices.into_iter().map(|part| {
             let file = &files.files[part.slice.file];
             let mut columns = Vec::new();
@@ -58,6 +64,7 @@ pub(super) fn plan(
             schema: Arc::clone(&schema),
             reader: Arc::clone(&reader),
             parts: Arc::new(parts.collect::<EngineResult<_>>()?),
+            rows: MetricBuilder::new(&metrics).output_rows(number),
         };
         Ok(Arc::new(partition) as Arc<dyn PartitionStream>)
     });
@@ -73,6 +80,8 @@ struct Partition {
     schema: SchemaRef,
     reader: Arc<dyn RowReader>,
     parts: Arc<Vec<Part>>,
+    /// How many have been read.
+    rows: Count,
 }
 
 /// Rows of a file, and what is made of them.
@@ -103,14 +112,16 @@ impl PartitionStream for Partition {
     fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let batch_rows = context.session_config().batch_size();
         let (schema, reader) = (Arc::clone(&self.schema), Arc::clone(&self.reader));
-        let parts = Arc::clone(&self.parts);
+        let (parts, rows) = (Arc::clone(&self.parts), self.rows.clone());
         let batches = stream::iter(0..parts.len()).flat_map(move |index| {
             let part = parts[index].clone();
             part.read(Arc::clone(&reader), Arc::clone(&schema), batch_rows)
         });
         Box::pin(RecordBatchStreamAdapter::new(
             Arc::clone(&self.schema),
-            batches.map(|batch| batch.map_err(DataFusionError::from)),
+            batches
+                .inspect_ok(move |batch| rows.add(batch.num_rows()))
+                .map_err(DataFusionError::from),
         ))
     }
 }
