@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use emrys_etl::ops::{Categorify, Normalize, TargetEncoding};
-use emrys_etl::{Dataset, Node, SessionOptions, Workflow, cols};
+use emrys_etl::{Dataset, Node, SessionOptions, Workflow, cols, group};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -45,5 +45,41 @@ proptest! {
             collect(&fitted, &data)
         };
         prop_assert_eq!(run(batch.num_rows(), 1, 8192), run(rows, threads, rows));
+    }
+
+    /// With a limit of memory values are counted by group-by queries, which can spill.
+    #[test]
+    fn a_limit_of_memory_does_not_change_what_is_counted(
+        values in prop::collection::vec(
+            (
+                prop::option::of(0u8..20),
+                prop::option::of(-3i64..30),
+                prop::option::of(prop::collection::vec(prop::option::of(0u8..9), 0..4)),
+            ),
+            1..200,
+        ),
+        threads in 1usize..4,
+        rows in 1usize..50,
+    ) {
+        let text = |value: &Option<u8>| value.map(|v| format!("a category of many bytes {v}"));
+        let batch = batch(&json!({
+            "text": values.iter().map(|(value, _, _)| text(value)).collect::<Vec<_>>(),
+            "left": values.iter().map(|(_, value, _)| *value).collect::<Vec<_>>(),
+            "right": values.iter().map(|(_, value, _)| value.map(|v| v * 2)).collect::<Vec<_>>(),
+            "list": values.iter().map(|(_, _, list)| {
+                list.as_ref().map(|list| list.iter().map(text).collect::<Vec<_>>())
+            }).collect::<Vec<_>>(),
+        }));
+        let graph = || {
+            (cols(["text", "list"]) + group(["left", "right"])) >> Categorify::default()
+        };
+        let data = split(&batch, rows);
+        let run = |options: SessionOptions| {
+            let options = options.with_threads(threads).with_batch_size(rows);
+            let fitted = Workflow::new(graph()).with_options(options).fit(&data).unwrap();
+            collect(&fitted, &data)
+        };
+        let limited = SessionOptions::default().with_memory_limit(256 << 20);
+        prop_assert_eq!(run(SessionOptions::default()), run(limited));
     }
 }
