@@ -151,7 +151,7 @@ impl RowGenerator for Clicks {
                 _ => Arc::new(Int32Array::from_iter_values(
                     range
                         .clone()
-                        .map(|row| i32::from(hash_bits(row ^ 2) % 10 == 0)),
+                        .map(|row| i32::from(hash_bits(row ^ 2).is_multiple_of(10))),
                 )),
             }
         };
