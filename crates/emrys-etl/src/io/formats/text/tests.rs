@@ -1,9 +1,10 @@
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
-use futures::TryStreamExt;
+use futures::{TryStreamExt, stream};
 use insta::assert_snapshot;
 use rstest::rstest;
 
 use super::*;
+use crate::io::remote;
 use crate::io::testing::{
     TestResult, collect_partitions, frame, integers, session, without_folder,
 };
