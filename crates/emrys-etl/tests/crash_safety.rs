@@ -150,7 +150,8 @@ fn check_nothing_is_half_readable(folder: &Path, whole: &Path) -> TestResult {
             .unwrap_or(first);
         let target = whole.join(target).join(rest);
         if let Ok(dataset) = Dataset::open(&path) {
-            let manifest = Manifest::read(&path)?.ok_or("a data set without a manifest")?;
+            let manifest = Manifest::read(&path)?
+                .ok_or_else(|| format!("`{name}` is read as a data set without a manifest"))?;
             assert_eq!(Some(&manifest), Manifest::read(&target)?.as_ref(), "{name}");
             assert_eq!(dataset.num_rows(), manifest.rows, "{name}");
             manifest.verify(&path)?;
