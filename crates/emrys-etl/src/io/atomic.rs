@@ -224,7 +224,8 @@ fn delete(folder: &Path) -> std::io::Result<()> {
             continue;
         }
         match entry.file_type()?.is_dir() {
-            true => fs::remove_dir_all(entry.path())?,
+            // A folder within may be one that can be read by itself.
+            true => delete(&entry.path())?,
             false => fs::remove_file(entry.path())?,
         }
     }

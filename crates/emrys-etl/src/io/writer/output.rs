@@ -18,7 +18,7 @@ use super::sink::{Part, Sink, joined};
 use super::store;
 use super::tasks::run_tasks;
 use super::{FileLayout, WriteOptions};
-use crate::io::atomic::{AtomicDir, Existing};
+use crate::io::atomic::{AtomicDir, Existing, INCOMPLETE_MARKER};
 use crate::io::manifest::{MANIFEST_FILE, Manifest, ManifestFile};
 use crate::io::plain::plain_schema;
 use crate::io::table::cast_batch;
@@ -45,8 +45,8 @@ pub(in crate::io) struct Output<'a> {
 enum Home {
     /// A folder that gets its name when it is whole.
     Atomic(AtomicDir),
-    /// A folder in one that another gives its name.
-    Within,
+    /// A folder in one that another gives its name; this is its own marker.
+    Within(PathBuf),
     Remote {
         folder: RemoteFolder,
         /// Files on their way.
@@ -86,7 +86,9 @@ impl<'a> Output<'a> {
     ) -> Result<Output<'a>> {
         let begun = Begun::new(arrow, schema, options)?;
         fs::create_dir(&folder).map_err(Error::io("create", &folder))?;
-        Ok(begun.at(path, Home::Within, Place::Local(folder)))
+        let marker = folder.join(INCOMPLETE_MARKER);
+        fs::write(&marker, "").map_err(Error::io("write", &marker))?;
+        Ok(begun.at(path, Home::Within(marker), Place::Local(folder)))
     }
 
     pub(super) async fn create_remote(
@@ -267,7 +269,9 @@ impl<'a> Output<'a> {
         };
         match self.home {
             Home::Atomic(folder) => folder.commit()?,
-            Home::Within => {}
+            Home::Within(marker) => {
+                fs::remove_file(&marker).map_err(Error::io("write", &marker))?;
+            }
             Home::Remote { folder, staging } => folder.commit(staging.path()).await?,
         }
         Ok(manifest)
