@@ -237,7 +237,6 @@ fn failed(path: &Path, error: LookupError) -> Error {
 /// A parquet file whose footer was read.
 struct Table {
     path: PathBuf,
-    file: File,
     metadata: ArrowReaderMetadata,
     rows: usize,
     /// Without compression.
@@ -275,7 +274,6 @@ impl Table {
             rows: usize::try_from(rows).unwrap_or_default(),
             bytes: usize::try_from(bytes).unwrap_or_default(),
             pandas_start,
-            file,
             metadata,
         })
     }
@@ -290,10 +288,8 @@ impl Table {
         batch_size: usize,
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
         let failed = |source| parquet_error(&self.path, source);
-        let file = self
-            .file
-            .try_clone()
-            .map_err(Error::io("read", &self.path))?;
+        // Row groups are read side by side, and copies of a file share one position.
+        let file = File::open(&self.path).map_err(Error::io("read", &self.path))?;
         let metadata = self.metadata.clone();
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
         let reader = builder

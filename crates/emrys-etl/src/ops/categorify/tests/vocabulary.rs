@@ -4,6 +4,8 @@ use std::sync::Arc;
 use arrow::array::*;
 use arrow::compute::{cast, concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Int64Type};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -463,6 +465,29 @@ fn a_vocabulary_survives_its_files() {
             (vocabulary.values(), vocabulary.num_buckets())
         );
     }
+}
+
+#[test]
+fn row_groups_are_read_in_order() {
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, "unique.parquet");
+    let texts = array(StringArray::from_iter_values(
+        (0..20_000).map(|value| format!("value {value}")),
+    ));
+    let ids = array(Int64Array::from_iter_values(3..20_003));
+    let batch = RecordBatch::try_from_iter([("a_index", ids), ("a", Arc::clone(&texts))]).unwrap();
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(500));
+    let output = std::fs::File::create(&path).unwrap();
+    let mut writer =
+        ArrowWriter::try_new(output, batch.schema(), Some(properties.build())).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let columns = ["a".to_owned()];
+    let read = Vocabulary::read("a", &columns, None, &path, None).unwrap();
+    assert_eq!(
+        read.values()[0].as_string::<i32>(),
+        texts.as_string::<i32>()
+    );
 }
 
 #[test]
