@@ -15,7 +15,7 @@ cargo bench --bench etl_criteo -- [options]
   --nvtabular-runs N   NVTabular takes minutes (1)
   --only T,T           tools: emrys, floor, polars, polars-join, duckdb, nvtabular
   --threads N          threads of every tool (all cores)
-  --batch-rows N       rows of Emrys' batches (8192)
+  --batch-rows N       rows of a batch of Emrys and of the floor (32768)
   --data FOLDER        where data sets are, or are generated; it also holds the outputs
   --peers FOLDER       the environments of the peers, made by peers/install.sh (or EMRYS_PEERS)
   --operators          each operator alone, in rows per second";
@@ -98,7 +98,7 @@ impl Arguments {
             nvtabular_runs: 1,
             only: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
-            batch_rows: 8192,
+            batch_rows: 32_768,
             data: Path::new(env!("CARGO_TARGET_TMPDIR")).join("etl_criteo"),
             peers: std::env::var_os("EMRYS_PEERS").map(PathBuf::from),
         };

@@ -15,8 +15,6 @@ use crate::arguments::Job;
 use crate::data::{files, split_files};
 use crate::process::{RunResult, Spent};
 
-const BATCH: usize = 8192;
-
 /// A row group of a file.
 type Group = (PathBuf, usize);
 
@@ -28,7 +26,7 @@ pub(crate) fn run(job: &Job) -> Result<RunResult> {
     let decoding = dealt_out(job.threads, &groups(&input)?, |_, groups| {
         let start = Spent::now();
         for group in groups {
-            for batch in reader(group)? {
+            for batch in reader(group, job.batch_rows)? {
                 std::hint::black_box(batch?);
             }
         }
@@ -42,7 +40,7 @@ pub(crate) fn run(job: &Job) -> Result<RunResult> {
         let groups = groups(&files(&folder)?)?;
         encoding.add(dealt_out(job.threads, &groups, |thread, groups| {
             let target = job.out.join(format!("floor_{part}_{thread}"));
-            encode(groups, &schema, &target)
+            encode(groups, job.batch_rows, &schema, &target)
         })?);
     }
     Ok(RunResult {
@@ -63,11 +61,11 @@ fn groups(files: &[PathBuf]) -> Result<Vec<Group>> {
     Ok(groups)
 }
 
-fn reader((path, group): &Group) -> Result<ParquetRecordBatchReader> {
+fn reader((path, group): &Group, rows: usize) -> Result<ParquetRecordBatchReader> {
     let file = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
     Ok(file
         .with_row_groups(vec![*group])
-        .with_batch_size(BATCH)
+        .with_batch_size(rows)
         .build()?)
 }
 
@@ -95,14 +93,14 @@ fn dealt_out(
 }
 
 /// Encodes row groups, each of which is in memory before its time counts.
-fn encode(groups: &[Group], schema: &Schema, target: &Path) -> Result<Spent> {
-    let arrow = reader(&groups[0])?.schema();
+fn encode(groups: &[Group], rows: usize, schema: &Schema, target: &Path) -> Result<Spent> {
+    let arrow = reader(&groups[0], rows)?.schema();
     let mut reading = Spent::default();
     let mut failed = None;
     let start = Spent::now();
     let batches = groups.iter().flat_map(|group| {
         let start = Spent::now();
-        let batches = in_memory(group).unwrap_or_else(|error| {
+        let batches = in_memory(group, rows).unwrap_or_else(|error| {
             failed = Some(error);
             Vec::new()
         });
@@ -125,6 +123,6 @@ fn encode(groups: &[Group], schema: &Schema, target: &Path) -> Result<Spent> {
     }
 }
 
-fn in_memory(group: &Group) -> Result<Vec<RecordBatch>> {
-    Ok(reader(group)?.collect::<std::result::Result<_, _>>()?)
+fn in_memory(group: &Group, rows: usize) -> Result<Vec<RecordBatch>> {
+    Ok(reader(group, rows)?.collect::<std::result::Result<_, _>>()?)
 }

@@ -124,7 +124,7 @@ impl Operator for ListAggregate {
         let mut columns = Vec::new();
         for (column, aggregate, name) in self.outputs(input)? {
             require_list(input, column)?;
-            let inner = column.shape().dims()[1..].to_vec();
+            let inner = column.shape().dims().get(1..).unwrap_or_default().to_vec();
             require_type(input, column, aggregate.kind, !inner.is_empty())?;
             let result = result_column(column, name, aggregate);
             columns.push(match aggregate.kind {

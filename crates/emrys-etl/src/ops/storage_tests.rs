@@ -78,7 +78,7 @@ fn little_memory_gives_the_same_rows() {
     let folder = tempfile::tempdir().unwrap();
     let limited = SessionOptions::new()
         .with_threads(2)
-        .with_memory_limit(24 << 20)
+        .with_memory_limit(48 << 20)
         .with_spill_dir(folder.path());
     assert_eq!(fit(limited), fit(SessionOptions::new().with_threads(2)));
     // Spilled results and tables have no names, and the engine removes its files.
