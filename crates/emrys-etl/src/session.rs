@@ -312,7 +312,7 @@ fn engine_config(options: &SessionOptions) -> SessionConfig {
         None => BATCH_ROWS,
         Some(_) => BATCH_ROWS_IN_LIMITED_MEMORY,
     };
-    SessionConfig::new()
+    let mut config = SessionConfig::new()
         .with_target_partitions(options.threads())
         .with_batch_size(options.batch_size.unwrap_or(default_rows))
         // Data sets partition themselves into ranges of rows in order; dealing batches or byte
