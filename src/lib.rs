@@ -19,11 +19,15 @@ pub use emrys_schema as schema;
 /// What most programs use.
 pub mod prelude {
     pub use emrys_etl::ops::{
-        AddMetadata, Bucketize, Categorify, Clip, FillMissing, Filter, JoinExternal, Lambda, LogOp,
-        Normalize, Rename, TagAs, TargetEncoding,
+        AddMetadata, Bucketize, Cast, Categorify, Clip, ColumnSimilarity, DataStats, DifferenceLag,
+        DropLowCardinality, Dropna, FillMedian, FillMissing, Filter, Groupby, HashBucket,
+        HashedCross, JoinExternal, JoinGroupby, Lambda, ListAggregate, ListSlice, LogOp, Normalize,
+        NormalizeMinMax, ReduceDtypeSize, Rename, Select, TagAs, TargetEncoding, TextVocabulary,
+        TimeParts, ToList, TokenizeText, ValueCount,
     };
     pub use emrys_etl::{
-        Dataset, FittedWorkflow, Workflow, WriteOptions, all_columns, cols, group, tagged,
+        Dataset, FittedWorkflow, NewIds, OpenOptions, Workflow, WriteOptions, all_columns, cols,
+        group, tagged,
     };
     pub use emrys_loader::{Loader, LoaderConfig};
     pub use emrys_models::blocks::{Embeddings, Mlp};
