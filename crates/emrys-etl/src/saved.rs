@@ -7,7 +7,7 @@ use emrys_schema::Schema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::io::{AtomicDir, Existing};
+use crate::io::{AtomicDir, Existing, INCOMPLETE_MARKER};
 use crate::operator::{ArtifactReader, ArtifactWriter};
 use crate::ops::Registry;
 use crate::parts::RemovedColumns;
@@ -176,6 +176,11 @@ pub(crate) fn load(
         path: file.clone(),
         problem,
     };
+    if path.join(INCOMPLETE_MARKER).exists() {
+        return Err(wrong(
+            "the workflow is not whole, since writing it was interrupted; save it again".into(),
+        ));
+    }
     let text = std::fs::read_to_string(&file).map_err(Error::io("read", &file))?;
     let json: Value = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
     // The version comes first: a newer format may differ in everything else.

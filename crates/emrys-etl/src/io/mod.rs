@@ -31,6 +31,7 @@ mod table;
 mod testing;
 mod writer;
 
+pub(crate) use atomic::INCOMPLETE_MARKER;
 pub use atomic::{AtomicDir, Existing};
 pub use dataset::Dataset;
 pub use formats::{CsvFormat, JsonLinesFormat};

@@ -264,7 +264,11 @@ impl Operator for ListSlice {
                 self.check_padding(column)?;
             }
             let mut dims = column.shape().dims().to_vec();
-            dims[0] = self.dim(dims[0]);
+            // Without types there is no shape yet either.
+            match dims.first_mut() {
+                Some(outer) => *outer = self.dim(*outer),
+                None => dims.push(self.dim(Dim::ANY)),
+            }
             Ok(column
                 .clone()
                 .with_shape(Shape::new(dims))
