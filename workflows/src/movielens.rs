@@ -14,7 +14,9 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use burn::tensor::Device;
 use clap::ValueEnum;
+use emrys_models::Model;
 use emrys_models::tasks::TemperatureOn;
 
 /// MovieLens 1M: features, a DLRM that predicts who likes what, and a two-tower that recommends.
@@ -74,6 +76,18 @@ pub(crate) fn run(args: &Args) -> Result<serde_json::Value, Box<dyn Error>> {
         "seed": args.seed,
         "seconds": started.elapsed().as_secs_f64(),
     }))
+}
+
+/// Saves a model, in the place of one that an earlier run left if that is allowed.
+fn save_model(args: &Args, model: &Model, name: &str) -> Result<(), Box<dyn Error>> {
+    let path = args.out.join(name);
+    // Only a folder that is a model is deleted.
+    if args.overwrite && Model::load(&path, &Device::default()).is_ok() {
+        std::fs::remove_dir_all(&path)?;
+    }
+    model.save(&path)?;
+    wrote(&path, "the model");
+    Ok(())
 }
 
 /// Says what was written where.

@@ -13,7 +13,7 @@ use emrys_models::trainer::Trainer;
 use emrys_models::{Compose, Initializer, ModelSpec, Spec};
 
 use super::features::Features;
-use super::{Args, Temperature, wrote};
+use super::{Args, Temperature, save_model, wrote};
 
 /// What the DLRM reaches on the held-out ratings.
 pub(super) struct Ranking {
@@ -51,9 +51,7 @@ pub(super) fn train(args: &Args, features: &Features) -> Result<Ranking, Box<dyn
         .fit(&mut model, &train, Some(&valid))?;
     print!("{history}");
 
-    let path = args.out.join("dlrm");
-    model.save(&path)?;
-    wrote(&path, "the model");
+    save_model(args, &model, "dlrm")?;
     let path = args.out.join("dlrm.csv");
     history.write_csv(&path)?;
     wrote(&path, "its history");

@@ -14,7 +14,7 @@ use emrys_models::tasks::ItemRetrieval;
 use emrys_models::trainer::Trainer;
 
 use super::features::Features;
-use super::{Args, wrote};
+use super::{Args, save_model};
 
 /// How many of the films that users like are among the ten that are recommended.
 pub(super) struct Retrieval {
@@ -62,9 +62,7 @@ pub(super) fn train(args: &Args, features: &Features) -> Result<Retrieval, Box<d
         .with_seed(args.seed)
         .fit(&mut model, &train, None)?;
     print!("{history}");
-    let path = args.out.join("two_tower");
-    model.save(&path)?;
-    wrote(&path, "the model");
+    save_model(args, &model, "two_tower")?;
 
     // Films that a user has rated, liked or not, are not recommended again.
     let seen = Interactions::read(&rated, "userId", "movieId")?;
