@@ -17,6 +17,7 @@ use emrys::etl::{
     Dataset, Node, OpenOptions, Session, SessionOptions, Workflow, WriteOptions, cols,
 };
 use emrys::loader::{Loader, LoaderConfig};
+use emrys::schema::{Tag, TimeUnit};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -44,7 +45,8 @@ fn features(user: &str, movie: &str) -> Node {
     let ids = (cols([user]) >> Categorify::new() >> TagAs::USER_ID)
         + (cols([movie]) >> Categorify::new() >> TagAs::ITEM_ID);
     let rates = cols([user, movie]) >> TargetEncoding::new("rating") >> Normalize::default();
-    let hours = cols(["timestamp"]) >> TimeParts::new([TimePart::Hour, TimePart::Weekday]);
+    let parts = TimeParts::new([TimePart::Hour, TimePart::Weekday]).with_unit(TimeUnit::Second);
+    let hours = cols(["timestamp"]) >> parts;
     let target = cols(["rating"]) >> TagAs::REGRESSION_TARGET;
     ids + rates + hours + target
 }
@@ -77,7 +79,7 @@ fn to_batches(ratings: &Dataset, graph: Node) -> Result<(u64, u64, usize)> {
         column
             .tags()
             .iter()
-            .any(|tag| *tag == emrys::schema::Tag::User)
+            .any(|tag| *tag == Tag::User)
             .then(|| column.cardinality())
             .flatten()
     });

@@ -75,13 +75,18 @@ impl Operator for TextVocabulary {
         let columns = input.columns().map(|column| {
             require_list(input, column)?;
             input.require(column, "a list of strings", |dtype| dtype == DType::String)?;
-            let [texts] = column.shape().dims() else {
-                return Err(Error::UnsupportedType {
-                    operator: input.operator().to_owned(),
-                    column: column.name().to_owned(),
-                    found: format!("{}{}", column.dtype(), column.shape()),
-                    expected: "a list of strings is needed; leave it out".to_owned(),
-                });
+            let texts = match column.shape().dims() {
+                [texts] => *texts,
+                // Without types there is no shape yet either.
+                [] => Dim::ANY,
+                _ => {
+                    return Err(Error::UnsupportedType {
+                        operator: input.operator().to_owned(),
+                        column: column.name().to_owned(),
+                        found: format!("{}{}", column.dtype(), column.shape()),
+                        expected: "a list of strings is needed; leave it out".to_owned(),
+                    });
+                }
             };
             let added = self.added();
             let dim = Dim {
