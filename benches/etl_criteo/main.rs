@@ -1,4 +1,4 @@
-//! The Criteo workload, side by side with Polars, DuckDB and NVTabular, and against the floor.
+//! The Criteo workload, side by side with Polars, `DuckDB` and NVTabular, and against the floor.
 //!
 //! 26 columns of keys are filled and numbered by frequency, 13 columns of numbers filled, clipped,
 //! logarithmised and normalised; everything is fitted on the training files, then the training

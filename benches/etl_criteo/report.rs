@@ -27,7 +27,7 @@ impl Summary {
         let median = |value: fn(&Run) -> f64| {
             let mut values: Vec<f64> = runs.iter().map(value).collect();
             values.sort_by(f64::total_cmp);
-            (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0
+            f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2])
         };
         let ids = runs.first()?.result.ids;
         Some(Summary {

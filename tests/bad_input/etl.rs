@@ -482,7 +482,12 @@ fn data_that_do_not_fit() {
                     .fit(&data)?
                     .transform(&data)?
                     .collect()?;
-                assert_eq!(rows.iter().map(|batch| batch.num_rows()).sum::<usize>(), 0);
+                assert_eq!(
+                    rows.iter()
+                        .map(arrow::array::RecordBatch::num_rows)
+                        .sum::<usize>(),
+                    0
+                );
                 Ok(())
             },
             "no error",

@@ -101,7 +101,7 @@ fn workflows() {
             "an operator that does not exist",
             |dir| {
                 reload(dir, |workflow| {
-                    operator(workflow, "Normalize")["name"] = json!("Normalise")
+                    operator(workflow, "Normalize")["name"] = json!("Normalise");
                 })
             },
             "load `[dir]/workflow/workflow.json`: step 3: operator `Normalise` is not registered (did you mean `Normalize`?); if it is your own, load with `FittedWorkflow::load_with(path, Registry::default().with::<Normalise>())`, else with the version of emrys that has it",
@@ -149,7 +149,7 @@ fn workflows() {
             "an option that does not exist",
             |dir| {
                 reload(dir, |workflow| {
-                    operator(workflow, "Normalize")["config"]["mean"] = json!(0)
+                    operator(workflow, "Normalize")["config"]["mean"] = json!(0);
                 })
             },
             "load `[dir]/workflow/workflow.json`: step 3: operator `Normalize`: unknown field `mean`, expected `out_dtype`",
@@ -158,7 +158,7 @@ fn workflows() {
             "a step that uses a later one",
             |dir| {
                 reload(dir, |workflow| {
-                    operator(workflow, "Normalize")["input"] = json!(90)
+                    operator(workflow, "Normalize")["input"] = json!(90);
                 })
             },
             "load `[dir]/workflow/workflow.json`: step 3 uses a step that comes after it",
@@ -229,7 +229,7 @@ fn manifests() {
             |dir| {
                 let out = output(dir)?;
                 edit(&out.join("_emrys.json"), |manifest| {
-                    manifest["version"] = json!(2)
+                    manifest["version"] = json!(2);
                 })?;
                 Dataset::open(out)?;
                 Ok(())
@@ -287,7 +287,7 @@ fn models() {
             |dir| {
                 reload_model(dir, |folder| {
                     edit(&folder.join("model.json"), |model| {
-                        model["format"] = json!(2)
+                        model["format"] = json!(2);
                     })
                 })
             },
@@ -399,7 +399,7 @@ fn checkpoints() {
             |dir| {
                 resume(dir, 0, |checkpoint| {
                     edit(&checkpoint.join("checkpoint.json"), |json| {
-                        json["format"] = json!(2)
+                        json["format"] = json!(2);
                     })
                 })
             },

@@ -23,7 +23,7 @@ fn auc(case: &Case) -> Outcome {
     let weights = case
         .tensors
         .get("inputs/sample_weight")
-        .map(|weights| weights.f32());
+        .map(super::case::Golden::f32);
     let measure = |metric: &mut dyn Metric, weights: Option<&[f32]>| {
         let predictions = Predictions::Probabilities(&probabilities);
         // In two batches, which must not matter.

@@ -153,7 +153,7 @@ fn tfrs_task(case: &Case) -> Outcome {
     let ids = case
         .tensors
         .get("inputs/candidate_ids")
-        .map(|ids| ids.i64());
+        .map(super::case::Golden::i64);
     if case.params["remove_accidental_hits"].as_bool() == Some(true) {
         softmax = softmax.with_false_negatives(FalseNegatives::Add(f32::MIN / 100.0));
     }

@@ -40,12 +40,11 @@ fn feed(target: &str, seeds: &[Vec<u8>], mut run: impl FnMut(&[u8])) {
     while Instant::now() < end {
         let input = mutator.mutate(seeds);
         runs += 1;
-        if catch_unwind(AssertUnwindSafe(|| run(&input))).is_err() {
-            panic!(
-                "{target}, run {runs}: panicked on {:?}",
-                String::from_utf8_lossy(&input)
-            );
-        }
+        assert!(
+            catch_unwind(AssertUnwindSafe(|| run(&input))).is_ok(),
+            "{target}, run {runs}: panicked on {:?}",
+            String::from_utf8_lossy(&input)
+        );
     }
     eprintln!("{target}: {runs} runs without a panic");
 }

@@ -60,9 +60,10 @@ fn blocked_signals() -> Option<libc::sigset_t> {
     unsafe {
         libc::sigemptyset(signals.as_mut_ptr());
         let mut signals = signals.assume_init();
-        libc::sigaddset(&mut signals, libc::SIGINT);
-        libc::sigaddset(&mut signals, libc::SIGTERM);
-        let failed = libc::pthread_sigmask(libc::SIG_BLOCK, &signals, std::ptr::null_mut());
+        libc::sigaddset(&raw mut signals, libc::SIGINT);
+        libc::sigaddset(&raw mut signals, libc::SIGTERM);
+        let failed =
+            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const signals, std::ptr::null_mut());
         (failed == 0).then_some(signals)
     }
 }
@@ -72,5 +73,5 @@ fn blocked_signals() -> Option<libc::sigset_t> {
 fn wait(signals: &libc::sigset_t) -> bool {
     let mut signal = 0;
     // SAFETY: both pointers are to live values, and the signals are blocked in every thread.
-    unsafe { libc::sigwait(signals, &mut signal) == 0 }
+    unsafe { libc::sigwait(signals, &raw mut signal) == 0 }
 }

@@ -189,7 +189,7 @@ impl Inverse {
         let frame = dataset.to_dataframe(self.session.context(), None)?;
         let mut exprs = Vec::new();
         let mut columns = Vec::new();
-        for column in dataset.schema().iter() {
+        for column in dataset.schema() {
             let name = column.name();
             let Some(decoder) = self.decoders.get(name) else {
                 exprs.push(ident(name).alias(name));

@@ -236,7 +236,7 @@ fn a_killed_process_leaves_nothing_that_is_half_readable() -> TestResult {
             duration = duration.mul_f64(0.95);
         }
         for name in names(folder.path())? {
-            let kind = match name.split_once("-") {
+            let kind = match name.split_once('-') {
                 Some((kind, _)) => format!("{kind}-*"),
                 None => name,
             };

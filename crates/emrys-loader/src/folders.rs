@@ -68,7 +68,7 @@ pub(crate) fn set_types(files: &mut [SourceFile], schema: Option<&Schema>) -> Re
         let known = schema
             .and_then(|schema| schema.get(name))
             .filter(|column| column.dtype() != DType::Unknown)
-            .map(|column| column.to_arrow());
+            .map(emrys_schema::ColumnSchema::to_arrow);
         match known {
             Some(field) => Ok(field?.data_type().clone()),
             None if others.contains(name) => Ok(DataType::Utf8),

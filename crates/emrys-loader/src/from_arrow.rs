@@ -240,7 +240,7 @@ fn values_from_arrow(name: &str, array: ArrayRef, missing: Missing) -> Result<Va
             set_nulls(&mut values, nulls.as_ref(), f64::NAN);
             match missing {
                 Missing::Refuse => refuse_nan(name, values.iter().map(|value| value.is_nan()))?,
-                Missing::Fill(fill) => replace(&mut values, |value| value.is_nan(), fill),
+                Missing::Fill(fill) => replace(&mut values, f64::is_nan, fill),
                 Missing::KeepNan => (),
             }
             values.into()
@@ -288,7 +288,7 @@ fn singles(
             clippy::cast_possible_truncation,
             reason = "the column has single precision"
         )]
-        Missing::Fill(fill) => replace(&mut values, |value| value.is_nan(), fill as f32),
+        Missing::Fill(fill) => replace(&mut values, f32::is_nan, fill as f32),
         Missing::KeepNan => (),
     }
     Ok(values.into())

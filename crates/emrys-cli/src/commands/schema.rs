@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use emrys_etl::declaration::Settings;
 use emrys_etl::{Error, FittedWorkflow};
 use emrys_schema::Schema;
 
@@ -94,13 +95,13 @@ impl SchemaCommand {
                 return Ok(Schema::read(path)?);
             }
             if let Err(Failure::Run(Error::EmptyDataset { .. })) =
-                input::dataset(&self.data, &Default::default())
+                input::dataset(&self.data, &Settings::default())
                 && let Ok(schema) = Schema::read(path)
             {
                 return Ok(schema);
             }
         }
-        Ok(input::dataset(&self.data, &Default::default())?
+        Ok(input::dataset(&self.data, &Settings::default())?
             .schema()
             .clone())
     }

@@ -1,6 +1,7 @@
 //! `emrys stats`.
 
 use clap::Args;
+use emrys_etl::declaration::Settings;
 use emrys_etl::{ColumnStats, Session};
 use serde_json::{Value, json};
 
@@ -33,7 +34,7 @@ pub(crate) struct Stats {
 impl Stats {
     pub(crate) fn run(self, global: &Global) -> Result<()> {
         let mut run = Run::start(&self.session.over(&input::no_settings()), global)?;
-        let dataset = input::dataset(&self.data, &Default::default())?;
+        let dataset = input::dataset(&self.data, &Settings::default())?;
         let stats = dataset.column_stats(&Session::new(run.options())?)?;
         run.finish();
         let (rows, files) = (dataset.num_rows(), dataset.files().len());
@@ -139,7 +140,7 @@ mod tests {
             1.0 / 3.0,
             123.456,
             99_999.5,
-            1234567.0,
+            1_234_567.0,
             1e-9,
             -1e300,
             1e7,

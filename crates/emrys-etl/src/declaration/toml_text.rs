@@ -31,7 +31,7 @@ pub(super) struct Problem {
 }
 
 impl Lines {
-    /// Where a part stands: `line 7, node `ids``.
+    /// Where a part stands, as in "line 7, node `ids`".
     pub(super) fn place(&self, part: Part<'_>) -> String {
         match part {
             Part::Node(id) => match self.nodes.get(id) {
@@ -49,7 +49,7 @@ impl Lines {
 /// The first line is 1.
 pub(super) fn line_of(text: &str, offset: usize) -> usize {
     let before = &text.as_bytes()[..offset.min(text.len())];
-    before.iter().filter(|byte| **byte == b'\n').count() + 1
+    before.split(|byte| *byte == b'\n').count()
 }
 
 impl TomlDocument {

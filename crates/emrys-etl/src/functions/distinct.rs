@@ -82,7 +82,7 @@ impl DistinctHashes {
 
     fn arrange(&mut self) {
         // The sort is one that finds runs, and there are two after a merge.
-        self.hashes.sort();
+        self.hashes.sort_unstable();
         self.hashes.dedup();
         if self.estimated {
             self.hashes.truncate(SAMPLE);

@@ -376,7 +376,7 @@ impl GroupsAccumulator for Many {
     ) -> EngineResult<()> {
         let parts: Vec<Group> = read_states(values)?.collect();
         self.update(total_num_groups, group_indices, None, |group, row| {
-            group.merge(parts[row])
+            group.merge(parts[row]);
         });
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Statistics by key: what TargetEncoding and JoinGroupby learn.
+//! Statistics by key: what `TargetEncoding` and `JoinGroupby` learn.
 
 use std::cmp::Ordering;
 use std::fmt;

@@ -1,5 +1,5 @@
 //! From values, or tuples of values, to small numbers: the hash tables behind the operators that
-//! look something up for each row (Categorify, TargetEncoding, JoinGroupby).
+//! look something up for each row (Categorify, `TargetEncoding`, `JoinGroupby`).
 //!
 //! A [`ValueIndex`] is built once from Arrow arrays of distinct values and then asked for batches
 //! of rows, without copying a value and without a join. The tables are made for this one use: a

@@ -37,7 +37,7 @@ use crate::{Error, Result};
 /// was.
 /// # Unseen values
 /// Other data may have shorter and longer lists; they pass through, unless the length was fixed.
-/// ListSlice limits lengths.
+/// `ListSlice` limits lengths.
 /// # List columns
 /// Those are what it is for; of lists of lists, the outer lists are counted.
 /// # Errors

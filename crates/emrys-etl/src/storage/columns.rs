@@ -128,7 +128,7 @@ impl ColumnSink {
                             false => {
                                 offsets.write_all(&[i32::try_from(*end).map_err(|_| {
                                     Error::Internal("more bytes of text than were announced".into())
-                                })?])?
+                                })?])?;
                             }
                         }
                     }

@@ -114,7 +114,7 @@ pub async fn instead(fault: Fault) -> Option<Response<Body>> {
         Fault::InternalError => refuse(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
         Fault::SlowDown => refuse(StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
         Fault::Stall => {
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
             refuse(StatusCode::REQUEST_TIMEOUT, "RequestTimeout")
         }
         Fault::StallWithin | Fault::Cut | Fault::Short => None,
@@ -163,7 +163,7 @@ impl hyper::body::Body for Half {
                 Fault::Short => Poll::Ready(None),
                 Fault::StallWithin => {
                     let sleep = self.sleep.get_or_insert_with(|| {
-                        Box::pin(tokio::time::sleep(Duration::from_secs(60)))
+                        Box::pin(tokio::time::sleep(Duration::from_mins(1)))
                     });
                     sleep.as_mut().poll(context).map(|()| broken())
                 }

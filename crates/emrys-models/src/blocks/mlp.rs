@@ -214,7 +214,7 @@ impl BlockSpec for Mlp {
             };
             return crate::Compose::connect(filter.clone(), unfiltered).build(input, scope);
         }
-        let (_, input) = Problems::both(self.check(scope), concat_shape(input, scope))?;
+        let ((), input) = Problems::both(self.check(scope), concat_shape(input, scope))?;
         let mut width = input.width();
         let layers = self.units.iter().enumerate().map(|(index, units)| {
             let is_last = index + 1 == self.units.len();

@@ -109,7 +109,7 @@ fn tables_of_one_width_are_stacked_unless_they_are_trained_differently() -> Test
     let groups: Vec<String> = tables
         .lookup_specs()
         .iter()
-        .map(|spec| spec.group.to_string())
+        .map(|spec| spec.group.clone())
         .collect();
     assert_eq!(groups, ["dim8", "dim8-frozen", "dim8-lazy_adam", "dim16"]);
     assert_eq!(tables.num_parameters(), 8 * (3 + 4 + 5 + 6) + 16 * 7);

@@ -297,6 +297,10 @@ impl<'a> UpdateRows<'a> {
     }
 }
 
+#[allow(
+    clippy::mut_mut,
+    reason = "what is left is changed, and lives longer than the change"
+)]
 /// Cuts `take` numbers off the front of what is left, after `skip` that nobody needs.
 fn cut<'a>(left: &mut &'a mut [f32], skip: usize, take: usize) -> &'a mut [f32] {
     let (_, from) = std::mem::take(left).split_at_mut(skip);

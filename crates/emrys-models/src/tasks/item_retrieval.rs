@@ -115,7 +115,7 @@ fn towers(output: Value) -> Result<(Tensor<2>, Tensor<2>)> {
     let mut take = |name: &str| {
         vectors
             .remove(name)
-            .and_then(|tensor| tensor.rank2())
+            .and_then(super::super::value::AnyTensor::rank2)
             .ok_or_else(|| Error::MissingEntry {
                 block: READER,
                 name: name.to_owned(),

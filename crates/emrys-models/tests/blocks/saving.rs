@@ -139,7 +139,7 @@ fn predictions(model: &Model, task: &str) -> Vec<Vec<u32>> {
     let tensors = match outputs.get(task).clone() {
         emrys_models::Value::Dict(entries) => entries.into_values().collect(),
         emrys_models::Value::Tensor(tensor) => vec![tensor],
-        other => panic!("{other}"),
+        other @ emrys_models::Value::Features(_) => panic!("{other}"),
     };
     let bits = |tensor| {
         numbers(emrys_models::Value::Tensor(tensor))

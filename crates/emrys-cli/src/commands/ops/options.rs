@@ -99,7 +99,7 @@ fn configuration(operator: &str, params: Map<String, Value>) -> Option<Map<Strin
     }
 }
 
-/// The name in `missing field `x``, as serde words it.
+/// The name in "missing field `x`", as serde words it.
 fn missing_field(problem: &str) -> Option<&str> {
     let (_, rest) = problem.split_once("missing field `")?;
     rest.split_once('`').map(|(name, _)| name)

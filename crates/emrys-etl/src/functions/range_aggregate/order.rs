@@ -21,7 +21,7 @@ pub(super) fn distinct(
     let mut seen = HashSet::with_hasher(FixedState::default());
     let counts = ranges.iter().map(|range| {
         seen.clear();
-        let known = range.clone().filter(|row| is_known(&nulls, *row));
+        let known = range.clone().filter(|row| is_known(nulls.as_ref(), *row));
         seen.extend(known.map(|row| rows.row(row)));
         seen.len()
     });
@@ -40,7 +40,7 @@ pub(super) fn extremes(
     let rows = comparable(values)?;
     let nulls = values.logical_nulls();
     let extreme = |range: &Range<usize>| {
-        let known = range.clone().filter(|row| is_known(&nulls, *row));
+        let known = range.clone().filter(|row| is_known(nulls.as_ref(), *row));
         let best = match largest {
             true => known.max_by_key(|row| rows.row(*row)),
             false => known.min_by_key(|row| rows.row(*row)),
@@ -55,6 +55,6 @@ fn comparable(values: &ArrayRef) -> Result<Rows, ArrowError> {
     converter.convert_columns(std::slice::from_ref(values))
 }
 
-fn is_known(nulls: &Option<arrow::buffer::NullBuffer>, row: usize) -> bool {
-    nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
+fn is_known(nulls: Option<&arrow::buffer::NullBuffer>, row: usize) -> bool {
+    nulls.is_none_or(|nulls| nulls.is_valid(row))
 }

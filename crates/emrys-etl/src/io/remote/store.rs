@@ -12,8 +12,9 @@ use datafusion::execution::cache::default_cache::DefaultCache;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path as Key;
 use object_store::{
-    CopyOptions, GetOptions, GetRange, GetResult, GetResultPayload, ListResult, MultipartUpload,
-    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    Attributes, CopyOptions, GetOptions, GetRange, GetResult, GetResultPayload, ListResult,
+    MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload,
+    PutResult,
 };
 
 use crate::io::open_options::RemoteOptions;
@@ -337,7 +338,7 @@ impl ObjectStore for RemoteStore {
             payload: GetResultPayload::Stream(stream::once(async { Ok(bytes) }).boxed()),
             meta,
             range,
-            attributes: Default::default(),
+            attributes: Attributes::default(),
         })
     }
 

@@ -203,13 +203,13 @@ fn check_boundaries(boundaries: &PerColumn<Vec<f64>>) -> Result<()> {
             let expected = "at least one boundary is needed";
             return Err(invalid("boundaries", format!("empty{name}"), expected));
         }
-        if let Some(pair) = boundaries.windows(2).find(|pair| !(pair[0] < pair[1])) {
+        let mut pairs = boundaries.iter().zip(boundaries.iter().skip(1));
+        if let Some((before, after)) = pairs.find(|(before, after)| !(before < after)) {
             return Err(Error::Data {
                 operator: "bucketize".to_owned(),
                 problem: format!(
-                    "boundaries{name} must increase, got {} after {}; sort them or remove \
-                     duplicates",
-                    pair[1], pair[0]
+                    "boundaries{name} must increase, got {after} after {before}; sort them or \
+                     remove duplicates"
                 ),
             });
         }

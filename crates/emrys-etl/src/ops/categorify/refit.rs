@@ -64,7 +64,7 @@ pub(super) fn append(
     }
     let limit = match learning.limit {
         Limit::MostFrequent(most) => Limit::MostFrequent(most.saturating_sub(old.len())),
-        limit => limit,
+        Limit::MinCount(least) => Limit::MinCount(least),
     };
     let new = match unknown.is_empty() {
         true => None,

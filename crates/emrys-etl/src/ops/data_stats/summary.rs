@@ -72,7 +72,7 @@ struct Measures {
 }
 
 impl Measures {
-    /// By the formula of Chan, Golub and LeVeque, which does not cancel.
+    /// By the formula of Chan, Golub and `LeVeque`, which does not cancel.
     fn merged(self, other: Measures) -> Measures {
         let (left, right) = (self.count as f64, other.count as f64);
         let distance = other.mean - self.mean;

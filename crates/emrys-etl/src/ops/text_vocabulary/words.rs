@@ -102,7 +102,7 @@ impl fmt::Debug for ColumnWords {
             .field("texts", &self.texts)
             .field("tokens", &self.tokens.len())
             .field("counted", &self.counted.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
