@@ -147,5 +147,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("the loaded workflow gives something else".into());
     }
     println!("with it:\n{}", pretty_format_batches(&rows)?);
+    let operators = Registry::default().entries().len();
+    println!(
+        "{}",
+        serde_json::json!({"operators": operators, "rows": data.num_rows()})
+    );
     Ok(())
 }
