@@ -11,7 +11,7 @@ use emrys_schema::ColumnSchema;
 use serde::Serialize;
 use serde_json::{Number, Value, json};
 
-use crate::functions::{Moments, QUANTILES, quantile_histogram, stable_moments};
+use crate::functions::{ExactSquares, QUANTILES, exact_squares, quantile_histogram};
 use crate::io::Dataset;
 use crate::progress::Stage;
 use crate::session::Session;
@@ -231,7 +231,7 @@ impl Described {
             Kind::Other => {}
         }
         if !matches!(self.kind, Kind::Ordered | Kind::Other) {
-            asked.push(("moments", stable_moments(number())));
+            asked.push(("moments", exact_squares(cast(number(), DataType::Float64))));
         }
         if matches!(self.kind, Kind::Float | Kind::Integer) {
             asked.push(("quantiles", quantile_histogram(column())));
@@ -245,7 +245,7 @@ impl Described {
     fn read(&self, results: &Results<'_>, rows: u64) -> Result<ColumnStats> {
         let present = results.count(&self.key("count"))?;
         let moments = match results.has(&self.key("moments")) {
-            true => Some(Moments::from_array(results.array(&self.key("moments"))?)?[0]),
+            true => Some(ExactSquares::from_array(results.array(&self.key("moments"))?)?[0]),
             false => None,
         };
         let is_list = self.kind == Kind::List;
@@ -260,7 +260,7 @@ impl Described {
             (true, Some(moments), Some(min), Some(max)) => Some(Lengths {
                 min,
                 max,
-                mean: moments.mean,
+                mean: moments.total.mean(),
             }),
             _ => None,
         };
@@ -271,7 +271,7 @@ impl Described {
             nulls: rows - present,
             nan: match (self.kind, moments) {
                 (Kind::Float, Some(moments)) => {
-                    Some(present.saturating_sub(moments.count.unsigned_abs()))
+                    Some(present.saturating_sub(moments.total.count.unsigned_abs()))
                 }
                 _ => None,
             },
@@ -281,8 +281,8 @@ impl Described {
             },
             min: if is_list { Value::Null } else { min },
             max: if is_list { Value::Null } else { max },
-            mean: numbers.and_then(|moments| finite(moments.mean)),
-            std: numbers.and_then(|moments| finite(moments.variance.sqrt())),
+            mean: numbers.and_then(|moments| finite(moments.total.mean())),
+            std: numbers.and_then(|moments| finite(moments.variance().sqrt())),
             quantiles: results.quantiles(&self.key("quantiles"))?,
             lengths,
         })

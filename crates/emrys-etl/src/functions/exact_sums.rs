@@ -552,6 +552,20 @@ mod tests {
     }
 
     #[test]
+    fn a_constant_has_no_variance() {
+        let sums = squares(groups(&[13.7; 100]));
+        assert_eq!(sums.variance(), 0.0);
+        assert_eq!(sums.total.mean(), 13.7);
+    }
+
+    #[test]
+    fn one_number_has_no_variance_and_none_no_mean() {
+        assert!(squares(groups(&[1.0])).variance().is_nan());
+        assert!(squares(groups(&[f64::NAN])).total.mean().is_nan());
+        assert_eq!(squares(groups(&[])).total.count, 0);
+    }
+
+    #[test]
     fn large_integers_are_exact() {
         let sums_of = |start: i64| {
             let times = [0, 1, 2, 3, 4].map(|step| start + step);

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::columns::{is_missing, unchanged};
 use super::leaf_statistics::{LeafResults, leaf_groups, leaf_statistics};
-use crate::functions::{DistinctHashes, Moments, smallest_hashes, stable_moments, value_hash};
+use crate::functions::{DistinctHashes, ExactSquares, exact_squares, smallest_hashes, value_hash};
 use crate::lookup::plain_type;
 use crate::operator::{
     ArtifactReader, ArtifactWriter, Example, FitResults, InputSchema, Lowered, NewIds, Operator,
@@ -159,7 +159,7 @@ impl DataStats {
                 aggregates.extend([
                     ("min".to_owned(), min(measure.clone())),
                     ("max".to_owned(), max(measure.clone())),
-                    ("moments".to_owned(), stable_moments(measure)),
+                    ("moments".to_owned(), exact_squares(measure)),
                 ]);
             }
             if self.approximate && DataStats::counts_distinct(column) {
@@ -287,10 +287,10 @@ impl Operator for DataStats {
                 whole(found.get(&results, "present")?),
             );
             if measure(column.dtype(), lit(0)).is_some() {
-                let moments = Moments::from_scalar(found.get(&results, "moments")?)?;
+                let sums = ExactSquares::from_scalar(found.get(&results, "moments")?)?;
                 let min = number(found.get(&results, "min")?);
                 let max = number(found.get(&results, "max")?);
-                summary = summary.with_measures(min, max, moments);
+                summary = summary.with_measures(min, max, sums);
             }
             if DataStats::counts_distinct(column) {
                 summary.distinct = Some(if self.approximate {

@@ -3,7 +3,7 @@
 use emrys_schema::DType;
 use serde::{Deserialize, Serialize};
 
-use crate::functions::{DistinctHashes, Moments};
+use crate::functions::{DistinctHashes, ExactSquares};
 use crate::operator::exact;
 
 /// What [`DataStats`](super::DataStats) knows of a column.
@@ -102,9 +102,9 @@ impl Summary {
         mut self,
         min: Option<f64>,
         max: Option<f64>,
-        moments: Moments,
+        sums: ExactSquares,
     ) -> Summary {
-        let count = u64::try_from(moments.count).unwrap_or(0);
+        let count = u64::try_from(sums.total.count).unwrap_or(0);
         self.measures = min
             .zip(max)
             .filter(|_| count > 0)
@@ -112,10 +112,10 @@ impl Summary {
                 count,
                 min,
                 max,
-                mean: moments.mean,
+                mean: sums.total.mean(),
                 squares: match count {
                     1 => 0.0,
-                    count => moments.variance * (count - 1) as f64,
+                    count => sums.variance() * (count - 1) as f64,
                 },
             });
         self
@@ -166,19 +166,16 @@ mod tests {
     use super::*;
 
     fn summary(values: &[f64]) -> Summary {
-        let count = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / count;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        let moments = Moments {
-            count: values.len() as i64,
-            sum: mean * count,
-            mean,
-            variance: squares / (count - 1.0),
-        };
+        let mut sums = ExactSquares::default();
+        for value in values {
+            sums.total.count += 1;
+            sums.total.sum.add(*value);
+            sums.squares.add_square(*value);
+        }
         let min = values.iter().copied().reduce(f64::min);
         let max = values.iter().copied().reduce(f64::max);
         let rows = values.len() as u64;
-        Summary::new(DType::Float64, rows, rows).with_measures(min, max, moments)
+        Summary::new(DType::Float64, rows, rows).with_measures(min, max, sums)
     }
 
     #[test]
