@@ -71,7 +71,7 @@ type Result<T> = std::result::Result<T, Error>;
 fn main() -> Result<()> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     if let Command::Emrys(_) | Command::Floor(_) = &arguments.command {
-        allocator::keep_freed_memory();
+        allocator::allow_huge_pages();
     }
     match &arguments.command {
         Command::Compare => rounds::compare(&arguments),
