@@ -18,7 +18,8 @@ cargo bench --bench etl_criteo -- [options]
   --batch-rows N       rows of a batch of Emrys and of the floor (32768)
   --data FOLDER        where data sets are, or are generated; it also holds the outputs
   --peers FOLDER       the environments of the peers, made by peers/install.sh (or EMRYS_PEERS)
-  --operators          each operator alone, in rows per second";
+  --operators          each operator alone, in rows per second
+  --markdown           with --operators: the table as a page";
 
 /// The whole command line.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct Arguments {
     pub(crate) only: Option<Vec<String>>,
     pub(crate) threads: usize,
     pub(crate) batch_rows: usize,
+    /// Whether the table of operators is a page.
+    pub(crate) markdown: bool,
     pub(crate) data: PathBuf,
     pub(crate) peers: Option<PathBuf>,
 }
@@ -99,6 +102,7 @@ impl Arguments {
             only: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             batch_rows: 32_768,
+            markdown: false,
             data: Path::new(env!("CARGO_TARGET_TMPDIR")).join("etl_criteo"),
             peers: std::env::var_os("EMRYS_PEERS").map(PathBuf::from),
         };
@@ -115,6 +119,7 @@ impl Arguments {
                 // Cargo says so to every benchmark.
                 "--bench" => {}
                 "--full" => parsed.rows = vec![2_000_000, 10_000_000],
+                "--markdown" => parsed.markdown = true,
                 "--operators" => parsed.command = Command::Operators,
                 "--rows" => parsed.rows = list(&value()?, |text| Ok(text.parse()?))?,
                 "--keys" => parsed.keys = list(&value()?, Keys::parse)?,

@@ -237,10 +237,7 @@ impl Tables {
         for column in busy {
             let values = leaves_of(column)?;
             let copies = &self.columns[column];
-            count_all(
-                unpoisoned(copies[partition % copies.len()].lock()),
-                &values,
-            )?;
+            count_all(unpoisoned(copies[partition % copies.len()].lock()), &values)?;
         }
         Ok(())
     }
