@@ -145,6 +145,13 @@ pub(crate) struct ParamRef<'a> {
     value: &'a dyn Any,
 }
 
+impl<'a> ParamRef<'a> {
+    fn new<const D: usize>(value: &'a impl Any) -> ParamRef<'a> {
+        const { check_rank(D) };
+        ParamRef { rank: D, value }
+    }
+}
+
 /// The owned form of [`ParamRef`].
 pub(crate) struct OwnedParam {
     rank: usize,
@@ -152,9 +159,10 @@ pub(crate) struct OwnedParam {
 }
 
 impl OwnedParam {
-    fn new(rank: usize, value: impl Any) -> OwnedParam {
+    fn new<const D: usize>(value: impl Any) -> OwnedParam {
+        const { check_rank(D) };
         OwnedParam {
-            rank,
+            rank: D,
             value: Box::new(value),
         }
     }
@@ -192,24 +200,15 @@ struct Erase<'a, T: ?Sized>(&'a mut T);
 
 impl ModuleVisitor for Erase<'_, dyn ErasedVisitor + '_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.visit_float(ParamRef {
-            rank: D,
-            value: param,
-        });
+        self.0.visit_float(ParamRef::new::<D>(param));
     }
 
     fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
-        self.0.visit_int(ParamRef {
-            rank: D,
-            value: param,
-        });
+        self.0.visit_int(ParamRef::new::<D>(param));
     }
 
     fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
-        self.0.visit_bool(ParamRef {
-            rank: D,
-            value: param,
-        });
+        self.0.visit_bool(ParamRef::new::<D>(param));
     }
 
     fn visit_flag(&mut self, flag: &Param<Flag>) {
@@ -227,18 +226,18 @@ impl ModuleVisitor for Erase<'_, dyn ErasedVisitor + '_> {
 
 impl ModuleMapper for Erase<'_, dyn ErasedMapper + '_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        self.0.map_float(OwnedParam::new(D, param)).into()
+        self.0.map_float(OwnedParam::new::<D>(param)).into()
     }
 
     fn map_int<const D: usize>(&mut self, param: Param<Tensor<D, Int>>) -> Param<Tensor<D, Int>> {
-        self.0.map_int(OwnedParam::new(D, param)).into()
+        self.0.map_int(OwnedParam::new::<D>(param)).into()
     }
 
     fn map_bool<const D: usize>(
         &mut self,
         param: Param<Tensor<D, Bool>>,
     ) -> Param<Tensor<D, Bool>> {
-        self.0.map_bool(OwnedParam::new(D, param)).into()
+        self.0.map_bool(OwnedParam::new::<D>(param)).into()
     }
 
     fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {
@@ -257,10 +256,21 @@ impl ModuleMapper for Erase<'_, dyn ErasedMapper + '_> {
 /// Gives Burn's visitor or mapper each parameter with its rank restored.
 struct Restore<'a, T>(&'a mut T);
 
+/// The greatest rank of a parameter of a block.
+const MAX_RANK: usize = 4;
+
+/// Refuses, while a program is compiled, a block with a parameter of another rank.
+const fn check_rank(rank: usize) {
+    assert!(
+        rank >= 1 && rank <= MAX_RANK,
+        "the parameters of a block have ranks of 1 to 4; reshape it in `forward`"
+    );
+}
+
 /// Runs `$body` with `$rank` as the constant `$D`.
 ///
 /// Every rank costs a copy of all code of each visitor, so the list ends where parameters of
-/// blocks end.
+/// blocks end, at [`MAX_RANK`].
 macro_rules! with_rank {
     ($rank:expr, $D:ident => $body:expr) => {
         with_rank!(@arms $rank, $D => $body; 1 2 3 4)
@@ -268,7 +278,7 @@ macro_rules! with_rank {
     (@arms $rank:expr, $D:ident => $body:expr; $($n:literal)*) => {
         match $rank {
             $($n => { const $D: usize = $n; $body })*
-            rank => unimplemented!("blocks with parameters of rank {rank}; use one of 1 to 4"),
+            rank => unreachable!("a parameter of rank {rank} does not compile"),
         }
     };
 }
@@ -307,15 +317,15 @@ fn restore<T: Any>(value: &dyn Any) -> &T {
 
 impl<M: ModuleMapper> ErasedMapper for Restore<'_, M> {
     fn map_float(&mut self, param: OwnedParam) -> OwnedParam {
-        with_rank!(param.rank, D => OwnedParam::new(D, self.0.map_float::<D>(param.into())))
+        with_rank!(param.rank, D => OwnedParam::new::<D>(self.0.map_float::<D>(param.into())))
     }
 
     fn map_int(&mut self, param: OwnedParam) -> OwnedParam {
-        with_rank!(param.rank, D => OwnedParam::new(D, self.0.map_int::<D>(param.into())))
+        with_rank!(param.rank, D => OwnedParam::new::<D>(self.0.map_int::<D>(param.into())))
     }
 
     fn map_bool(&mut self, param: OwnedParam) -> OwnedParam {
-        with_rank!(param.rank, D => OwnedParam::new(D, self.0.map_bool::<D>(param.into())))
+        with_rank!(param.rank, D => OwnedParam::new::<D>(self.0.map_bool::<D>(param.into())))
     }
 
     fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {
