@@ -29,6 +29,7 @@ mod progress;
 mod saved;
 mod selector;
 pub mod session;
+mod step;
 mod storage;
 pub mod testing;
 mod workflow;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Document, NodeText};
 use crate::operator::message_name;
-use crate::plan::graph::{Graph, NodeId, Step};
+use crate::plan::graph::{Graph, NodeId, OperatorStep, Step};
 use crate::selector::{Item, Selector};
 use crate::workflow::{FittedWorkflow, Workflow};
 use crate::{Error, Result, ops};
@@ -183,11 +183,11 @@ impl Writer {
                 let members = self.inputs[*node].clone();
                 vec![Value::Array(self.ordered(members))]
             }
-            Step::Operator {
+            Step::Operator(OperatorStep {
                 operator,
                 input,
                 dependencies,
-            } => {
+            }) => {
                 let (op, params) = written_operator(operator.name(), operator.config()?)?;
                 let depends_on = dependencies
                     .iter()
