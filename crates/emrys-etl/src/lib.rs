@@ -9,6 +9,7 @@
     )
 )]
 
+mod batch_of;
 mod column_stats;
 pub mod declaration;
 mod error;

@@ -26,7 +26,7 @@ pub(crate) use float_map::FloatMap;
 pub(crate) use identity::Shared;
 pub(crate) use key_code::key_code;
 pub(crate) use list_aggregate::list_aggregate;
-pub(crate) use lists::{Lists, list_array};
+pub(crate) use lists::{Lists, element_of, list_array};
 pub(crate) use quantile_histogram::{QUANTILES, quantile_histogram};
 pub use range_aggregate::Aggregate;
 pub(crate) use range_aggregate::RangeAggregate;

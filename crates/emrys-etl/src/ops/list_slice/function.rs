@@ -16,8 +16,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::Expr;
 
 use super::{ListSlice, PadSide};
-use crate::Error;
-use crate::functions::{Lists, list_array};
+use crate::functions::{Lists, element_of, list_array};
 use crate::ops::fill_missing::FillValue;
 
 /// A part of each list.
@@ -119,12 +118,7 @@ impl ScalarUDFImpl for SliceOf {
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> EngineResult<DataType> {
-        let element = match &arg_types[0] {
-            DataType::List(element)
-            | DataType::LargeList(element)
-            | DataType::FixedSizeList(element, _) => element.data_type().clone(),
-            other => return Err(Error::Internal(format!("{other} is no list")).into()),
-        };
+        let element = element_of(&arg_types[0])?.data_type().clone();
         let element = Arc::new(Field::new_list_field(element, true));
         let target = self.slice.longest().filter(|_| self.slice.pad);
         Ok(match target.map(i32::try_from) {

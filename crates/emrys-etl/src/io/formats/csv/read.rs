@@ -3,13 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
 use futures::stream::BoxStream;
 
 use super::files::{CsvColumn, CsvFiles, next_in_memory, not_utf8, wrong_width};
 use super::parser::Parser;
 use super::text_column::{COLUMN_BYTES, TextColumn};
+use crate::batch_of::batch_of;
 use crate::io::formats::text::TextBuffer;
 use crate::io::formats::values::{convert, shown};
 use crate::io::formats::{Batches, RowRange, RowReader, stream_of};
@@ -154,8 +155,7 @@ impl Batches for Reading {
         self.left -= lines.len() as u64;
         let arrays = batch.into_iter().map(|growing| self.array(growing, &lines));
         let arrays: Vec<ArrayRef> = arrays.collect::<Result<_>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(lines.len()));
-        RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
+        batch_of(&self.schema, arrays, lines.len())
             .map(Some)
             .map_err(|error| Error::Internal(format!("a batch of texts does not fit ({error})")))
     }

@@ -3,13 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::Decoder;
 use futures::stream::BoxStream;
 
 use super::files::{JsonFiles, next_line, no_object};
+use crate::batch_of::batch_of;
 use crate::io::formats::text::TextBuffer;
 use crate::io::formats::values::shown;
 use crate::io::formats::{Batches, RowRange, RowReader, stream_of};
@@ -183,8 +184,7 @@ impl Batches for Reading {
                 )
             })?);
         }
-        let options = RecordBatchOptions::new().with_row_count(Some(lines.lines.len()));
-        RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
+        batch_of(&self.schema, arrays, lines.lines.len())
             .map(Some)
             .map_err(|error| Error::Internal(format!("a batch of JSON does not fit ({error})")))
     }
