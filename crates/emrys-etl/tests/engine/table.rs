@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use emrys_etl::testing::{batch_from_json, batch_to_json};
-use emrys_etl::{Dataset, FittedWorkflow, Node, Workflow};
+use emrys_etl::{Dataset, FittedWorkflow, Node, SessionOptions, Workflow};
 use serde_json::Value;
 
 /// A table from `{"column": [values]}`; whole numbers are `int64`.
@@ -30,6 +30,34 @@ pub(crate) fn collect(fitted: &FittedWorkflow, data: &Dataset) -> RecordBatch {
         return RecordBatch::new_empty(schema);
     }
     concat_batches(&batches[0].schema(), &batches).unwrap()
+}
+
+/// The rows of a table in parts of so many.
+pub(crate) fn parts(batch: &RecordBatch, rows: usize) -> Vec<RecordBatch> {
+    (0..batch.num_rows())
+        .step_by(rows)
+        .map(|start| batch.slice(start, rows.min(batch.num_rows() - start)))
+        .collect()
+}
+
+/// A data set of such parts.
+pub(crate) fn split(batch: &RecordBatch, rows: usize) -> Dataset {
+    Dataset::from_batches(batch.schema(), parts(batch, rows)).unwrap()
+}
+
+/// A data set of such parts, and a graph fitted on it with batches of as many rows.
+pub(crate) fn fit_parts(
+    node: &Node,
+    batch: &RecordBatch,
+    rows: usize,
+    threads: usize,
+) -> (FittedWorkflow, Dataset) {
+    let data = split(batch, rows);
+    let options = SessionOptions::new()
+        .with_threads(threads)
+        .with_batch_size(rows);
+    let workflow = Workflow::new(node.clone()).with_options(options);
+    (workflow.fit(&data).unwrap(), data)
 }
 
 /// Fits a graph and transforms the same data.

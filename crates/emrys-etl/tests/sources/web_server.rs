@@ -9,9 +9,8 @@ use hyper::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, RANGE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
 
-use crate::faults::{Body, Script, instead, spoil};
+use crate::faults::{Body, Script, instead, listening, spoil};
 
 pub struct WebServer {
     pub url: String,
@@ -22,14 +21,7 @@ pub struct WebServer {
 
 impl WebServer {
     pub fn start(folder: &Path, ranges: bool) -> WebServer {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let listener = runtime
-            .block_on(TcpListener::bind(("127.0.0.1", 0)))
-            .unwrap();
+        let (runtime, listener) = listening(1);
         let url = format!("http://{}", listener.local_addr().unwrap());
         let script = Arc::new(Script::default());
         let (folder, seen) = (folder.to_owned(), Arc::clone(&script));
