@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
@@ -10,7 +10,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::Expr;
 
-use super::groups::{Groups, One};
+use super::groups::{Groups, One, fields, parts};
 
 /// The aggregate whose results [`ExactSum::from_array`] reads: count and sum of the numbers that
 /// are neither null nor NaN, of `Int64`, `UInt64` or `Float64`.
@@ -28,15 +28,6 @@ pub(crate) fn exact_squares(expr: Expr) -> Expr {
     FUNCTION.call(vec![expr])
 }
 
-/// The parts of a group, as states and as the result.
-static PARTS: [(&str, DataType); 5] = [
-    ("count", DataType::Int64),
-    ("sum_high", DataType::Float64),
-    ("sum_low", DataType::Float64),
-    ("squares_high", DataType::Float64),
-    ("squares_low", DataType::Float64),
-];
-
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct ExactSums {
     squares: bool,
@@ -53,10 +44,6 @@ impl ExactSums {
                 Volatility::Immutable,
             ),
         }
-    }
-
-    fn parts(&self) -> impl Iterator<Item = &'static (&'static str, DataType)> {
-        PARTS.iter().take(if self.squares { 5 } else { 3 })
     }
 }
 
@@ -82,7 +69,7 @@ impl AggregateUDFImpl for ExactSums {
             let name = format!("{}[{part}]", args.name);
             Arc::new(Field::new(name, data_type.clone(), true))
         };
-        Ok(self.parts().map(field).collect())
+        Ok(parts(self.squares).map(field).collect())
     }
 
     fn accumulator(&self, _args: AccumulatorArgs) -> EngineResult<Box<dyn Accumulator>> {
@@ -99,11 +86,4 @@ impl AggregateUDFImpl for ExactSums {
     ) -> EngineResult<Box<dyn GroupsAccumulator>> {
         Ok(Box::new(Groups::new(self.squares)))
     }
-}
-
-pub(super) fn fields(squares: bool) -> Fields {
-    let parts = PARTS.iter().take(if squares { 5 } else { 3 });
-    parts
-        .map(|(part, data_type)| Field::new(*part, data_type.clone(), false))
-        .collect()
 }

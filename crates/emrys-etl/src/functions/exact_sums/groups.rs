@@ -3,14 +3,34 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StructArray};
-use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
+use arrow::datatypes::{DataType, Field, Fields, Float64Type, Int64Type, UInt64Type};
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 use datafusion::scalar::ScalarValue;
 
 use super::ExactSum;
-use super::aggregate::fields;
 use crate::functions::sum_pair::SumPair;
+
+/// The parts of a group, as states and as the result.
+static PARTS: [(&str, DataType); 5] = [
+    ("count", DataType::Int64),
+    ("sum_high", DataType::Float64),
+    ("sum_low", DataType::Float64),
+    ("squares_high", DataType::Float64),
+    ("squares_low", DataType::Float64),
+];
+
+/// The parts that there are, with squares or without.
+pub(super) fn parts(squares: bool) -> impl Iterator<Item = &'static (&'static str, DataType)> {
+    PARTS.iter().take(if squares { 5 } else { 3 })
+}
+
+/// The fields of a result.
+pub(super) fn fields(squares: bool) -> Fields {
+    parts(squares)
+        .map(|(part, data_type)| Field::new(*part, data_type.clone(), false))
+        .collect()
+}
 
 /// What is known of each group.
 #[derive(Debug, Default)]
