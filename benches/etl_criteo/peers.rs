@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Result;
+use crate::allocator;
 use crate::arguments::Job;
 
 /// A tool, as the table names it.
@@ -66,6 +67,7 @@ impl Tool {
     pub(crate) fn command(self, job: &Job, peers: Option<&Path>) -> Result<Command> {
         let Some((environment, script, further)) = self.script() else {
             let mut command = Command::new(std::env::current_exe()?);
+            allocator::keep_freed_memory(&mut command);
             command.args(job.arguments(self.name()));
             return Ok(command);
         };

@@ -22,6 +22,10 @@ use crate::operator::{FitResults, GroupedRows, GroupedStatistic, leaf_type};
 use crate::plan::graph::NodeId;
 use crate::{Error, Result};
 
+/// How many rows a partition counts at a time: for each of its columns a table comes into the
+/// caches, which pays only for many rows.
+const ROWS_AT_ONCE: usize = 1 << 16;
+
 /// The columns over the same rows whose values are counted.
 pub(crate) struct CountScan {
     frame: DataFrame,
@@ -134,11 +138,17 @@ impl CountScan {
         for (partition, mut stream) in streams.into_iter().enumerate() {
             let tables = Arc::clone(&tables);
             tasks.spawn(async move {
+                let (mut waiting, mut rows) = (Vec::new(), 0);
                 while let Some(batch) = stream.next().await {
                     let batch = batch.map_err(Error::query("counting"))?;
-                    tables.add(partition, batch.columns())?;
+                    rows += batch.num_rows();
+                    waiting.push(batch);
+                    if rows >= ROWS_AT_ONCE {
+                        tables.add(partition, &waiting)?;
+                        (waiting, rows) = (Vec::new(), 0);
+                    }
                 }
-                Ok::<_, Error>(())
+                tables.add(partition, &waiting)
             });
         }
         while let Some(outcome) = tasks.join_next().await {
@@ -209,22 +219,25 @@ impl Tables {
         }
     }
 
-    /// Counts the rows of a batch, beginning at a column of the partition's own.
-    fn add(&self, partition: usize, batch: &[ArrayRef]) -> Result<()> {
+    /// Counts the rows of batches, beginning at a column of the partition's own.
+    fn add(&self, partition: usize, batches: &[RecordBatch]) -> Result<()> {
+        let leaves_of = |column: usize| -> Result<Vec<ArrayRef>> {
+            let batches = batches.iter();
+            batches.map(|batch| leaves(batch.column(column))).collect()
+        };
         let columns = self.columns.len();
         let first = partition * columns / self.partitions;
         let mut busy = Vec::new();
         for column in (0..columns).map(|i| (first + i) % columns) {
-            let values = leaves(&batch[column])?;
             match self.free(column) {
-                Some(mut counts) => counts.add(&values).map_err(|error| failed(&error))?,
-                None => busy.push((column, values)),
+                Some(counts) => count_all(counts, &leaves_of(column)?)?,
+                None => busy.push(column),
             }
         }
-        for (column, values) in busy {
+        for column in busy {
+            let values = leaves_of(column)?;
             let copies = &self.columns[column];
-            let mut counts = unpoisoned(copies[partition % copies.len()].lock());
-            counts.add(&values).map_err(|error| failed(&error))?;
+            count_all(unpoisoned(copies[partition % copies.len()].lock()), &values)?;
         }
         Ok(())
     }
@@ -247,6 +260,13 @@ impl Tables {
         };
         self.columns.into_iter().map(of_column).collect()
     }
+}
+
+fn count_all(mut counts: MutexGuard<'_, ValueCounts>, values: &[ArrayRef]) -> Result<()> {
+    for values in values {
+        counts.add(values).map_err(|error| failed(&error))?;
+    }
+    Ok(())
 }
 
 /// A task that panics fails the whole run, so what it left does not matter.

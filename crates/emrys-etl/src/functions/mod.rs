@@ -16,6 +16,7 @@ mod range_aggregate;
 mod strict_cast;
 mod sum_pair;
 mod value_hash;
+mod wide_sums;
 
 pub(crate) use canonical::canonical;
 pub(crate) use distinct::{DistinctHashes, smallest_hashes};

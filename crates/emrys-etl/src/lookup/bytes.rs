@@ -9,6 +9,7 @@ use arrow::datatypes::{ArrowNativeType, DataType};
 use foldhash::fast::FixedState;
 
 use super::LookupError;
+use super::slots::Slots;
 use super::table::{BLOCK, PackedTable, is_near, prefetch, slot_of};
 
 /// Values of up to this many bytes are keys themselves; of longer ones the table holds a tag and
@@ -233,7 +234,7 @@ fn shape_of<T: ByteArrayType>(values: &GenericByteArray<T>) -> (usize, Buffer) {
 /// the buffer. Bytes are compared only where length and hash agree.
 #[derive(Debug, Clone)]
 struct LongTable {
-    slots: Vec<u128>,
+    slots: Slots,
     homes: usize,
     arena: Buffer,
 }
@@ -246,7 +247,7 @@ impl LongTable {
     fn new(capacity: usize, arena: Buffer) -> LongTable {
         let homes = (2 * capacity).max(1);
         LongTable {
-            slots: vec![0; homes + 1],
+            slots: Slots::empty(homes + 1),
             homes,
             arena,
         }
@@ -267,7 +268,7 @@ impl LongTable {
         self.slots[at] = u128::from(code) << 96 | tag | place as u128 & PLACE_MASK;
         // Probes stop at an empty slot, so there is always one at the end.
         if at + 1 == self.slots.len() {
-            self.slots.push(0);
+            self.slots.push_empty();
         }
         code
     }

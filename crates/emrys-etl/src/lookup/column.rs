@@ -109,7 +109,11 @@ impl ColumnIndex {
                 }
                 None => {
                     let mut table = PackedTable::with_capacity(values.len() + 1);
+                    let mut ahead = keys.clone().skip(AHEAD);
                     for (row, key) in keys.enumerate() {
+                        if let Some(soon) = ahead.next() {
+                            table.expect(soon);
+                        }
                         number(row, &mut |code| table.insert(key, code));
                     }
                     if family == Family::Float && null_code != ABSENT {

@@ -14,7 +14,8 @@ use foldhash::fast::FixedState;
 
 use super::bytes::{ByteValues, LONG, unpacked};
 use super::keys::{integer_of_key, plain_type, with_keys};
-use super::table::{BLOCK, KEY_MASK, home_of, prefetch, slot_of};
+use super::slots::Slots;
+use super::table::{BLOCK, KEY_MASK, home_of, is_near, prefetch, slot_of};
 use super::{Family, LookupError, strict_cast, with_bytes};
 
 /// How often each distinct value of a column occurs.
@@ -261,14 +262,13 @@ fn valid<'a>(
 
 /// The bits of a slot above the key.
 const COUNT: u32 = 96;
-const ONE: u128 = 1 << COUNT;
 const MOST: u64 = u32::MAX as u64;
 
 /// Counts by keys of 96 bits: slots as those of a [`PackedTable`](super::table::PackedTable), with
 /// a count in place of the code.
 #[derive(Debug)]
 struct PackedCounts {
-    slots: Vec<u128>,
+    slots: Slots,
     len: usize,
     /// What the 32 bits of a slot do not hold.
     carried: BTreeMap<u128, u64>,
@@ -282,7 +282,7 @@ fn slots_for(len: usize) -> usize {
 impl PackedCounts {
     fn with_room_for(len: usize) -> PackedCounts {
         PackedCounts {
-            slots: vec![0; slots_for(len)],
+            slots: Slots::empty(slots_for(len)),
             len: 0,
             carried: BTreeMap::new(),
         }
@@ -293,16 +293,26 @@ impl PackedCounts {
         let mut block = [(0, 0); BLOCK];
         loop {
             self.reserve(BLOCK);
-            let mut filled = 0;
-            for (place, key) in block.iter_mut().zip(keys.by_ref()) {
-                let home = home_of(key, self.slots.len());
-                prefetch(&self.slots, home);
-                *place = (key, home);
-                filled += 1;
+            let (slots, carried) = (&mut *self.slots, &mut self.carried);
+            let (mut filled, mut new) = (0, 0);
+            if is_near(slots) {
+                for key in keys.by_ref().take(BLOCK) {
+                    let home = home_of(key, slots.len());
+                    new += usize::from(add(slots, carried, key, home, 1));
+                    filled += 1;
+                }
+            } else {
+                for (place, key) in block.iter_mut().zip(keys.by_ref()) {
+                    let home = home_of(key, slots.len());
+                    prefetch(slots, home);
+                    *place = (key, home);
+                    filled += 1;
+                }
+                for (key, home) in &block[..filled] {
+                    new += usize::from(add(slots, carried, *key, *home, 1));
+                }
             }
-            for (key, home) in &block[..filled] {
-                self.add_from(*key, *home, 1);
-            }
+            self.len += new;
             if filled < BLOCK {
                 return;
             }
@@ -312,47 +322,9 @@ impl PackedCounts {
     /// Counts a key some times.
     fn add(&mut self, key: u128, amount: u64) {
         self.reserve(1);
-        self.add_from(key, home_of(key, self.slots.len()), amount);
-    }
-
-    #[inline]
-    fn add_from(&mut self, key: u128, home: usize, amount: u64) {
-        let mut at = home;
-        loop {
-            let slot = self.slots[at];
-            if slot & KEY_MASK == key && slot != 0 {
-                let count = (slot >> COUNT) as u64 + amount;
-                if count > MOST {
-                    self.carry(at, count);
-                } else {
-                    self.slots[at] = slot + u128::from(amount) * ONE;
-                }
-                return;
-            }
-            if slot == 0 {
-                self.slots[at] = key | ONE;
-                self.len += 1;
-                if amount > 1 {
-                    self.carry(at, amount);
-                }
-                return;
-            }
-            at += 1;
-            if at == self.slots.len() {
-                at = 0;
-            }
-        }
-    }
-
-    /// Stores a count that may be too large for a slot. A slot in use has at least one.
-    #[cold]
-    fn carry(&mut self, at: usize, count: u64) {
-        let key = self.slots[at] & KEY_MASK;
-        let kept = count.min(MOST);
-        if count > kept {
-            *self.carried.entry(key).or_default() += count - kept;
-        }
-        self.slots[at] = key | (u128::from(kept) * ONE);
+        let home = home_of(key, self.slots.len());
+        let is_new = add(&mut self.slots, &mut self.carried, key, home, amount);
+        self.len += usize::from(is_new);
     }
 
     fn reserve(&mut self, more: usize) {
@@ -360,19 +332,16 @@ impl PackedCounts {
         if needed <= self.slots.len() {
             return;
         }
-        let larger = vec![0; needed.max(2 * self.slots.len())];
-        let old = std::mem::replace(&mut self.slots, larger);
-        for slot in old.into_iter().filter(|slot| *slot != 0) {
-            let key = slot & KEY_MASK;
-            let mut at = home_of(key, self.slots.len());
-            while self.slots[at] != 0 {
-                at += 1;
-                if at == self.slots.len() {
-                    at = 0;
-                }
+        let mut larger = Slots::empty(needed.max(2 * self.slots.len()));
+        let slots = &mut *larger;
+        for slot in self.slots.iter().filter(|slot| **slot != 0) {
+            let mut at = home_of(slot & KEY_MASK, slots.len());
+            while slots[at] != 0 {
+                at = next(at, slots);
             }
-            self.slots[at] = slot;
+            slots[at] = *slot;
         }
+        self.slots = larger;
     }
 
     fn merge(&mut self, other: &PackedCounts) {
@@ -380,7 +349,7 @@ impl PackedCounts {
         // enough for all of them.
         self.reserve(other.len);
         for (key, count) in other.iter() {
-            self.add_from(key, home_of(key, self.slots.len()), count);
+            self.add(key, count);
         }
     }
 
@@ -397,13 +366,50 @@ impl PackedCounts {
     }
 }
 
+/// Counts a key some times, from its first slot on; whether it is new. One slot must be empty.
+#[inline]
+fn add(
+    slots: &mut [u128],
+    carried: &mut BTreeMap<u128, u64>,
+    key: u128,
+    home: usize,
+    amount: u64,
+) -> bool {
+    let mut at = home;
+    loop {
+        let slot = slots[at];
+        let is_new = slot == 0;
+        if is_new || slot & KEY_MASK == key {
+            let count = (slot >> COUNT) as u64 + amount;
+            if count > MOST {
+                carry(carried, key, count - MOST);
+            }
+            slots[at] = key | u128::from(count.min(MOST)) << COUNT;
+            return is_new;
+        }
+        at = next(at, slots);
+    }
+}
+
+/// Keeps what the bits of a slot cannot count.
+#[cold]
+fn carry(carried: &mut BTreeMap<u128, u64>, key: u128, more: u64) {
+    *carried.entry(key).or_default() += more;
+}
+
+/// The slot behind another; the first comes after the last.
+#[inline]
+fn next(at: usize, slots: &[u128]) -> usize {
+    if at + 1 == slots.len() { 0 } else { at + 1 }
+}
+
 /// Counts of values whose bytes do not fit a slot.
 ///
 /// A slot has, from the top, 32 bits that number the value, 32 of its length, 24 of its hash and 40
 /// of its place in the arena.
 #[derive(Debug)]
 struct LongCounts {
-    slots: Vec<u128>,
+    slots: Slots,
     len: usize,
     counts: Vec<u64>,
     arena: Vec<u8>,
@@ -415,7 +421,7 @@ const TAG_MASK: u128 = KEY_MASK - PLACE_MASK;
 impl LongCounts {
     fn with_room_for(len: usize) -> LongCounts {
         LongCounts {
-            slots: vec![0; slots_for(len)],
+            slots: Slots::empty(slots_for(len)),
             len: 0,
             counts: Vec::new(),
             arena: Vec::new(),
@@ -464,14 +470,14 @@ impl LongCounts {
                 self.counts[(slot >> COUNT) as usize] += amount;
                 return;
             }
-            at = (at + 1) % self.slots.len();
+            at = next(at, &self.slots);
         }
     }
 
     /// The next slot from `at` on that is empty or has the tag.
     fn candidate(&self, tag: u128, mut at: usize) -> usize {
         while self.slots[at] != 0 && self.slots[at] & TAG_MASK != tag {
-            at = (at + 1) % self.slots.len();
+            at = next(at, &self.slots);
         }
         at
     }
@@ -487,14 +493,14 @@ impl LongCounts {
         if needed <= self.slots.len() {
             return;
         }
-        let larger = vec![0; needed.max(2 * self.slots.len())];
+        let larger = Slots::empty(needed.max(2 * self.slots.len()));
         let old = std::mem::replace(&mut self.slots, larger);
-        for slot in old.into_iter().filter(|slot| *slot != 0) {
-            let (_, mut at) = self.tag_and_home(stored(&self.arena, slot));
+        for slot in old.iter().filter(|slot| **slot != 0) {
+            let (_, mut at) = self.tag_and_home(stored(&self.arena, *slot));
             while self.slots[at] != 0 {
-                at = (at + 1) % self.slots.len();
+                at = next(at, &self.slots);
             }
-            self.slots[at] = slot;
+            self.slots[at] = *slot;
         }
     }
 

@@ -13,6 +13,7 @@ mod disk;
 mod index;
 mod keyed_table;
 pub(crate) mod keys;
+mod slots;
 mod table;
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::ops::Deref;
 
+use super::slots::Slots;
+
 /// The bits of a slot that hold the key.
 pub(super) const KEY_MASK: u128 = (1 << 96) - 1;
 
@@ -21,19 +23,19 @@ const NEAR_BYTES: usize = 128 << 10;
 /// The slots are in memory while the table is made; a table that is only read may have them in a
 /// mapped file.
 #[derive(Debug, Clone)]
-pub(super) struct PackedTable<S = Vec<u128>> {
+pub(super) struct PackedTable<S = Slots> {
     slots: S,
     /// How many slots a hash can point to; those behind are the overflow of the last one.
     homes: usize,
     len: usize,
 }
 
-impl PackedTable<Vec<u128>> {
+impl PackedTable<Slots> {
     /// A table with room for `capacity` keys; it grows when more come.
     pub(super) fn with_capacity(capacity: usize) -> PackedTable {
         let homes = (2 * capacity).max(1);
         PackedTable {
-            slots: vec![0; homes + 1],
+            slots: Slots::empty(homes + 1),
             homes,
             len: 0,
         }
@@ -49,8 +51,9 @@ impl PackedTable<Vec<u128>> {
             self.grow();
         }
         let mut at = self.home(key);
+        let slots = &mut *self.slots;
         loop {
-            let slot = self.slots[at];
+            let slot = slots[at];
             if slot == 0 {
                 break;
             }
@@ -59,11 +62,11 @@ impl PackedTable<Vec<u128>> {
             }
             at += 1;
         }
-        self.slots[at] = key | u128::from(code) << 96;
+        slots[at] = key | u128::from(code) << 96;
         self.len += 1;
         // Probes stop at an empty slot, so there is always one at the end.
-        if at + 1 == self.slots.len() {
-            self.slots.push(0);
+        if at + 1 == slots.len() {
+            self.slots.push_empty();
         }
         code
     }
@@ -99,19 +102,22 @@ impl<S: Deref<Target = [u128]>> PackedTable<S> {
 
     /// The code of each key, zero where it is absent.
     pub(super) fn lookup(&self, mut keys: impl Iterator<Item = u128>, codes: &mut [u32]) {
-        if self.is_near() {
+        let (slots, homes) = (&*self.slots, self.homes);
+        if is_near(slots) {
             for (code, key) in codes.iter_mut().zip(keys) {
-                *code = self.probe(key, self.home(key));
+                *code = probe(slots, key, home_of(key, homes));
             }
             return;
         }
         let mut block = [(0, 0); BLOCK];
         for codes in codes.chunks_mut(BLOCK) {
             for (place, key) in block[..codes.len()].iter_mut().zip(keys.by_ref()) {
-                *place = (key, self.fetch_home(key));
+                let home = home_of(key, homes);
+                prefetch(slots, home);
+                *place = (key, home);
             }
             for (code, (key, home)) in codes.iter_mut().zip(&block) {
-                *code = self.probe(*key, *home);
+                *code = probe(slots, *key, *home);
             }
         }
     }
@@ -138,21 +144,27 @@ impl<S: Deref<Target = [u128]>> PackedTable<S> {
     /// The code of a key whose first slot is `home`.
     #[inline]
     pub(super) fn probe(&self, key: u128, home: usize) -> u32 {
-        let mut at = home;
-        loop {
-            let slot = self.slots[at];
-            // An empty slot looks like key zero with code zero, which is the right answer.
-            if slot & KEY_MASK == key || slot == 0 {
-                return code_of(slot);
-            }
-            at += 1;
-        }
+        probe(&self.slots, key, home)
     }
 
     /// The first slot of a key.
     #[inline]
     pub(super) fn home(&self, key: u128) -> usize {
         home_of(key, self.homes)
+    }
+}
+
+/// The code of a key whose first slot is `home`, zero if it is absent.
+#[inline]
+fn probe(slots: &[u128], key: u128, home: usize) -> u32 {
+    let mut at = home;
+    loop {
+        let slot = slots[at];
+        // An empty slot looks like key zero with code zero, which is the right answer.
+        if slot & KEY_MASK == key || slot == 0 {
+            return code_of(slot);
+        }
+        at += 1;
     }
 }
 

@@ -10,6 +10,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::ExactSum;
 use crate::functions::sum_pair::SumPair;
+use crate::functions::wide_sums;
 
 /// The parts of a group, as states and as the result.
 static PARTS: [(&str, DataType); 5] = [
@@ -233,36 +234,6 @@ impl GroupsAccumulator for Groups {
     }
 }
 
-/// Adds numbers without nulls, with the processor's fused multiply-add where it has one: the
-/// library would call a function for each. The result is the same.
-fn add_floats(sum: &mut ExactSum, squares: &mut SumPair, values: &[f64]) {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("fma") {
-        #[expect(unsafe_code, reason = "the processor has the instructions")]
-        // SAFETY: see the reason.
-        unsafe {
-            add_fused(sum, squares, values);
-        }
-        return;
-    }
-    add_each(sum, squares, values);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "fma")]
-fn add_fused(sum: &mut ExactSum, squares: &mut SumPair, values: &[f64]) {
-    add_each(sum, squares, values);
-}
-
-#[inline(always)]
-fn add_each(sum: &mut ExactSum, squares: &mut SumPair, values: &[f64]) {
-    for value in values.iter().filter(|value| !value.is_nan()) {
-        sum.count += 1;
-        sum.sum.add(*value);
-        squares.add_square(*value);
-    }
-}
-
 /// The accumulator over all rows: a single group.
 #[derive(Debug)]
 pub(super) struct One(pub(super) Groups);
@@ -279,8 +250,9 @@ impl Accumulator for One {
             },
         ) = (floats, &mut self.0)
             && floats.null_count() == 0
+            && wide_sums::add_all(&mut sums[0].sum, &mut squares[0], floats.values())
         {
-            add_floats(&mut sums[0], &mut squares[0], floats.values());
+            sums[0].count += floats.len() as i64;
             return Ok(());
         }
         let zeros = std::iter::repeat_n(0, values[0].len());

@@ -1,6 +1,6 @@
 //! From counted values, in any order, to a vocabulary.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Ordering;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, LargeBinaryArray, RecordBatch, UInt32Array,
@@ -136,9 +136,8 @@ pub(super) fn select(
         candidates.retain(|candidate| candidate.count >= least);
     }
     sort(&mut candidates, |a, b| {
-        Reverse(a.count)
-            .cmp(&Reverse(b.count))
-            .then_with(|| order.compare(a, b))
+        let by_rank = a.rank().cmp(&b.rank());
+        by_rank.then_with(|| order.compare_rests(a, b))
     });
     if let Limit::MostFrequent(most) = wanted.limit
         && candidates.len() > most
@@ -177,6 +176,14 @@ struct Candidate {
     count: u64,
     prefix: u64,
     row: u32,
+}
+
+impl Candidate {
+    /// Frequent values first, then those with smaller prefixes: one number, as a sort that guesses
+    /// the outcomes of two comparisons is often wrong.
+    fn rank(&self) -> u128 {
+        u128::from(u64::MAX - self.count) << 64 | u128::from(self.prefix)
+    }
 }
 
 fn sort(candidates: &mut [Candidate], compare: impl Fn(&Candidate, &Candidate) -> Ordering + Sync) {
@@ -316,14 +323,18 @@ impl ValueOrder {
     }
 
     fn compare(&self, a: &Candidate, b: &Candidate) -> Ordering {
-        a.prefix.cmp(&b.prefix).then_with(|| {
-            let (a, b) = (a.row as usize, b.row as usize);
-            match self {
-                ValueOrder::Numbers(_) => Ordering::Equal,
-                ValueOrder::Bytes { keys, .. } => keys.value(a).cmp(keys.value(b)),
-                ValueOrder::Tuples { keys, .. } => keys.row(a).cmp(&keys.row(b)),
-            }
-        })
+        let by_prefix = a.prefix.cmp(&b.prefix);
+        by_prefix.then_with(|| self.compare_rests(a, b))
+    }
+
+    /// The order of values of the same prefix.
+    fn compare_rests(&self, a: &Candidate, b: &Candidate) -> Ordering {
+        let (a, b) = (a.row as usize, b.row as usize);
+        match self {
+            ValueOrder::Numbers(_) => Ordering::Equal,
+            ValueOrder::Bytes { keys, .. } => keys.value(a).cmp(keys.value(b)),
+            ValueOrder::Tuples { keys, .. } => keys.row(a).cmp(&keys.row(b)),
+        }
     }
 }
 
