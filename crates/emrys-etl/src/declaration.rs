@@ -69,6 +69,8 @@
 //! - `depends_on` are nodes among whose columns the operator finds others that it names, such as
 //!   a target.
 //! - `outputs` are nodes and columns; other keys of the JSON document are ignored.
+//! - `remove_inputs` are columns of the data set that are taken away with everything that comes from
+//!   them, before the workflow is fitted ([`Workflow::remove_inputs`]); none if it is left out.
 //!
 //! [`Workflow::to_json`] and [`Workflow::to_toml`] write a graph in these forms.
 
@@ -103,6 +105,8 @@ use toml_text::Lines;
 struct Document {
     nodes: Vec<NodeText>,
     outputs: Vec<Value>,
+    #[serde(default)]
+    remove_inputs: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -118,7 +122,7 @@ struct NodeText {
 }
 
 /// Options of NVTabular's operators that do not change results.
-const IGNORED: [&str; 8] = [
+const IGNORED: [&str; 9] = [
     "split_out",
     "split_every",
     "tree_width",
@@ -127,6 +131,7 @@ const IGNORED: [&str; 8] = [
     "out_path",
     "search_sorted",
     "cache",
+    "on_device",
 ];
 
 impl Workflow {
@@ -162,6 +167,7 @@ impl Workflow {
 enum Part<'a> {
     Node(&'a str),
     Outputs,
+    RemoveInputs,
 }
 
 impl Document {
@@ -218,7 +224,8 @@ impl Document {
             },
             error => within(error, place(Part::Outputs)),
         })?;
-        Ok((Workflow::new(output), nodes))
+        let workflow = Workflow::new(output).remove_inputs(self.remove_inputs);
+        Ok((workflow, nodes))
     }
 }
 
@@ -264,6 +271,9 @@ impl Reader<'_> {
             ..
         } = text;
         params.retain(|key, _| !IGNORED.contains(&key.as_str()));
+        for path in paths(&op, &mut params) {
+            *path = json!(self.folder.join(path.as_str().unwrap_or_default()));
+        }
         let input = self.sum(&inputs)?;
         let tags = |tags: &[&str]| json!({ "tags": tags });
         let (name, config) = match op.as_str() {
@@ -285,22 +295,8 @@ impl Reader<'_> {
             "TagAsItemFeatures" => ("TagAs", tags(&["item"])),
             "Filter" => {
                 let sql = sql_of("filter", &mut params)?;
-                ("Filter", json!({ "expr": sql }))
-            }
-            "JoinExternal" => {
-                let path = text_of(&params, "df_ext")?;
-                params.insert("df_ext".to_owned(), json!(self.folder.join(path)));
-                ("JoinExternal", Value::Object(params))
-            }
-            "ColumnSimilarity" => {
-                params.retain(|key, _| key != "on_device");
-                for key in ["left_features", "right_features"] {
-                    if let Some(path) = params.get(key).and_then(Value::as_str) {
-                        let path = self.folder.join(path);
-                        params.insert(key.to_owned(), json!(path));
-                    }
-                }
-                ("ColumnSimilarity", Value::Object(params))
+                params.insert("expr".to_owned(), json!(sql));
+                ("Filter", Value::Object(params))
             }
             "TargetEncoding" => return self.target_encoding(input, params),
             other => (other, Value::Object(params)),
@@ -392,6 +388,25 @@ impl Reader<'_> {
             _ => Ok(Node::new(NodeKind::Group(self.sum(members)?))),
         }
     }
+}
+
+/// The options of an operator that are paths of files.
+fn paths<'a>(op: &str, params: &'a mut Map<String, Value>) -> Vec<&'a mut Value> {
+    let names: &[&str] = match op {
+        "JoinExternal" => &["df_ext"],
+        "ColumnSimilarity" => &["left_features", "right_features"],
+        "Categorify" => &["vocabs"],
+        _ => &[],
+    };
+    let options = params
+        .iter_mut()
+        .filter(|(name, _)| names.contains(&name.as_str()));
+    let values = options.flat_map(|(_, value)| match value {
+        // A file for each column.
+        Value::Object(columns) => columns.values_mut().collect(),
+        value => vec![value],
+    });
+    values.filter(|value| value.is_string()).collect()
 }
 
 fn text_of(params: &Map<String, Value>, key: &str) -> Result<String> {

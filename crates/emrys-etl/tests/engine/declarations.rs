@@ -4,14 +4,15 @@ use std::fs;
 
 use emrys_etl::declaration::WorkflowFile;
 use emrys_etl::ops::{
-    Bucketize, Categorify, Clip, EncodeType, FillMissing, Filter, Lambda, LogOp, Normalize, Rename,
-    TagAs, TargetEncoding,
+    Bucketize, Categorify, Clip, ColumnSimilarity, EncodeType, FillMissing, Filter, Lambda, LogOp,
+    Normalize, Rename, TagAs, TargetEncoding, build, registry,
 };
 use emrys_etl::{Node, Workflow, all_columns, cols, group, select, tagged};
 use emrys_etl::{Selector, io::Compression};
 use emrys_schema::{ColumnSchema, DType, Schema};
 use serde_json::Value;
 
+use crate::examples::selection;
 use crate::table::{collect, dataset, json};
 
 fn data() -> Value {
@@ -129,6 +130,112 @@ fn graphs_are_the_same_after_they_were_written_and_read() {
 }
 
 #[test]
+fn every_operator_is_the_same_after_it_was_written_and_read() {
+    for entry in registry() {
+        for example in (entry.examples)() {
+            let name = format!("{}, {}", entry.name, example.title);
+            let operator = build(entry.name, example.config.clone()).unwrap();
+            let data = dataset(&example.input);
+            let workflow = Workflow::new(selection(&example.selection).apply(operator));
+            let toml = workflow.to_toml().unwrap();
+            let read = Workflow::from_toml(&toml, data.schema(), ".")
+                .unwrap_or_else(|error| panic!("{name}: {error}\n{toml}"));
+            assert_eq!(read.to_toml().unwrap(), toml, "{name}");
+            assert_eq!(read.to_json().unwrap(), workflow.to_json().unwrap());
+            let rows = |workflow: &Workflow| collect(&workflow.fit(&data).unwrap(), &data);
+            assert_eq!(rows(&read), rows(&workflow), "{name}:\n{toml}");
+        }
+    }
+}
+
+#[test]
+fn removed_inputs_are_declared() {
+    let data = dataset(&data());
+    let encoded = cols(["city"]) >> TargetEncoding::new("click");
+    let node = encoded + (cols(["age", "price"]) >> LogOp) + cols(["click"]);
+    let workflow = Workflow::new(node.clone()).remove_inputs(["price", "click"]);
+    let toml = workflow.to_toml().unwrap();
+    let head = "outputs = [\"@target_encoding\", \"@log_op\", \"click\"]\n\
+                remove_inputs = [\"click\", \"price\"]\n";
+    assert!(toml.starts_with(head), "{toml}");
+    assert!(
+        workflow
+            .to_json()
+            .unwrap()
+            .ends_with("\"click\"],\n  \"remove_inputs\": [\"click\",\"price\"]\n}\n")
+    );
+    let read = Workflow::from_toml(&toml, data.schema(), ".").unwrap();
+    assert_eq!(read.output_schema(data.schema()).unwrap().names(), ["age"]);
+    // The data set needs not have them.
+    let without = data.schema().excluding(["price", "click"]);
+    let read = Workflow::from_toml(&toml, &without, ".").unwrap();
+    assert_eq!(read.output_schema(&without).unwrap().names(), ["age"]);
+
+    // A fitted workflow keeps what it learned from them, and the graph needs them to be fitted.
+    let served = Workflow::new(node).fit(&data).unwrap();
+    let served = served.remove_inputs(["click", "price"]).unwrap();
+    assert_eq!(served.output_schema().names(), ["TE_city_click", "age"]);
+    let read = [
+        Workflow::from_toml(&served.to_toml().unwrap(), data.schema(), "."),
+        Workflow::from_json(&served.to_json().unwrap(), data.schema(), "."),
+    ];
+    let rows = dataset(&serde_json::json!({"city": ["rome", "oslo", "new"], "age": [1, 2, 3]}));
+    for read in read {
+        let again = read.unwrap().fit(&data).unwrap();
+        assert_eq!(again.output_schema(), served.output_schema());
+        let again = again.remove_inputs(["click", "price"]).unwrap();
+        assert_eq!(collect(&again, &rows), collect(&served, &rows));
+    }
+}
+
+#[test]
+fn wrong_removals_say_where_they_stand() {
+    let schema = dataset(&data()).schema().clone();
+    let told = |removed: &str, inputs: &str| {
+        let text = format!(
+            "outputs = ['@a']\n\nremove_inputs = {removed}\n[nodes.a]\ninputs = {inputs}\nop = 'LogOp'"
+        );
+        let error = Workflow::from_toml(&text, &schema, ".").unwrap_err();
+        error.to_string().replace('\n', " ")
+    };
+    let told = [
+        told("'price'", "['price']"),
+        told("['prize']", "['price']"),
+        told("['price']", "['price']"),
+        told("['click']", "['price', 'x']"),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    line 3: `remove_inputs` must be a list of names of columns
+    line 3, remove_inputs: column `prize` is not in the input; did you mean `price`? (input: user, city, price, age, click, @odd "name" )
+    line 1, outputs: `remove_inputs` is all of its inputs, but no output is left without them; keep some
+    line 4, node `a`: column `x` is not in the input (input: user, city, price, age, @odd "name" )
+    "#);
+}
+
+#[test]
+fn paths_start_at_the_folder_of_the_declaration() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = dataset(&serde_json::json!({"user": ["u", "v", "u"]}));
+    let fitted = Workflow::new(cols(["user"]) >> Categorify::default())
+        .fit(&train)
+        .unwrap();
+    fitted.save(folder.path().join("saved")).unwrap();
+    let file = "saved/artifacts/node_001/unique.user.parquet";
+    assert!(folder.path().join(file).exists(), "{file}");
+    let text = format!(
+        "outputs = ['@ids']\n\
+         nodes.ids = {{ inputs = ['user'], op = 'Categorify', params = {{ vocabs.user = '{file}' }} }}"
+    );
+    let other = dataset(&serde_json::json!({"user": ["v", "new", "u"]}));
+    let read = Workflow::from_toml(&text, other.schema(), folder.path()).unwrap();
+    let again = Workflow::from_toml(&read.to_toml().unwrap(), other.schema(), "elsewhere").unwrap();
+    for workflow in [read, again] {
+        let found = collect(&workflow.fit(&other).unwrap(), &other);
+        assert_eq!(found, collect(&fitted, &other));
+    }
+}
+
+#[test]
 fn a_declaration_is_short_and_readable() {
     let price = cols(["price"]) >> FillMissing::with(1.0) >> LogOp >> Normalize::default();
     let node = (cols(["user", "city"]) >> Categorify::default()) + price + cols(["click"]);
@@ -194,6 +301,18 @@ fn a_table_in_memory_cannot_be_declared() {
     let joined = cols(["city"]) >> emrys_etl::ops::JoinExternal::table(table, ["city"]);
     let error = Workflow::new(joined).to_toml().unwrap_err();
     insta::assert_snapshot!(error, @"join_external: its table is in memory; write it to a parquet file and join that");
+    let features = || {
+        crate::table::batch(&serde_json::json!({"row": [0, 1], "col": [0, 0], "data": [1.0, 2.0]}))
+    };
+    let told = |similarity: ColumnSimilarity| {
+        let node = group(["age", "click"]) >> similarity;
+        let error = Workflow::new(node).to_toml().unwrap_err();
+        error.to_string()
+    };
+    let expected = "column_similarity: its features are in memory; write them to a parquet file";
+    assert_eq!(told(ColumnSimilarity::table(features())), expected);
+    let right = ColumnSimilarity::parquet("left.parquet").with_right_table(features());
+    assert_eq!(told(right), expected);
 }
 
 #[test]
