@@ -306,7 +306,7 @@ fn in_order(nodes: Vec<NodeText>) -> Result<Vec<NodeText>, (String, String)> {
 /// The ids of the nodes that a node names.
 pub(super) fn used_nodes(node: &NodeText) -> Vec<&str> {
     let mut used = Vec::new();
-    let params = ["node", "target"].map(|key| node.params.get(key));
+    let params = ["node", "target", "cont_cols", "dependency"].map(|key| node.params.get(key));
     let values = node.inputs.iter().chain(&node.depends_on);
     for value in values.chain(params.into_iter().flatten()) {
         references(value, &mut used);

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::{Document, NodeText, paths};
+use super::read::paths;
+use super::{Document, NodeText};
 use crate::operator::message_name;
 use crate::plan::graph::{Graph, NodeId, Step};
 use crate::selector::{Item, Selector};
@@ -382,6 +383,12 @@ fn written_operator(
                 "its features are",
                 "write them to a parquet file",
             ));
+        }
+        "TargetEncoding" => {
+            // A text would be read as the name of a node.
+            if let Some(target) = params.get_mut("target").filter(|target| is_node(target)) {
+                *target = json!([target]);
+            }
         }
         _ => {}
     }

@@ -4,8 +4,8 @@ use std::fs;
 
 use emrys_etl::declaration::WorkflowFile;
 use emrys_etl::ops::{
-    Bucketize, Categorify, Clip, ColumnSimilarity, EncodeType, FillMissing, Filter, Lambda, LogOp,
-    Normalize, Rename, TagAs, TargetEncoding, build, registry,
+    Bucketize, Categorify, Clip, ColumnSimilarity, EncodeType, FillMissing, Filter, JoinGroupby,
+    Lambda, LogOp, Normalize, Rename, Stat, TagAs, TargetEncoding, build, registry,
 };
 use emrys_etl::{Node, Workflow, all_columns, cols, group, select, tagged};
 use emrys_etl::{Selector, io::Compression};
@@ -84,6 +84,10 @@ fn graphs() -> Vec<(&'static str, Node)> {
         ("a target that is a node", {
             cols(["city"]) >> TargetEncoding::new("click") >> Normalize::default()
         }),
+        ("a target that looks like a node", {
+            let filled = cols([ODD]) >> FillMissing::with(0.0);
+            (cols(["city"]) >> TargetEncoding::new(ODD)) + filled
+        }),
         ("a dependency", {
             let encoded =
                 (cols(["city"]) >> TargetEncoding::new("click")).depends_on(target.clone());
@@ -146,6 +150,184 @@ fn every_operator_is_the_same_after_it_was_written_and_read() {
             assert_eq!(rows(&read), rows(&workflow), "{name}:\n{toml}");
         }
     }
+}
+
+#[test]
+fn arguments_of_nvtabular_are_understood() {
+    // All that an operator takes, with its defaults or `None`; and what of it matters.
+    let cases = [
+        (
+            "Categorify",
+            r#"{"freq_threshold": 0, "out_path": null, "cat_cache": "host", "dtype": null, "on_host": true,
+                "encode_type": "joint", "name_sep": "_", "search_sorted": false, "num_buckets": null,
+                "vocabs": null, "max_size": 0, "single_table": false, "cardinality_memory_limit": "24GB",
+                "tree_width": null, "split_out": 1, "split_every": 8}"#,
+            "{}",
+        ),
+        (
+            "TargetEncoding",
+            r#"{"target": "click", "target_mean": null, "kfold": null, "fold_seed": null, "p_smooth": 20,
+                "out_col": null, "out_dtype": null, "split_out": null, "split_every": null,
+                "cat_cache": "host", "out_path": null, "on_host": true, "name_sep": "_",
+                "drop_folds": true, "tree_width": null}"#,
+            r#"{"target": "click", "fold_seed": null}"#,
+        ),
+        (
+            "JoinGroupby",
+            r#"{"cont_cols": null, "stats": ["count"], "split_out": null, "split_every": null,
+                "cat_cache": "host", "out_path": null, "on_host": true, "name_sep": "_",
+                "tree_width": null}"#,
+            "{}",
+        ),
+        (
+            "JoinExternal",
+            r#"{"df_ext": "t.parquet", "on": "user", "how": "left", "on_ext": null, "columns_ext": null,
+                "drop_duplicates_ext": null, "kind_ext": null, "cache": "host"}"#,
+            r#"{"df_ext": "t.parquet", "on": "user"}"#,
+        ),
+        (
+            "Groupby",
+            r#"{"groupby_cols": "user", "sort_cols": null, "aggs": "list", "name_sep": "_", "ascending": true}"#,
+            r#"{"groupby_cols": "user", "aggs": "list"}"#,
+        ),
+        ("Normalize", r#"{"out_dtype": null}"#, "{}"),
+        ("NormalizeMinMax", r#"{"out_dtype": null}"#, "{}"),
+        ("LogOp", "{}", "{}"),
+        (
+            "Clip",
+            r#"{"min_value": 0, "max_value": null}"#,
+            r#"{"min_value": 0}"#,
+        ),
+        (
+            "FillMissing",
+            r#"{"fill_val": 0, "add_binary_cols": false}"#,
+            "{}",
+        ),
+        ("FillMedian", r#"{"add_binary_cols": false}"#, "{}"),
+        (
+            "Bucketize",
+            r#"{"boundaries": {"price": [1, 2]}}"#,
+            r#"{"boundaries": {"price": [1, 2]}}"#,
+        ),
+        (
+            "DifferenceLag",
+            r#"{"partition_cols": "user", "shift": 1}"#,
+            r#"{"partition_cols": "user"}"#,
+        ),
+        ("ReduceDtypeSize", r#"{"float_dtype": "float32"}"#, "{}"),
+        (
+            "HashBucket",
+            r#"{"num_buckets": {"user": 3}}"#,
+            r#"{"num_buckets": {"user": 3}}"#,
+        ),
+        (
+            "HashedCross",
+            r#"{"num_buckets": 3}"#,
+            r#"{"num_buckets": 3}"#,
+        ),
+        (
+            "ColumnSimilarity",
+            r#"{"left_features": "f.parquet", "right_features": null, "metric": "tfidf", "on_device": true}"#,
+            r#"{"left_features": "f.parquet"}"#,
+        ),
+        (
+            "ListSlice",
+            r#"{"start": 2, "end": null, "pad": false, "pad_value": 0.0}"#,
+            r#"{"start": 2}"#,
+        ),
+        ("ValueCount", "{}", "{}"),
+        ("Dropna", "{}", "{}"),
+        ("Filter", r#"{"expr": "a > 1"}"#, r#"{"sql": "a > 1"}"#),
+        (
+            "LambdaOp",
+            r#"{"expr": "x + price", "dependency": "price", "label": "sum", "dtype": null, "tags": null, "properties": null}"#,
+            r#"{"sql": "x + price"}"#,
+        ),
+        (
+            "Rename",
+            r#"{"f": null, "postfix": "_x", "name": null}"#,
+            r#"{"postfix": "_x"}"#,
+        ),
+        (
+            "AddMetadata",
+            r#"{"tags": ["user"], "properties": null}"#,
+            r#"{"tags": ["user"]}"#,
+        ),
+        ("AddTags", r#"{"tags": ["user"]}"#, r#"{"tags": ["user"]}"#),
+        (
+            "AddProperties",
+            r#"{"properties": {"a": 1}}"#,
+            r#"{"properties": {"a": 1}}"#,
+        ),
+        ("TagAsUserID", r#"{"tags": null}"#, "{}"),
+        ("TagAsItemID", "{}", "{}"),
+        ("TagAsUserFeatures", "{}", "{}"),
+        ("TagAsItemFeatures", "{}", "{}"),
+        ("DropLowCardinality", r#"{"min_cardinality": 4}"#, "{}"),
+        ("DataStats", "{}", "{}"),
+    ];
+    let schema = dataset(&data()).schema().clone();
+    for (op, theirs, ours) in cases {
+        let [theirs, ours] = [theirs, ours].map(|params| {
+            let text = format!(
+                r#"{{"nodes": [{{"id": "n", "inputs": ["user"], "op": "{op}", "params": {params}}}], "outputs": ["@n"]}}"#
+            );
+            let read = Workflow::from_json(&text, &schema, "/data");
+            read.unwrap_or_else(|error| panic!("{error}: {params}")).to_json().unwrap()
+        });
+        assert_eq!(theirs, ours, "{op}");
+    }
+}
+
+#[test]
+fn columns_may_be_given_as_a_node() {
+    let data = dataset(&data());
+    let read = |op: &str, params: &str| {
+        let text = format!(
+            "outputs = ['@n']\n\
+             nodes.n = {{ inputs = ['city'], op = '{op}', params = {{ {params} }} }}\n\
+             nodes.more = {{ inputs = ['price'], op = 'FillMissing', params = {{ fill_val = 2 }} }}\n"
+        );
+        let workflow = Workflow::from_toml(&text, data.schema(), ".").unwrap();
+        collect(&workflow.fit(&data).unwrap(), &data)
+    };
+    let price = || cols(["price"]) >> FillMissing::with(2.0);
+    let same = |node: Node| collect(&Workflow::new(node).fit(&data).unwrap(), &data);
+    assert_eq!(
+        read(
+            "TargetEncoding",
+            "target = '@more', kfold = 1, out_col = 'rate'"
+        ),
+        same({
+            let encoding = TargetEncoding::new("price").with_kfold(1);
+            (cols(["city"]) >> encoding.with_names(["rate"])).depends_on(price())
+        })
+    );
+    assert_eq!(
+        read("JoinGroupby", "cont_cols = '@more', stats = ['mean']"),
+        same({
+            let join = JoinGroupby::of(["price"]).with_stats([Stat::Mean]);
+            (cols(["city"]) >> join).depends_on(price())
+        })
+    );
+    assert_eq!(
+        read(
+            "LambdaOp",
+            "expr = 'cast(price as float64)', dependency = '@more'"
+        ),
+        same((cols(["city"]) >> Lambda::new("cast(price as double)")).depends_on(price()))
+    );
+}
+
+#[test]
+fn options_of_other_crates_are_theirs() {
+    // `cache` says nothing about results in operators of NVTabular only.
+    let text = r#"{"nodes": [{"id": "n", "inputs": ["user"], "op": "LogOp", "params": {"cache": 1}}], "outputs": ["@n"]}"#;
+    let error = Workflow::from_json(text, dataset(&data()).schema(), ".").unwrap_err();
+    assert!(
+        error.to_string().contains("unknown field `cache`"),
+        "{error}"
+    );
 }
 
 #[test]

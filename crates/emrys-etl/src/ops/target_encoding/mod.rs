@@ -9,6 +9,7 @@ use emrys_schema::DType;
 use serde::{Deserialize, Serialize};
 
 use super::PerColumn;
+use super::one_or_many::OneOrMany;
 
 pub use folds::Folds;
 pub use table::Encodings;
@@ -73,7 +74,7 @@ pub use table::Encodings;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TargetEncoding {
-    target: OneOrMany,
+    target: OneOrMany<String>,
     #[serde(default)]
     target_mean: Option<PerColumn<f64>>,
     #[serde(default = "default_kfold")]
@@ -85,7 +86,7 @@ pub struct TargetEncoding {
     #[serde(default = "default_p_smooth")]
     p_smooth: f64,
     #[serde(default)]
-    out_col: Option<Vec<String>>,
+    out_col: Option<OneOrMany<String>>,
     #[serde(default = "default_dtype")]
     out_dtype: DType,
     #[serde(default = "default_name_sep")]
@@ -96,13 +97,6 @@ pub struct TargetEncoding {
     nulls_as_mean: bool,
     #[serde(default)]
     folds_in_transform: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
 }
 
 fn default_kfold() -> u32 {
@@ -144,12 +138,10 @@ impl TargetEncoding {
 
     /// Encodes by several targets, each on its own.
     pub fn targets(targets: impl IntoIterator<Item = impl Into<String>>) -> TargetEncoding {
-        TargetEncoding::of(OneOrMany::Many(
-            targets.into_iter().map(Into::into).collect(),
-        ))
+        TargetEncoding::of(targets.into_iter().collect())
     }
 
-    fn of(target: OneOrMany) -> TargetEncoding {
+    fn of(target: OneOrMany<String>) -> TargetEncoding {
         TargetEncoding {
             target,
             target_mean: None,
@@ -208,7 +200,7 @@ impl TargetEncoding {
         mut self,
         names: impl IntoIterator<Item = impl Into<String>>,
     ) -> TargetEncoding {
-        self.out_col = Some(names.into_iter().map(Into::into).collect());
+        self.out_col = Some(names.into_iter().collect());
         self
     }
 

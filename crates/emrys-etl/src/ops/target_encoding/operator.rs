@@ -8,22 +8,20 @@ use datafusion::prelude::Expr;
 use emrys_schema::{ColumnSchema, DType, Schema, Tag, TagSet};
 
 use super::table::{self, Encodings, GroupTable, Target, sums_name};
-use super::{FOLD, Folds, OneOrMany, TargetEncoding, encode, folds};
+use super::{FOLD, Folds, TargetEncoding, encode, folds};
 use crate::functions::{ExactSum, canonical, exact_sum, key_code};
 use crate::lookup::key_name;
 use crate::operator::{
     Example, FitResults, GroupedStatistic, InputSchema, Lowered, NewIds, Operator, Relation,
     Source, Statistic,
 };
+use crate::ops::one_or_many::OneOrMany;
 use crate::selector::Selected;
 use crate::{Error, Result};
 
 impl TargetEncoding {
     fn target_names(&self) -> &[String] {
-        match &self.target {
-            OneOrMany::One(target) => std::slice::from_ref(target),
-            OneOrMany::Many(targets) => targets,
-        }
+        self.target.as_slice()
     }
 
     /// The outputs in order: group, position of the target, name.
@@ -35,7 +33,7 @@ impl TargetEncoding {
                 outputs.push((group, target, default));
             }
         }
-        if let Some(names) = &self.out_col {
+        if let Some(names) = self.out_col.as_ref().map(OneOrMany::as_slice) {
             if names.len() != outputs.len() {
                 return Err(invalid(
                     "out_col",
