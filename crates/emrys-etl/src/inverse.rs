@@ -39,7 +39,8 @@ impl FittedWorkflow {
     ///
     /// These are the outputs of Categorify (or of an operator of your own with a decoder), also
     /// where they were renamed, tagged or filtered afterwards. The values are those that came into
-    /// that operator.
+    /// that operator. Many values share the id of a bucket, as those that were left out of the
+    /// vocabulary share theirs: these ids stand for no value, like padding and null.
     ///
     /// ```
     /// use std::sync::Arc;

@@ -41,7 +41,9 @@ const OPERATOR: &str = "target_encoding";
 /// # Schema
 /// The tags of the group without `categorical`, `id` and `target`, and `continuous`.
 /// # Nulls, NaN and empty input
-/// Null is a category like any other. Rows whose target is null or NaN do not count.
+/// Null is a category like any other, and NaN is null; with
+/// [`with_nulls_as_mean`](TargetEncoding::with_nulls_as_mean) the mean of the target, as for unseen
+/// values. Rows whose target is null or NaN do not count.
 /// # Unseen values
 /// The mean of the target.
 /// # List columns
@@ -87,13 +89,15 @@ pub struct TargetEncoding {
     #[serde(default = "default_p_smooth")]
     p_smooth: f64,
     #[serde(default)]
-    out_col: Option<Vec<String>>,
+    out_col: Option<OneOrMany<String>>,
     #[serde(default = "default_dtype")]
     out_dtype: DType,
     #[serde(default = "default_name_sep")]
     name_sep: String,
     #[serde(default = "default_drop_folds")]
     drop_folds: bool,
+    #[serde(default)]
+    nulls_as_mean: bool,
     #[serde(default)]
     folds_in_transform: bool,
 }
@@ -152,6 +156,7 @@ impl TargetEncoding {
             out_dtype: default_dtype(),
             name_sep: default_name_sep(),
             drop_folds: default_drop_folds(),
+            nulls_as_mean: false,
             folds_in_transform: false,
         }
     }
@@ -198,7 +203,7 @@ impl TargetEncoding {
         mut self,
         names: impl IntoIterator<Item = impl Into<String>>,
     ) -> TargetEncoding {
-        self.out_col = Some(names.into_iter().map(Into::into).collect());
+        self.out_col = Some(names.into_iter().collect());
         self
     }
 
@@ -213,6 +218,14 @@ impl TargetEncoding {
     #[must_use]
     pub fn with_fold_column(mut self, fold_column: bool) -> TargetEncoding {
         self.drop_folds = !fold_column;
+        self
+    }
+
+    /// Encodes a null, and a group in which any member is null, by the mean of the target, as if it
+    /// were unseen; rows with nulls still count for that mean. Off by default: null is a category.
+    #[must_use]
+    pub fn with_nulls_as_mean(mut self, nulls_as_mean: bool) -> TargetEncoding {
+        self.nulls_as_mean = nulls_as_mean;
         self
     }
 

@@ -1,9 +1,9 @@
-//! The life of a [`TargetEncoding`]: checks, schema, statistics, plan.
+//! The life of [`TargetEncoding`] in a workflow.
 
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::logical_expr::{cast, ident, lit};
+use datafusion::logical_expr::{cast, ident, lit, when};
 use datafusion::prelude::Expr;
 use emrys_schema::{ColumnSchema, DType, Schema, Tag, TagSet};
 
@@ -15,6 +15,7 @@ use crate::operator::{
     Example, FitResults, GroupedStatistic, InputSchema, Lowered, NewIds, Operator, Relation,
     Source, Statistic,
 };
+use crate::ops::one_or_many::OneOrMany;
 use crate::selector::Selected;
 use crate::{Error, Result};
 
@@ -32,7 +33,7 @@ impl TargetEncoding {
                 outputs.push((group, target, default));
             }
         }
-        if let Some(names) = &self.out_col {
+        if let Some(names) = self.out_col.as_ref().map(OneOrMany::as_slice) {
             if names.len() != outputs.len() {
                 return Err(invalid(
                     "out_col",
@@ -73,6 +74,25 @@ impl TargetEncoding {
             table::build(group.columns(), targets, self.num_folds(), rows, &storage)
         });
         tables.collect()
+    }
+
+    /// The code of each row's category in its table, zero for the mean.
+    fn code(&self, table: &GroupTable, input: &Relation) -> Result<Expr> {
+        let mut keys = Vec::new();
+        let mut is_null = lit(false);
+        for member in table.table.members() {
+            let key = input.expr(member)?;
+            let canonical = canonical(key.clone(), &input.arrow_type(member)?);
+            is_null = is_null.or(canonical.is_null());
+            keys.push(key);
+        }
+        let code = key_code(OPERATOR, table.table.index(), keys);
+        match self.nulls_as_mean {
+            false => Ok(code),
+            true => when(is_null, lit(0_u32))
+                .otherwise(code)
+                .map_err(Error::query("encoding nulls")),
+        }
     }
 
     fn fold(&self, input: &Relation) -> Result<Expr> {
@@ -304,12 +324,7 @@ impl Operator for TargetEncoding {
         let mut outputs = Vec::new();
         for (group, target, name) in self.outputs(input)? {
             let table = state.table(group.columns())?;
-            let keys: Result<Vec<Expr>> = group
-                .columns()
-                .iter()
-                .map(|member| input.expr(member))
-                .collect();
-            let code = key_code(OPERATOR, table.table.index(), keys?);
+            let code = self.code(table, input)?;
             let mean = state.targets[target].mean;
             let value = encode::encoding(table, target, mean, self.p_smooth, code, fold.clone());
             outputs.push((name, cast(value, dtype.clone())));
@@ -317,7 +332,7 @@ impl Operator for TargetEncoding {
         if !self.drop_folds {
             let fold = match fold {
                 Some(fold) => fold,
-                None => lit(0u8),
+                None => lit(0_u8),
             };
             outputs.push((FOLD.to_owned(), fold));
         }
@@ -325,18 +340,29 @@ impl Operator for TargetEncoding {
     }
 
     fn examples() -> Vec<Example> {
-        vec![Example {
-            title: "Without folds; null is a category.",
-            config: serde_json::json!({"target": "y", "kfold": 1, "p_smooth": 20, "out_dtype": "float64"}),
-            input: serde_json::json!({
-                "c": ["x", "y", "x", "y", "x", "y", null, "z"],
-                "y": [1, 0, 1, 1, 0, 0, 1, 1],
-            }),
-            selection: serde_json::json!(["c"]),
-            output: serde_json::json!({"TE_c_y": [
-                14.5 / 23.0, 13.5 / 23.0, 14.5 / 23.0, 13.5 / 23.0, 14.5 / 23.0, 13.5 / 23.0,
-                13.5 / 21.0, 13.5 / 21.0,
-            ]}),
-        }]
+        vec![
+            Example {
+                title: "Without folds; null is a category.",
+                config: serde_json::json!({"target": "y", "kfold": 1, "p_smooth": 20, "out_dtype": "float64"}),
+                input: serde_json::json!({
+                    "c": ["x", "y", "x", "y", "x", "y", null, "z"],
+                    "y": [1, 0, 1, 1, 0, 0, 1, 1],
+                }),
+                selection: serde_json::json!(["c"]),
+                output: serde_json::json!({"TE_c_y": [
+                    14.5 / 23.0, 13.5 / 23.0, 14.5 / 23.0, 13.5 / 23.0, 14.5 / 23.0, 13.5 / 23.0,
+                    13.5 / 21.0, 13.5 / 21.0,
+                ]}),
+            },
+            Example {
+                title: "Nulls are encoded by the mean, 0.75.",
+                config: serde_json::json!({
+                    "target": "y", "kfold": 1, "p_smooth": 0, "nulls_as_mean": true,
+                }),
+                input: serde_json::json!({"c": ["x", null, "x", "z"], "y": [1, 1, 0, 1]}),
+                selection: serde_json::json!(["c"]),
+                output: serde_json::json!({"TE_c_y": [0.5, 0.75, 0.5, 1.0]}),
+            },
+        ]
     }
 }
