@@ -8,8 +8,6 @@ use std::time::Duration;
 use hyper::body::{Bytes, Frame};
 use hyper::header::{CONTENT_LENGTH, RANGE};
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
 
 /// The body of an answer.
 pub type Body = s3s::Body;
@@ -39,19 +37,6 @@ impl Fault {
         Fault::Cut,
         Fault::Short,
     ];
-}
-
-/// Threads for a server, and a port of this machine.
-pub fn listening(threads: usize) -> (Runtime, TcpListener) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
-        .enable_all()
-        .build()
-        .unwrap();
-    let listener = runtime
-        .block_on(TcpListener::bind(("127.0.0.1", 0)))
-        .unwrap();
-    (runtime, listener)
 }
 
 /// A request that came, and how long a body was asked for where a range was.

@@ -11,7 +11,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tokio::net::TcpListener;
 
-use crate::faults::{Script, instead, listening, spoil};
+use crate::faults::{Script, instead, spoil};
 
 pub struct Server {
     root: tempfile::TempDir,
@@ -38,7 +38,14 @@ fn start() -> Server {
     let mut builder = S3ServiceBuilder::new(FileSystem::new(root.path()).unwrap());
     builder.set_auth(SimpleAuth::from_single("the-key", "the-secret"));
     let service = builder.build();
-    let (runtime, listener) = listening(2);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let listener = runtime
+        .block_on(TcpListener::bind(("127.0.0.1", 0)))
+        .unwrap();
     let port = listener.local_addr().unwrap().port();
     runtime.spawn(serve(listener, service, Arc::clone(&script)));
     for (name, value) in [

@@ -9,8 +9,9 @@ use hyper::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, RANGE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
 
-use crate::faults::{Body, Script, instead, listening, spoil};
+use crate::faults::{Body, Script, instead, spoil};
 
 pub struct WebServer {
     pub url: String,
@@ -21,7 +22,14 @@ pub struct WebServer {
 
 impl WebServer {
     pub fn start(folder: &Path, ranges: bool) -> WebServer {
-        let (runtime, listener) = listening(1);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = runtime
+            .block_on(TcpListener::bind(("127.0.0.1", 0)))
+            .unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let script = Arc::new(Script::default());
         let (folder, seen) = (folder.to_owned(), Arc::clone(&script));
