@@ -45,8 +45,8 @@ impl Pass {
 /// A built block: parameters, and the function that they define.
 ///
 /// Derive `burn::module::Module` for the struct and give it a `forward`; blocks inside of it are
-/// [`BoxedBlock`]s, which are modules too, whatever they hold. Parameters have ranks of 1 to 4;
-/// a block with another one does not compile:
+/// [`BoxedBlock`]s, which are modules too, whatever they hold. Parameters have ranks of at most
+/// 8, as everywhere in Burn; a block with a greater one does not compile:
 ///
 /// ```compile_fail,E0080
 /// use burn::module::{Module, Param};
@@ -55,7 +55,7 @@ impl Pass {
 ///
 /// #[derive(Debug, Module)]
 /// struct Volumes {
-///     kernel: Param<Tensor<5>>,
+///     kernel: Param<Tensor<9>>,
 /// }
 ///
 /// impl Block for Volumes {

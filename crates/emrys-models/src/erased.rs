@@ -256,24 +256,24 @@ impl ModuleMapper for Erase<'_, dyn ErasedMapper + '_> {
 /// Gives Burn's visitor or mapper each parameter with its rank restored.
 struct Restore<'a, T>(&'a mut T);
 
-/// The greatest rank of a parameter of a block.
-const MAX_RANK: usize = 4;
+/// The greatest rank of a parameter, as in Burn's own dispatch by rank.
+const MAX_RANK: usize = 8;
 
-/// Refuses, while a program is compiled, a block with a parameter of another rank.
+/// Refuses, while a program is compiled, a block with a parameter of a greater rank.
 const fn check_rank(rank: usize) {
     assert!(
-        rank >= 1 && rank <= MAX_RANK,
-        "the parameters of a block have ranks of 1 to 4; reshape it in `forward`"
+        rank <= MAX_RANK,
+        "the parameters of a block have ranks of at most 8; reshape them in `forward`"
     );
 }
 
 /// Runs `$body` with `$rank` as the constant `$D`.
 ///
-/// Every rank costs a copy of all code of each visitor, so the list ends where parameters of
-/// blocks end, at [`MAX_RANK`].
+/// Every rank costs a copy of all code of each visitor, so the list ends at [`MAX_RANK`]. Up to
+/// there Burn makes the copies anyway.
 macro_rules! with_rank {
     ($rank:expr, $D:ident => $body:expr) => {
-        with_rank!(@arms $rank, $D => $body; 1 2 3 4)
+        with_rank!(@arms $rank, $D => $body; 0 1 2 3 4 5 6 7 8)
     };
     (@arms $rank:expr, $D:ident => $body:expr; $($n:literal)*) => {
         match $rank {
