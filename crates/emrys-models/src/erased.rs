@@ -340,3 +340,47 @@ impl<M: ModuleMapper> ErasedMapper for Restore<'_, M> {
         self.0.exit_module(name, container_type);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Module)]
+    struct Volumes {
+        kernel: Param<Tensor<5>>,
+    }
+
+    impl Block for Volumes {
+        fn forward(&self, input: Value, _: &Pass) -> Result<Value> {
+            Ok(input)
+        }
+    }
+
+    struct Doubled;
+
+    impl ModuleMapper for Doubled {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|tensor| tensor * 2.0)
+        }
+    }
+
+    #[derive(Default)]
+    struct Sum(f32);
+
+    impl ModuleVisitor for Sum {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0 += param.val().sum().into_scalar::<f32>();
+        }
+    }
+
+    #[test]
+    fn parameters_of_high_rank_are_visited_and_mapped() {
+        let kernel = Tensor::ones([1, 1, 1, 2, 3], &Device::default());
+        let block = BoxedBlock::new(Volumes {
+            kernel: Param::from_tensor(kernel),
+        });
+        let mut sum = Sum::default();
+        block.map(&mut Doubled).visit(&mut sum);
+        assert_eq!(sum.0, 12.0);
+    }
+}
