@@ -12,6 +12,7 @@
 )]
 
 mod data;
+mod declarations;
 mod etl;
 mod loader;
 mod models;

@@ -346,6 +346,13 @@ fn vectors(step: &Step) -> Result<(Tensor<2>, Tensor<2>), Stop> {
     Ok((take("query")?, take("candidate")?))
 }
 
+/// Compares what both towers give.
+fn same_vectors(case: &Case, model: &ModelCase) -> Outcome {
+    let (query, item) = vectors(&model.forward()?)?;
+    same_tensor(case, "outputs/query_embedding", query, Tolerance::Forward)?;
+    same_tensor(case, "outputs/item_embedding", item, Tolerance::Forward)
+}
+
 fn two_tower(case: &Case) -> Outcome {
     let dim = case.params["embedding_dim"].as_u64().expect("a width") as usize;
     let mut names = Names::new();
@@ -358,14 +365,7 @@ fn two_tower(case: &Case) -> Outcome {
     let body = TwoTower::new(Embeddings::new(dim), query, item);
     let mut model = ModelCase::build(case, body, &[task.into()], names)?;
 
-    let (query, candidate) = vectors(&model.forward()?)?;
-    same_tensor(case, "outputs/query_embedding", query, Tolerance::Forward)?;
-    same_tensor(
-        case,
-        "outputs/item_embedding",
-        candidate,
-        Tolerance::Forward,
-    )?;
+    same_vectors(case, &model)?;
     model.compare_training(case)
 }
 
@@ -377,14 +377,7 @@ fn matrix_factorization(case: &Case) -> Outcome {
     let body = TwoTower::new(Embeddings::new(dim), Concat::new(), Concat::new());
     let mut model = ModelCase::build(case, body, &[task.into()], Names::new())?;
 
-    let (query, candidate) = vectors(&model.forward()?)?;
-    same_tensor(case, "outputs/query_embedding", query, Tolerance::Forward)?;
-    same_tensor(
-        case,
-        "outputs/item_embedding",
-        candidate,
-        Tolerance::Forward,
-    )?;
+    same_vectors(case, &model)?;
     model.compare_training(case)
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use datafusion::error::DataFusionError;
-use emrys_schema::closest_name;
+use emrys_schema::name_candidates;
 
 /// The result of workflow operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -25,7 +25,7 @@ pub enum Error {
         expected: String,
     },
     /// A column is not in the input of an operator.
-    #[error("{operator}: column `{column}` is not in the input{}", describe_candidates(.column, .available))]
+    #[error("{operator}: column `{column}` is not in the input{}", name_candidates(.column, .available, "input"))]
     UnknownColumn {
         /// The operator that asked for it.
         operator: String,
@@ -422,23 +422,4 @@ impl From<Error> for DataFusionError {
     fn from(error: Error) -> DataFusionError {
         DataFusionError::External(Box::new(error))
     }
-}
-
-/// `; did you mean ...? (input: ...)`, listing at most ten names.
-fn describe_candidates(name: &str, available: &[String]) -> String {
-    let mut text = String::new();
-    if let Some(closest) = closest_name(name, available.iter().map(String::as_str)) {
-        text += &format!("; did you mean `{closest}`?");
-    }
-    let shown = available
-        .iter()
-        .take(10)
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
-    let more = match available.len() {
-        0..=10 => String::new(),
-        n => format!(" and {} more", n - 10),
-    };
-    text + &format!(" (input: {shown}{more})")
 }

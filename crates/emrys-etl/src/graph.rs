@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::operator::{DynOperator, Operator};
 use crate::selector::Selector;
+use crate::step::{OperatorStep, Step};
 use emrys_schema::Tag;
 
 /// A node of a workflow: some columns, and how they come about.
@@ -25,28 +26,8 @@ pub struct Node {
     pub(crate) kind: Arc<NodeKind>,
 }
 
-pub(crate) enum NodeKind {
-    /// Columns of the data set.
-    Select(Selector),
-    /// An operator applied to the columns of a node.
-    Operator {
-        operator: Arc<dyn DynOperator>,
-        input: Node,
-        dependencies: Vec<Node>,
-    },
-    /// The columns of several nodes.
-    Concat(Vec<Node>),
-    /// Some of the columns of a node.
-    Subset { input: Node, columns: Selector },
-    /// The columns of a node without those of a selector.
-    Without { input: Node, columns: Selector },
-    /// The columns of a node without those of another.
-    Difference { input: Node, other: Node },
-    /// The columns of a node as one group.
-    Group(Node),
-    /// A part of the graph that has a name.
-    Subgraph { name: String, node: Node },
-}
+/// What a node of a graph does that a user writes.
+pub(crate) type NodeKind = Step<Node>;
 
 /// Columns of the data set by name.
 pub fn cols(names: impl IntoIterator<Item = impl Into<String>>) -> Node {
@@ -88,11 +69,11 @@ impl Node {
     /// Applies an operator of any type; [`Node::shr`] (`>>`) for one whose type is known.
     #[must_use]
     pub fn apply(self, operator: Arc<dyn DynOperator>) -> Node {
-        Node::new(NodeKind::Operator {
+        Node::new(NodeKind::Operator(OperatorStep {
             operator,
             input: self,
             dependencies: Vec::new(),
-        })
+        }))
     }
 
     /// Lets the operator of this node find the columns that it names besides its inputs (such as
@@ -102,18 +83,10 @@ impl Node {
     #[must_use]
     pub fn depends_on(self, other: Node) -> Node {
         match &*self.kind {
-            NodeKind::Operator {
-                operator,
-                input,
-                dependencies,
-            } => {
-                let mut dependencies = dependencies.clone();
-                dependencies.push(other);
-                Node::new(NodeKind::Operator {
-                    operator: Arc::clone(operator),
-                    input: input.clone(),
-                    dependencies,
-                })
+            NodeKind::Operator(step) => {
+                let mut step = step.clone();
+                step.dependencies.push(other);
+                Node::new(NodeKind::Operator(step))
             }
             _ => self,
         }
@@ -199,9 +172,9 @@ impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.kind {
             NodeKind::Select(selector) => write!(f, "{selector:?}"),
-            NodeKind::Operator {
+            NodeKind::Operator(OperatorStep {
                 operator, input, ..
-            } => write!(f, "{input:?} >> {operator:?}"),
+            }) => write!(f, "{input:?} >> {operator:?}"),
             NodeKind::Concat(parts) => f.debug_tuple("Concat").field(parts).finish(),
             NodeKind::Subset { input, columns } => write!(f, "{input:?}[{columns:?}]"),
             NodeKind::Without { input, columns } => write!(f, "{input:?} - {columns:?}"),

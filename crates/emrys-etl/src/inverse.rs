@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, FixedSizeListArray, GenericListArray, Int64Array, OffsetSizeTrait,
-    RecordBatch, RecordBatchOptions, StructArray, new_empty_array,
+    RecordBatch, StructArray, new_empty_array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{CastOptions, cast_with_options};
@@ -17,6 +17,7 @@ use datafusion::logical_expr::{
 };
 use emrys_schema::{ColumnSchema, Schema};
 
+use crate::batch_of::batch_of;
 use crate::io::Dataset;
 use crate::operator::{Decode, Markers};
 use crate::plan::graph::{NodeId, Phase};
@@ -38,7 +39,8 @@ impl FittedWorkflow {
     ///
     /// These are the outputs of Categorify (or of an operator of your own with a decoder), also
     /// where they were renamed, tagged or filtered afterwards. The values are those that came into
-    /// that operator.
+    /// that operator. Many values share the id of a bucket, as those that were left out of the
+    /// vocabulary share theirs: these ids stand for no value, like padding and null.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -174,9 +176,8 @@ impl Inverse {
                 columns.push(values);
             }
         }
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let schema = Arc::new(ArrowSchema::new(fields));
-        RecordBatch::try_new_with_options(schema, columns, &options)
+        batch_of(&schema, columns, batch.num_rows())
             .map_err(|error| Error::Internal(format!("decoded columns: {error}")))
     }
 

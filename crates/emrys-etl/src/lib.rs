@@ -9,6 +9,7 @@
     )
 )]
 
+mod batch_of;
 mod column_stats;
 pub mod declaration;
 mod error;
@@ -29,6 +30,7 @@ mod progress;
 mod saved;
 mod selector;
 pub mod session;
+mod step;
 mod storage;
 pub mod testing;
 mod workflow;

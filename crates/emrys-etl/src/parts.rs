@@ -9,6 +9,7 @@ use emrys_schema::Schema;
 use serde::{Deserialize, Serialize};
 
 use crate::expression::ToArrowIfKnown;
+use crate::graph::Node;
 use crate::io::Dataset;
 use crate::plan::bind::{bind, bind_without};
 use crate::plan::cut;
@@ -71,15 +72,27 @@ impl Workflow {
         })
     }
 
+    /// Refuses to remove what neither the data set nor the graph knows.
+    pub(crate) fn check_removed(&self, input: &Schema) -> Result<()> {
+        let unknown = |name: &&String| input.get(name).is_none() && !self.graph.mentions(name);
+        match self.removed.iter().find(unknown) {
+            Some(name) => Err(unknown_input(name, input)),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks a node of the graph, as far as removed inputs leave something of it.
+    pub(crate) fn check_node(&self, node: Node, input: &Schema) -> Result<()> {
+        let (graph, nothing) = (Graph::new(&node), States::new());
+        bind_without(&graph, input, &nothing, Phase::Training, &self.removed).map(drop)
+    }
+
     /// The graph without what comes from removed inputs.
     pub(crate) fn graph(&self, input: &Schema) -> Result<Cow<'_, Graph>> {
         if self.removed.is_empty() {
             return Ok(Cow::Borrowed(&self.graph));
         }
-        let unknown = |name: &&String| input.get(name).is_none() && !self.graph.mentions(name);
-        if let Some(name) = self.removed.iter().find(unknown) {
-            return Err(unknown_input(name, input));
-        }
+        self.check_removed(input)?;
         let nothing = States::new();
         let binding = bind_without(&self.graph, input, &nothing, Phase::Training, &self.removed)?;
         Ok(Cow::Owned(cut::remaining(&self.graph, &binding)?))

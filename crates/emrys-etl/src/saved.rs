@@ -11,8 +11,7 @@ use crate::io::{AtomicDir, Existing, INCOMPLETE_MARKER};
 use crate::operator::{ArtifactReader, ArtifactWriter};
 use crate::ops::Registry;
 use crate::parts::RemovedColumns;
-use crate::plan::graph::{Graph, NodeId, States, Step};
-use crate::selector::Selector;
+use crate::plan::graph::{Graph, NodeId, OperatorStep, Phase, States, Step};
 use crate::session::Session;
 use crate::workflow::{FittedWorkflow, TrainingData};
 use crate::{Error, Result};
@@ -68,44 +67,26 @@ impl SavedTrainingData {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum SavedStep {
-    Select(Selector),
-    Operator {
-        name: String,
-        config: Value,
-        input: NodeId,
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        dependencies: Vec<NodeId>,
-        #[serde(default, skip_serializing_if = "Value::is_null")]
-        state: Value,
-    },
-    Concat(Vec<NodeId>),
-    Subset {
-        input: NodeId,
-        columns: Selector,
-    },
-    Without {
-        input: NodeId,
-        columns: Selector,
-    },
-    Difference {
-        input: NodeId,
-        other: NodeId,
-    },
-    Group(NodeId),
-    Subgraph {
-        name: String,
-        node: NodeId,
-    },
+type SavedStep = Step<NodeId, SavedOperator>;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedOperator {
+    name: String,
+    config: Value,
+    input: NodeId,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dependencies: Vec<NodeId>,
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    state: Value,
 }
 
 pub(crate) fn save(workflow: &FittedWorkflow, path: &Path) -> Result<()> {
     let folder = AtomicDir::create(path, Existing::ReplaceIfHolds(WORKFLOW_FILE))?;
     let mut steps = Vec::with_capacity(workflow.graph.steps.len());
     for (id, step) in workflow.graph.steps.iter().enumerate() {
-        steps.push(save_step(workflow, id, step, folder.path())?);
+        let save = |operator| save_operator(workflow, id, operator, folder.path());
+        steps.push(step.clone().try_with_operator(save)?);
     }
     let saved = SavedWorkflow {
         emrys_workflow: FORMAT_VERSION,
@@ -132,37 +113,23 @@ pub(crate) fn save(workflow: &FittedWorkflow, path: &Path) -> Result<()> {
     folder.commit()
 }
 
-fn save_step(
+fn save_operator(
     workflow: &FittedWorkflow,
     id: NodeId,
-    step: &Step,
+    step: OperatorStep,
     folder: &Path,
-) -> Result<SavedStep> {
-    Ok(match step.clone() {
-        Step::Select(selector) => SavedStep::Select(selector),
-        Step::Operator {
-            operator,
-            input,
-            dependencies,
-        } => {
-            let state = match workflow.states.get(&id) {
-                Some(state) => operator.save_state(state, &mut ArtifactWriter::new(folder, id))?,
-                None => Value::Null,
-            };
-            SavedStep::Operator {
-                name: operator.name().to_owned(),
-                config: operator.config()?,
-                input,
-                dependencies,
-                state,
-            }
-        }
-        Step::Concat(parts) => SavedStep::Concat(parts),
-        Step::Subset { input, columns } => SavedStep::Subset { input, columns },
-        Step::Without { input, columns } => SavedStep::Without { input, columns },
-        Step::Difference { input, other } => SavedStep::Difference { input, other },
-        Step::Group(node) => SavedStep::Group(node),
-        Step::Subgraph { name, node } => SavedStep::Subgraph { name, node },
+) -> Result<SavedOperator> {
+    let operator = step.operator;
+    let state = match workflow.states.get(&id) {
+        Some(state) => operator.save_state(state, &mut ArtifactWriter::new(folder, id))?,
+        None => Value::Null,
+    };
+    Ok(SavedOperator {
+        name: operator.name().to_owned(),
+        config: operator.config()?,
+        input: step.input,
+        dependencies: step.dependencies,
+        state,
     })
 }
 
@@ -221,10 +188,12 @@ pub(crate) fn load(
     };
     let mut states = States::new();
     for (id, step) in saved.steps.into_iter().enumerate() {
-        let step = load_step(id, step, &artifacts, registry, &mut states)?;
+        let step = step.try_with_operator(|operator| {
+            load_operator(id, operator, &artifacts, registry, &mut states)
+        })?;
         // The order of the file is the order of computation, so cycles cannot be written down.
         if step
-            .inputs(crate::plan::graph::Phase::Training)
+            .inputs(Phase::Training)
             .into_iter()
             .any(|input| input >= id)
         {
@@ -248,55 +217,39 @@ pub(crate) fn load(
     Ok(loaded)
 }
 
-fn load_step(
+fn load_operator(
     id: NodeId,
-    step: SavedStep,
+    saved: SavedOperator,
     artifacts: &ArtifactReader,
     registry: &Registry,
     states: &mut States,
-) -> Result<Step> {
-    Ok(match step {
-        SavedStep::Select(selector) => Step::Select(selector),
-        SavedStep::Operator {
-            name,
-            config,
-            input,
-            dependencies,
-            state,
-        } => {
-            let Some(entry) = registry.get(&name) else {
-                return Err(artifacts.wrong(unknown_operator(id, &name, registry)));
-            };
-            let operator = entry
-                .build(config)
-                .map_err(|error| artifacts.wrong(format!("step {id}: {error}")))?;
-            if operator.is_fitted() && state.is_null() {
-                return Err(artifacts.wrong(format!(
-                    "step {id} ({name}) was not fitted; fit the workflow and save it again"
-                )));
-            }
-            let state = operator
-                .load_state(state, artifacts)
-                .map_err(|error| match error {
-                    Error::Saved { path, problem } => Error::Saved {
-                        path,
-                        problem: format!("step {id} ({name}): {problem}"),
-                    },
-                    error => error,
-                })?;
-            states.insert(id, state);
-            Step::Operator {
-                operator,
-                input,
-                dependencies,
-            }
-        }
-        SavedStep::Concat(parts) => Step::Concat(parts),
-        SavedStep::Subset { input, columns } => Step::Subset { input, columns },
-        SavedStep::Without { input, columns } => Step::Without { input, columns },
-        SavedStep::Difference { input, other } => Step::Difference { input, other },
-        SavedStep::Group(node) => Step::Group(node),
-        SavedStep::Subgraph { name, node } => Step::Subgraph { name, node },
+) -> Result<OperatorStep> {
+    let SavedOperator { name, .. } = saved;
+    let Some(entry) = registry.get(&name) else {
+        return Err(artifacts.wrong(unknown_operator(id, &name, registry)));
+    };
+    let operator = entry
+        .build(saved.config)
+        .map_err(|error| artifacts.wrong(format!("step {id}: {error}")))?;
+    if operator.is_fitted() && saved.state.is_null() {
+        return Err(artifacts.wrong(format!(
+            "step {id} ({name}) was not fitted; fit the workflow and save it again"
+        )));
+    }
+    let state = operator
+        .load_state(saved.state, artifacts)
+        .map_err(|error| match error {
+            Error::Saved { path, problem } => Error::Saved {
+                path,
+                problem: format!("step {id} ({name}): {problem}"),
+            },
+            error => error,
+        })?;
+    states.insert(id, state);
+    Ok(OperatorStep {
+        operator,
+        input: saved.input,
+        dependencies: saved.dependencies,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use arrow::datatypes::DataType;
-use emrys_schema::{DType, Shape, closest_name};
+use emrys_schema::{DType, Shape, name_candidates};
 
 /// The result of loader operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -394,31 +394,14 @@ pub enum Error {
 
 /// `; did you mean ...? (columns: ...)`, listing at most ten names.
 fn suggest(name: &str, available: &[String]) -> String {
-    describe_candidates(name, available, "columns")
+    name_candidates(name, available, "columns")
 }
 
 fn suggest_groups(name: &str, available: &[String]) -> String {
     if available.is_empty() {
         return "; give the loader its lookups (`Loader::with_lookups`)".to_owned();
     }
-    describe_candidates(name, available, "groups")
-}
-
-fn describe_candidates(name: &str, available: &[String], what: &str) -> String {
-    let meant = closest_name(name, available.iter().map(String::as_str))
-        .map(|closest| format!("; did you mean `{closest}`?"))
-        .unwrap_or_default();
-    let shown = available
-        .iter()
-        .take(10)
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
-    let more = match available.len().saturating_sub(10) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!("{meant} ({what}: {shown}{more})")
+    name_candidates(name, available, "groups")
 }
 
 fn describe_type(data_type: Option<&DataType>) -> String {

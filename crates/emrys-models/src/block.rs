@@ -45,7 +45,30 @@ impl Pass {
 /// A built block: parameters, and the function that they define.
 ///
 /// Derive `burn::module::Module` for the struct and give it a `forward`; blocks inside of it are
-/// [`BoxedBlock`]s, which are modules too, whatever they hold.
+/// [`BoxedBlock`]s, which are modules too, whatever they hold. Parameters have ranks of at most
+/// 8, as everywhere in Burn; a block with a greater one does not compile:
+///
+/// ```compile_fail,E0080
+/// use burn::module::{Module, Param};
+/// use burn::tensor::Tensor;
+/// use emrys_models::{Block, BoxedBlock, Pass, Result, Value};
+///
+/// #[derive(Debug, Module)]
+/// struct Volumes {
+///     kernel: Param<Tensor<9>>,
+/// }
+///
+/// impl Block for Volumes {
+///     fn forward(&self, input: Value, _: &Pass) -> Result<Value> {
+///         Ok(input)
+///     }
+/// }
+///
+/// fn boxed(block: Volumes) -> BoxedBlock {
+///     BoxedBlock::new(block)
+/// }
+/// # fn main() {}
+/// ```
 pub trait Block: Module + Sync + 'static {
     /// Computes the output.
     ///

@@ -145,6 +145,13 @@ pub(crate) struct ParamRef<'a> {
     value: &'a dyn Any,
 }
 
+impl<'a> ParamRef<'a> {
+    fn new<const D: usize>(value: &'a impl Any) -> ParamRef<'a> {
+        const { check_rank(D) };
+        ParamRef { rank: D, value }
+    }
+}
+
 /// The owned form of [`ParamRef`].
 pub(crate) struct OwnedParam {
     rank: usize,
@@ -152,9 +159,10 @@ pub(crate) struct OwnedParam {
 }
 
 impl OwnedParam {
-    fn new(rank: usize, value: impl Any) -> OwnedParam {
+    fn new<const D: usize>(value: impl Any) -> OwnedParam {
+        const { check_rank(D) };
         OwnedParam {
-            rank,
+            rank: D,
             value: Box::new(value),
         }
     }
@@ -192,24 +200,15 @@ struct Erase<'a, T: ?Sized>(&'a mut T);
 
 impl ModuleVisitor for Erase<'_, dyn ErasedVisitor + '_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.visit_float(ParamRef {
-            rank: D,
-            value: param,
-        });
+        self.0.visit_float(ParamRef::new::<D>(param));
     }
 
     fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
-        self.0.visit_int(ParamRef {
-            rank: D,
-            value: param,
-        });
+        self.0.visit_int(ParamRef::new::<D>(param));
     }
 
     fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
-        self.0.visit_bool(ParamRef {
-            rank: D,
-            value: param,
-        });
+        self.0.visit_bool(ParamRef::new::<D>(param));
     }
 
     fn visit_flag(&mut self, flag: &Param<Flag>) {
@@ -227,18 +226,18 @@ impl ModuleVisitor for Erase<'_, dyn ErasedVisitor + '_> {
 
 impl ModuleMapper for Erase<'_, dyn ErasedMapper + '_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        self.0.map_float(OwnedParam::new(D, param)).into()
+        self.0.map_float(OwnedParam::new::<D>(param)).into()
     }
 
     fn map_int<const D: usize>(&mut self, param: Param<Tensor<D, Int>>) -> Param<Tensor<D, Int>> {
-        self.0.map_int(OwnedParam::new(D, param)).into()
+        self.0.map_int(OwnedParam::new::<D>(param)).into()
     }
 
     fn map_bool<const D: usize>(
         &mut self,
         param: Param<Tensor<D, Bool>>,
     ) -> Param<Tensor<D, Bool>> {
-        self.0.map_bool(OwnedParam::new(D, param)).into()
+        self.0.map_bool(OwnedParam::new::<D>(param)).into()
     }
 
     fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {
@@ -257,18 +256,29 @@ impl ModuleMapper for Erase<'_, dyn ErasedMapper + '_> {
 /// Gives Burn's visitor or mapper each parameter with its rank restored.
 struct Restore<'a, T>(&'a mut T);
 
+/// The greatest rank of a parameter, as in Burn's own dispatch by rank.
+const MAX_RANK: usize = 8;
+
+/// Refuses, while a program is compiled, a block with a parameter of a greater rank.
+const fn check_rank(rank: usize) {
+    assert!(
+        rank <= MAX_RANK,
+        "the parameters of a block have ranks of at most 8; reshape them in `forward`"
+    );
+}
+
 /// Runs `$body` with `$rank` as the constant `$D`.
 ///
-/// Every rank costs a copy of all code of each visitor, so the list ends where parameters of
-/// blocks end.
+/// Every rank costs a copy of all code of each visitor, so the list ends at [`MAX_RANK`]. Up to
+/// there Burn makes the copies anyway.
 macro_rules! with_rank {
     ($rank:expr, $D:ident => $body:expr) => {
-        with_rank!(@arms $rank, $D => $body; 1 2 3 4)
+        with_rank!(@arms $rank, $D => $body; 0 1 2 3 4 5 6 7 8)
     };
     (@arms $rank:expr, $D:ident => $body:expr; $($n:literal)*) => {
         match $rank {
             $($n => { const $D: usize = $n; $body })*
-            rank => unimplemented!("blocks with parameters of rank {rank}; use one of 1 to 4"),
+            rank => unreachable!("a parameter of rank {rank} does not compile"),
         }
     };
 }
@@ -307,15 +317,15 @@ fn restore<T: Any>(value: &dyn Any) -> &T {
 
 impl<M: ModuleMapper> ErasedMapper for Restore<'_, M> {
     fn map_float(&mut self, param: OwnedParam) -> OwnedParam {
-        with_rank!(param.rank, D => OwnedParam::new(D, self.0.map_float::<D>(param.into())))
+        with_rank!(param.rank, D => OwnedParam::new::<D>(self.0.map_float::<D>(param.into())))
     }
 
     fn map_int(&mut self, param: OwnedParam) -> OwnedParam {
-        with_rank!(param.rank, D => OwnedParam::new(D, self.0.map_int::<D>(param.into())))
+        with_rank!(param.rank, D => OwnedParam::new::<D>(self.0.map_int::<D>(param.into())))
     }
 
     fn map_bool(&mut self, param: OwnedParam) -> OwnedParam {
-        with_rank!(param.rank, D => OwnedParam::new(D, self.0.map_bool::<D>(param.into())))
+        with_rank!(param.rank, D => OwnedParam::new::<D>(self.0.map_bool::<D>(param.into())))
     }
 
     fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {
@@ -328,5 +338,49 @@ impl<M: ModuleMapper> ErasedMapper for Restore<'_, M> {
 
     fn exit_module(&mut self, name: &str, container_type: &str) {
         self.0.exit_module(name, container_type);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Module)]
+    struct Volumes {
+        kernel: Param<Tensor<5>>,
+    }
+
+    impl Block for Volumes {
+        fn forward(&self, input: Value, _: &Pass) -> Result<Value> {
+            Ok(input)
+        }
+    }
+
+    struct Doubled;
+
+    impl ModuleMapper for Doubled {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|tensor| tensor * 2.0)
+        }
+    }
+
+    #[derive(Default)]
+    struct Sum(f32);
+
+    impl ModuleVisitor for Sum {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0 += param.val().sum().into_scalar::<f32>();
+        }
+    }
+
+    #[test]
+    fn parameters_of_high_rank_are_visited_and_mapped() {
+        let kernel = Tensor::ones([1, 1, 1, 2, 3], &Device::default());
+        let block = BoxedBlock::new(Volumes {
+            kernel: Param::from_tensor(kernel),
+        });
+        let mut sum = Sum::default();
+        block.map(&mut Doubled).visit(&mut sum);
+        assert_eq!(sum.0, 12.0);
     }
 }

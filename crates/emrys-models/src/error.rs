@@ -271,25 +271,10 @@ pub enum Error {
     Schema(#[from] emrys_schema::Error),
 }
 
-/// `; did you mean ...? (known: ...)`, listing at most ten names.
+/// `; did you mean ...? (there are: ...)`, listing at most ten names.
 pub(crate) fn candidates(name: &str, available: &[String]) -> String {
-    let mut text = String::new();
-    if let Some(closest) = emrys_schema::closest_name(name, available.iter().map(String::as_str)) {
-        text += &format!("; did you mean `{closest}`?");
-    }
     if available.is_empty() {
-        return text + " (there are none)";
+        return " (there are none)".to_owned();
     }
-    let shown = available
-        .iter()
-        .take(10)
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
-    let more = if available.len() > 10 {
-        format!(" and {} more", available.len() - 10)
-    } else {
-        String::new()
-    };
-    text + &format!(" (there are: {shown}{more})")
+    emrys_schema::name_candidates(name, available, "there are")
 }

@@ -18,7 +18,7 @@ pub enum Error {
         name: String,
     },
     /// A column is not in the schema.
-    #[error("column `{name}` is not in the schema{}", describe_candidates(.name, .available))]
+    #[error("column `{name}` is not in the schema{}", describe_columns(.name, .available))]
     UnknownColumn {
         /// The name that was asked for.
         name: String,
@@ -169,24 +169,38 @@ pub(crate) fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
     })
 }
 
-/// `; did you mean ...? (columns: ...)`, listing at most ten names.
-fn describe_candidates(name: &str, available: &[String]) -> String {
+/// What an error says after a name that is not among others: `; did you mean ...? (what: ...)`,
+/// listing at most ten of them.
+///
+/// ```
+/// use emrys_schema::name_candidates;
+///
+/// let known = ["item_id".to_owned(), "user_id".to_owned()];
+/// assert_eq!(
+///     name_candidates("user_idd", &known, "columns"),
+///     "; did you mean `user_id`? (columns: item_id, user_id)"
+/// );
+/// ```
+pub fn name_candidates(name: &str, available: &[String], what: &str) -> String {
     let suggestion = suggest(name, available.iter().map(String::as_str));
-    if available.is_empty() {
-        return "; it has no columns".to_owned();
-    }
     let shown = available
         .iter()
         .take(10)
         .map(String::as_str)
         .collect::<Vec<_>>()
         .join(", ");
-    let more = if available.len() > 10 {
-        format!(" and {} more", available.len() - 10)
-    } else {
-        String::new()
+    let more = match available.len().saturating_sub(10) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
     };
-    format!("{suggestion} (columns: {shown}{more})")
+    format!("{suggestion} ({what}: {shown}{more})")
+}
+
+fn describe_columns(name: &str, available: &[String]) -> String {
+    if available.is_empty() {
+        return "; it has no columns".to_owned();
+    }
+    name_candidates(name, available, "columns")
 }
 
 fn suggest_dtype(name: &str) -> String {

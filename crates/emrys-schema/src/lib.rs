@@ -68,7 +68,7 @@ pub use self::arrow::FOOTER_KEY;
 pub use column::{ColumnSchema, EmbeddingSize, Properties};
 pub use domain::Domain;
 pub use dtype::{DType, TimeUnit};
-pub use error::{Error, Result, closest_name};
+pub use error::{Error, Result, closest_name, name_candidates};
 pub use file::{SCHEMA_JSON, SCHEMA_PBTXT};
 pub use schema::Schema;
 pub use shape::{Dim, Shape};

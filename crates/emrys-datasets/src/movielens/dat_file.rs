@@ -4,8 +4,51 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
+
+use crate::parquet_file::{BATCH_ROWS, ParquetFile};
 use crate::{Error, Result};
+
+/// What becomes of the lines of a `.dat` file.
+pub(super) trait Rows: Default {
+    /// The names of a line's fields.
+    const LAYOUT: &'static [&'static str];
+
+    /// The columns of the table.
+    fn schema() -> SchemaRef;
+
+    /// Adds the current line of `file`.
+    fn push(&mut self, file: &DatFile) -> Result<()>;
+
+    /// The columns of the rows since the last call.
+    fn take(&mut self) -> Vec<ArrayRef>;
+}
+
+/// Writes a `.dat` file as parquet and returns its rows.
+pub(super) fn convert<R: Rows>(from: &Path, to: &Path) -> Result<u64> {
+    let schema = R::schema();
+    let mut lines = DatFile::open(from, R::LAYOUT)?;
+    let mut file = ParquetFile::create(to, Arc::clone(&schema))?;
+    let mut rows = R::default();
+    let mut more = true;
+    while more {
+        let mut pushed = 0;
+        while pushed < BATCH_ROWS {
+            more = lines.advance()?;
+            if !more {
+                break;
+            }
+            rows.push(&lines)?;
+            pushed += 1;
+        }
+        let batch = RecordBatch::try_new(Arc::clone(&schema), rows.take());
+        file.write(&batch.map_err(Error::arrow(from))?)?;
+    }
+    file.finish()
+}
 
 /// A `.dat` file, read line by line into one buffer.
 pub(super) struct DatFile {
@@ -18,7 +61,7 @@ pub(super) struct DatFile {
 }
 
 impl DatFile {
-    pub(super) fn open(path: &Path, layout: &'static [&'static str]) -> Result<DatFile> {
+    fn open(path: &Path, layout: &'static [&'static str]) -> Result<DatFile> {
         let file = File::open(path).map_err(Error::io("open", path))?;
         Ok(DatFile {
             path: path.to_owned(),
@@ -31,7 +74,7 @@ impl DatFile {
     }
 
     /// Goes to the next line; false at the end of the file.
-    pub(super) fn advance(&mut self) -> Result<bool> {
+    fn advance(&mut self) -> Result<bool> {
         self.bytes.clear();
         let read = self
             .reader

@@ -13,6 +13,9 @@ mod users;
 
 use std::path::{Path, PathBuf};
 
+use self::movies::Movies;
+use self::ratings::Ratings;
+use self::users::Users;
 use crate::{Error, Result};
 
 /// The folder of an unpacked MovieLens 1M.
@@ -117,11 +120,11 @@ impl MovieLens1m {
         let users = folder.join("users.parquet");
         let movies = folder.join("movies.parquet");
         let rating_rows = match &self.ratings {
-            RatingsSource::Dat(path) => ratings::convert_dat(path, &ratings)?,
+            RatingsSource::Dat(path) => dat_file::convert::<Ratings>(path, &ratings)?,
             RatingsSource::Parquet(path) => ratings::convert_parquet(path, &ratings)?,
         };
-        let user_rows = users::convert(&self.users, &users)?;
-        let movie_rows = movies::convert(&self.movies, &movies)?;
+        let user_rows = dat_file::convert::<Users>(&self.users, &users)?;
+        let movie_rows = dat_file::convert::<Movies>(&self.movies, &movies)?;
         Ok(MovieLensTables {
             ratings,
             users,

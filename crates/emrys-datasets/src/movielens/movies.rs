@@ -1,64 +1,68 @@
 //! `movies.dat`.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Int64Builder, ListBuilder, RecordBatch, StringBuilder};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{ArrayRef, Int64Builder, ListBuilder, StringBuilder};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 
-use super::dat_file::{DatFile, UniqueIds};
-use crate::parquet_file::{BATCH_ROWS, ParquetFile};
-use crate::{Error, Result};
+use super::dat_file::{DatFile, Rows, UniqueIds};
+use crate::Result;
 
-/// Writes `movies.dat` as parquet and returns its rows.
-pub(super) fn convert(from: &Path, to: &Path) -> Result<u64> {
-    let genre = Arc::new(Field::new("item", DataType::Utf8, false));
-    let schema = Arc::new(Schema::new(vec![
-        Field::new("movieId", DataType::Int64, false),
-        Field::new("title", DataType::Utf8, false),
-        Field::new("genres", DataType::List(Arc::clone(&genre)), false),
-    ]));
-    let mut lines = DatFile::open(from, &["MovieID", "Title", "Genres"])?;
-    let mut file = ParquetFile::create(to, Arc::clone(&schema))?;
-    let mut ids = UniqueIds::default();
+/// The rows of `movies.dat`.
+pub(super) struct Movies {
+    ids: UniqueIds,
+    movie: Int64Builder,
+    title: StringBuilder,
+    genres: ListBuilder<StringBuilder>,
+}
 
-    let (mut movie, mut title) = (Int64Builder::new(), StringBuilder::new());
-    let mut genres = ListBuilder::new(StringBuilder::new()).with_field(genre);
-    let mut more = true;
-    while more {
-        let mut rows = 0;
-        while rows < BATCH_ROWS {
-            more = lines.advance()?;
-            if !more {
-                break;
-            }
-            let [id, title_text, genres_text] = lines.fields()?;
-            let id = lines.integer("MovieID", id)?;
-            ids.insert(&lines, "MovieID", id)?;
-            movie.append_value(id);
-            title.append_value(title_text);
-            for name in genres_text.split('|') {
-                if name.is_empty() {
-                    return Err(lines.bad_field(
-                        "Genres",
-                        genres_text,
-                        "names separated by single bars",
-                    ));
-                }
-                genres.values().append_value(name);
-            }
-            genres.append(true);
-            rows += 1;
+impl Default for Movies {
+    fn default() -> Self {
+        Movies {
+            ids: UniqueIds::default(),
+            movie: Int64Builder::new(),
+            title: StringBuilder::new(),
+            genres: ListBuilder::new(StringBuilder::new()).with_field(genre()),
         }
-        let batch = RecordBatch::try_new(
-            Arc::clone(&schema),
-            vec![
-                Arc::new(movie.finish()),
-                Arc::new(title.finish()),
-                Arc::new(genres.finish()),
-            ],
-        );
-        file.write(&batch.map_err(Error::arrow(from))?)?;
     }
-    file.finish()
+}
+
+fn genre() -> FieldRef {
+    Arc::new(Field::new("item", DataType::Utf8, false))
+}
+
+impl Rows for Movies {
+    const LAYOUT: &'static [&'static str] = &["MovieID", "Title", "Genres"];
+
+    fn schema() -> SchemaRef {
+        Arc::new(Schema::new(vec![
+            Field::new("movieId", DataType::Int64, false),
+            Field::new("title", DataType::Utf8, false),
+            Field::new("genres", DataType::List(genre()), false),
+        ]))
+    }
+
+    fn push(&mut self, file: &DatFile) -> Result<()> {
+        let [id, title, genres] = file.fields()?;
+        let id = file.integer("MovieID", id)?;
+        self.ids.insert(file, "MovieID", id)?;
+        self.movie.append_value(id);
+        self.title.append_value(title);
+        for name in genres.split('|') {
+            if name.is_empty() {
+                return Err(file.bad_field("Genres", genres, "names separated by single bars"));
+            }
+            self.genres.values().append_value(name);
+        }
+        self.genres.append(true);
+        Ok(())
+    }
+
+    fn take(&mut self) -> Vec<ArrayRef> {
+        vec![
+            Arc::new(self.movie.finish()),
+            Arc::new(self.title.finish()),
+            Arc::new(self.genres.finish()),
+        ]
+    }
 }

@@ -8,8 +8,8 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float32Type, Schema, SchemaRef};
 use arrow::{array::AsArray, util::display::array_value_to_string};
 
-use super::dat_file::DatFile;
-use crate::parquet_file::{self, BATCH_ROWS, ParquetFile};
+use super::dat_file::{DatFile, Rows};
+use crate::parquet_file::{self, ParquetFile};
 use crate::{Error, Result};
 
 const STARS: &str = "a whole number of stars from 1 to 5";
@@ -23,47 +23,42 @@ fn schema() -> SchemaRef {
     ]))
 }
 
-/// Writes `ratings.dat` as parquet and returns its rows.
-pub(super) fn convert_dat(from: &Path, to: &Path) -> Result<u64> {
-    let schema = schema();
-    let mut lines = DatFile::open(from, &["UserID", "MovieID", "Rating", "Timestamp"])?;
-    let mut file = ParquetFile::create(to, Arc::clone(&schema))?;
+/// The rows of `ratings.dat`.
+#[derive(Default)]
+pub(super) struct Ratings {
+    user: Int64Builder,
+    movie: Int64Builder,
+    rating: Float32Builder,
+    timestamp: Int64Builder,
+}
 
-    let (mut user, mut movie, mut timestamp) = (
-        Int64Builder::new(),
-        Int64Builder::new(),
-        Int64Builder::new(),
-    );
-    let mut rating = Float32Builder::new();
-    let mut more = true;
-    while more {
-        let mut rows = 0;
-        while rows < BATCH_ROWS {
-            more = lines.advance()?;
-            if !more {
-                break;
-            }
-            let [user_text, movie_text, rating_text, timestamp_text] = lines.fields()?;
-            user.append_value(lines.integer("UserID", user_text)?);
-            movie.append_value(lines.integer("MovieID", movie_text)?);
-            let stars = rating_text.parse().ok().filter(|stars| is_stars(*stars));
-            rating
-                .append_value(stars.ok_or_else(|| lines.bad_field("Rating", rating_text, STARS))?);
-            timestamp.append_value(lines.integer("Timestamp", timestamp_text)?);
-            rows += 1;
-        }
-        let batch = RecordBatch::try_new(
-            Arc::clone(&schema),
-            vec![
-                Arc::new(user.finish()),
-                Arc::new(movie.finish()),
-                Arc::new(rating.finish()),
-                Arc::new(timestamp.finish()),
-            ],
-        );
-        file.write(&batch.map_err(Error::arrow(from))?)?;
+impl Rows for Ratings {
+    const LAYOUT: &'static [&'static str] = &["UserID", "MovieID", "Rating", "Timestamp"];
+
+    fn schema() -> SchemaRef {
+        schema()
     }
-    file.finish()
+
+    fn push(&mut self, file: &DatFile) -> Result<()> {
+        let [user, movie, rating, timestamp] = file.fields()?;
+        self.user.append_value(file.integer("UserID", user)?);
+        self.movie.append_value(file.integer("MovieID", movie)?);
+        let stars = rating.parse().ok().filter(|stars| is_stars(*stars));
+        self.rating
+            .append_value(stars.ok_or_else(|| file.bad_field("Rating", rating, STARS))?);
+        self.timestamp
+            .append_value(file.integer("Timestamp", timestamp)?);
+        Ok(())
+    }
+
+    fn take(&mut self) -> Vec<ArrayRef> {
+        vec![
+            Arc::new(self.user.finish()),
+            Arc::new(self.movie.finish()),
+            Arc::new(self.rating.finish()),
+            Arc::new(self.timestamp.finish()),
+        ]
+    }
 }
 
 /// Writes `ratings.parquet` under our column names and types and returns its rows.

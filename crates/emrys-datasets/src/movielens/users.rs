@@ -1,66 +1,60 @@
 //! `users.dat`.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Int64Builder, RecordBatch, StringBuilder};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{ArrayRef, Int64Builder, StringBuilder};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::dat_file::{DatFile, UniqueIds};
-use crate::parquet_file::{BATCH_ROWS, ParquetFile};
-use crate::{Error, Result};
+use super::dat_file::{DatFile, Rows, UniqueIds};
+use crate::Result;
 
-/// Writes `users.dat` as parquet and returns its rows.
-pub(super) fn convert(from: &Path, to: &Path) -> Result<u64> {
-    let schema = Arc::new(Schema::new(vec![
-        Field::new("userId", DataType::Int64, false),
-        Field::new("gender", DataType::Utf8, false),
-        Field::new("age", DataType::Int64, false),
-        Field::new("occupation", DataType::Int64, false),
-        Field::new("zipcode", DataType::Utf8, false),
-    ]));
-    let mut lines = DatFile::open(from, &["UserID", "Gender", "Age", "Occupation", "Zip-code"])?;
-    let mut file = ParquetFile::create(to, Arc::clone(&schema))?;
-    let mut ids = UniqueIds::default();
+/// The rows of `users.dat`.
+#[derive(Default)]
+pub(super) struct Users {
+    ids: UniqueIds,
+    user: Int64Builder,
+    gender: StringBuilder,
+    age: Int64Builder,
+    occupation: Int64Builder,
+    zipcode: StringBuilder,
+}
 
-    let (mut user, mut age, mut occupation) = (
-        Int64Builder::new(),
-        Int64Builder::new(),
-        Int64Builder::new(),
-    );
-    let (mut gender, mut zipcode) = (StringBuilder::new(), StringBuilder::new());
-    let mut more = true;
-    while more {
-        let mut rows = 0;
-        while rows < BATCH_ROWS {
-            more = lines.advance()?;
-            if !more {
-                break;
-            }
-            let [id, gender_text, age_text, occupation_text, zipcode_text] = lines.fields()?;
-            let id = lines.integer("UserID", id)?;
-            ids.insert(&lines, "UserID", id)?;
-            user.append_value(id);
-            if !matches!(gender_text, "F" | "M") {
-                return Err(lines.bad_field("Gender", gender_text, "`F` or `M`"));
-            }
-            gender.append_value(gender_text);
-            age.append_value(lines.integer("Age", age_text)?);
-            occupation.append_value(lines.integer("Occupation", occupation_text)?);
-            zipcode.append_value(zipcode_text);
-            rows += 1;
-        }
-        let batch = RecordBatch::try_new(
-            Arc::clone(&schema),
-            vec![
-                Arc::new(user.finish()),
-                Arc::new(gender.finish()),
-                Arc::new(age.finish()),
-                Arc::new(occupation.finish()),
-                Arc::new(zipcode.finish()),
-            ],
-        );
-        file.write(&batch.map_err(Error::arrow(from))?)?;
+impl Rows for Users {
+    const LAYOUT: &'static [&'static str] = &["UserID", "Gender", "Age", "Occupation", "Zip-code"];
+
+    fn schema() -> SchemaRef {
+        Arc::new(Schema::new(vec![
+            Field::new("userId", DataType::Int64, false),
+            Field::new("gender", DataType::Utf8, false),
+            Field::new("age", DataType::Int64, false),
+            Field::new("occupation", DataType::Int64, false),
+            Field::new("zipcode", DataType::Utf8, false),
+        ]))
     }
-    file.finish()
+
+    fn push(&mut self, file: &DatFile) -> Result<()> {
+        let [id, gender, age, occupation, zipcode] = file.fields()?;
+        let id = file.integer("UserID", id)?;
+        self.ids.insert(file, "UserID", id)?;
+        self.user.append_value(id);
+        if !matches!(gender, "F" | "M") {
+            return Err(file.bad_field("Gender", gender, "`F` or `M`"));
+        }
+        self.gender.append_value(gender);
+        self.age.append_value(file.integer("Age", age)?);
+        self.occupation
+            .append_value(file.integer("Occupation", occupation)?);
+        self.zipcode.append_value(zipcode);
+        Ok(())
+    }
+
+    fn take(&mut self) -> Vec<ArrayRef> {
+        vec![
+            Arc::new(self.user.finish()),
+            Arc::new(self.gender.finish()),
+            Arc::new(self.age.finish()),
+            Arc::new(self.occupation.finish()),
+            Arc::new(self.zipcode.finish()),
+        ]
+    }
 }

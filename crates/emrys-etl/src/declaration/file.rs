@@ -138,6 +138,9 @@ impl WorkflowFile {
         let Err(error) = workflow.output_schema(schema) else {
             return Ok(workflow);
         };
+        workflow
+            .check_removed(schema)
+            .map_err(|error| error.at(place(Part::RemoveInputs)))?;
         // The nodes whose inputs are sound, but which are not.
         let mut errors = Vec::new();
         let mut unsound: HashSet<&str> = HashSet::new();
@@ -145,7 +148,7 @@ impl WorkflowFile {
             let follows = used_nodes(text).into_iter().any(|id| unsound.contains(id));
             if follows {
                 unsound.insert(&text.id);
-            } else if let Err(error) = Workflow::new(node).output_schema(schema) {
+            } else if let Err(error) = workflow.check_node(node, schema) {
                 unsound.insert(&text.id);
                 let several = match error {
                     Error::Several(errors) => errors,

@@ -158,6 +158,8 @@ struct Sections {
     _nodes: IgnoredAny,
     #[serde(default, rename = "outputs")]
     _outputs: IgnoredAny,
+    #[serde(default, rename = "remove_inputs")]
+    _remove_inputs: IgnoredAny,
 }
 
 impl Settings {

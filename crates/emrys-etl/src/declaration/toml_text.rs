@@ -20,6 +20,7 @@ pub(super) struct TomlDocument {
 pub(super) struct Lines {
     nodes: HashMap<String, usize>,
     outputs: Option<usize>,
+    remove_inputs: Option<usize>,
 }
 
 /// What is wrong, and in which line.
@@ -33,15 +34,14 @@ pub(super) struct Problem {
 impl Lines {
     /// Where a part stands, as in "line 7, node `ids`".
     pub(super) fn place(&self, part: Part<'_>) -> String {
-        match part {
-            Part::Node(id) => match self.nodes.get(id) {
-                Some(line) => format!("line {line}, node `{id}`"),
-                None => format!("node `{id}`"),
-            },
-            Part::Outputs => match self.outputs {
-                Some(line) => format!("line {line}, outputs"),
-                None => "outputs".to_owned(),
-            },
+        let (line, part) = match part {
+            Part::Node(id) => (self.nodes.get(id).copied(), format!("node `{id}`")),
+            Part::Outputs => (self.outputs, "outputs".to_owned()),
+            Part::RemoveInputs => (self.remove_inputs, "remove_inputs".to_owned()),
+        };
+        match line {
+            Some(line) => format!("line {line}, {part}"),
+            None => part,
         }
     }
 }
@@ -78,6 +78,14 @@ impl TomlDocument {
                 });
             }
         };
+        let mut remove_inputs = Vec::new();
+        if let Some(names) = document.get("remove_inputs") {
+            lines.remove_inputs = Some(line_of(text, names.span().start));
+            remove_inputs = serde_json::from_value(to_json(text, names)?).map_err(|_| {
+                let problem = "`remove_inputs` must be a list of names of columns";
+                at(text, names, None, problem.to_owned())
+            })?;
+        }
         let mut nodes = Vec::new();
         if let Some(section) = document.get("nodes") {
             let Some(table) = section.get_ref().as_table() else {
@@ -104,7 +112,11 @@ impl TomlDocument {
             },
         )?;
         Ok(TomlDocument {
-            document: Document { nodes, outputs },
+            document: Document {
+                nodes,
+                outputs,
+                remove_inputs,
+            },
             lines,
         })
     }
@@ -294,7 +306,7 @@ fn in_order(nodes: Vec<NodeText>) -> Result<Vec<NodeText>, (String, String)> {
 /// The ids of the nodes that a node names.
 pub(super) fn used_nodes(node: &NodeText) -> Vec<&str> {
     let mut used = Vec::new();
-    let params = ["node", "target"].map(|key| node.params.get(key));
+    let params = ["node", "target", "cont_cols", "dependency"].map(|key| node.params.get(key));
     let values = node.inputs.iter().chain(&node.depends_on);
     for value in values.chain(params.into_iter().flatten()) {
         references(value, &mut used);
@@ -363,6 +375,7 @@ mod tests {
                 told("outputs = [\n"),
                 told("[nodes.a]\nop = 'LogOp'\ninputs = ['x']"),
                 told("outputs = 'a'"),
+                told("outputs = []\nremove_inputs = [3]"),
                 told("outputs = []\nnodes = 3"),
                 told("outputs = []\n[nodes]\na = 3"),
                 node(""),
@@ -377,6 +390,7 @@ mod tests {
         1, None: unclosed array, expected `]`
         1, None: `outputs` is missing; name the nodes and columns that come out
         1, None: `outputs` must be a list
+        2, None: `remove_inputs` must be a list of names of columns
         2, None: `nodes` must hold a table for each node: `[nodes.NAME]`
         3, Some("a"): it must be a table with `inputs` and `op`
         2, Some("a"): `op` is missing

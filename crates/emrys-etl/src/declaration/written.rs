@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use super::read::paths;
 use super::{Document, NodeText};
 use crate::operator::message_name;
-use crate::plan::graph::{Graph, NodeId, Step};
+use crate::plan::graph::{Graph, NodeId, OperatorStep, Step};
 use crate::selector::{Item, Selector};
 use crate::workflow::{FittedWorkflow, Workflow};
 use crate::{Error, Result, ops};
@@ -19,7 +20,7 @@ impl Workflow {
     /// [`Error::Declaration`] if an operator holds data that a declaration cannot, such as a table
     /// in memory.
     pub fn to_json(&self) -> Result<String> {
-        Ok(Document::of(&self.graph)?.to_json())
+        Ok(self.document()?.to_json())
     }
 
     /// Writes the graph as TOML, which [`Workflow::from_toml`] reads.
@@ -36,30 +37,54 @@ impl Workflow {
     /// # Errors
     /// As [`to_json`](Workflow::to_json).
     pub fn to_toml(&self) -> Result<String> {
-        Ok(Document::of(&self.graph)?.to_toml())
+        Ok(self.document()?.to_toml())
+    }
+
+    fn document(&self) -> Result<Document> {
+        Ok(Document {
+            remove_inputs: self.removed.iter().cloned().collect(),
+            ..Document::of(&self.graph)?
+        })
     }
 }
 
 impl FittedWorkflow {
     /// Writes the graph as JSON, without what it has learned.
     ///
+    /// Inputs that were removed from the fitted workflow may be needed to fit it again, as a target
+    /// is: the graph still has them, and leaves out the outputs that came from them.
+    ///
     /// # Errors
     /// As [`Workflow::to_json`].
     pub fn to_json(&self) -> Result<String> {
-        Ok(Document::of(&self.graph)?.to_json())
+        Ok(self.document()?.to_json())
     }
 
-    /// Writes the graph as TOML, without what it has learned.
+    /// Writes the graph as TOML, without what it has learned; see [`to_json`](Self::to_json).
     ///
     /// # Errors
     /// As [`Workflow::to_json`].
     pub fn to_toml(&self) -> Result<String> {
-        Ok(Document::of(&self.graph)?.to_toml())
+        Ok(self.document()?.to_toml())
+    }
+
+    fn document(&self) -> Result<Document> {
+        let removed = &self.removed.outputs;
+        if removed.is_empty() {
+            return Document::of(&self.graph);
+        }
+        let mut graph = self.graph.clone();
+        graph.steps.push(Step::Without {
+            input: graph.output,
+            columns: Selector::names(removed),
+        });
+        graph.output = graph.steps.len() - 1;
+        Document::of(&graph)
     }
 }
 
 impl Document {
-    pub(super) fn of(graph: &Graph) -> Result<Document> {
+    fn of(graph: &Graph) -> Result<Document> {
         let mut writer = Writer {
             nodes: Vec::new(),
             taken: HashSet::new(),
@@ -74,6 +99,7 @@ impl Document {
         Ok(Document {
             nodes: writer.nodes,
             outputs,
+            remove_inputs: Vec::new(),
         })
     }
 
@@ -93,19 +119,25 @@ impl Document {
                 format!("    {object}")
             })
             .collect();
+        let nodes = match nodes.is_empty() {
+            true => "[]".to_owned(),
+            false => format!("[\n{}\n  ]", nodes.join(",\n")),
+        };
         let outputs = Value::Array(self.outputs.clone());
-        match nodes.is_empty() {
-            true => format!("{{\n  \"nodes\": [],\n  \"outputs\": {outputs}\n}}\n"),
-            false => format!(
-                "{{\n  \"nodes\": [\n{}\n  ],\n  \"outputs\": {outputs}\n}}\n",
-                nodes.join(",\n")
-            ),
-        }
+        let removed = match self.remove_inputs.is_empty() {
+            true => String::new(),
+            false => format!(",\n  \"remove_inputs\": {}", json!(self.remove_inputs)),
+        };
+        format!("{{\n  \"nodes\": {nodes},\n  \"outputs\": {outputs}{removed}\n}}\n")
     }
 
     fn to_toml(&self) -> String {
         let list = |values: &[Value]| toml_value(&Value::Array(values.to_vec()));
         let mut text = format!("outputs = {}\n", list(&self.outputs));
+        if !self.remove_inputs.is_empty() {
+            let removed = toml_value(&json!(self.remove_inputs));
+            let _ = writeln!(text, "remove_inputs = {removed}");
+        }
         for node in &self.nodes {
             let _ = write!(
                 text,
@@ -183,11 +215,11 @@ impl Writer {
                 let members = self.inputs[*node].clone();
                 vec![Value::Array(self.ordered(members))]
             }
-            Step::Operator {
+            Step::Operator(OperatorStep {
                 operator,
                 input,
                 dependencies,
-            } => {
+            }) => {
                 let (op, params) = written_operator(operator.name(), operator.config()?)?;
                 let depends_on = dependencies
                     .iter()
@@ -336,21 +368,44 @@ fn written_operator(
                 params.shift_insert(0, "sql".to_owned(), sql);
             }
         }
-        "JoinExternal" => {
-            let Some(path) = params.get("df_ext").and_then(Value::as_str) else {
-                return Err(Error::Declaration {
-                    place: message_name(name),
-                    problem: "its table is in memory; write it to a parquet file and join that"
-                        .to_owned(),
-                });
-            };
-            // A declaration may be read from another folder.
-            let path = std::path::absolute(path).map_err(Error::io("read", path))?;
-            params.insert("df_ext".to_owned(), json!(path));
+        "JoinExternal" if !params.contains_key("df_ext") => {
+            return Err(in_memory(
+                name,
+                "its table is",
+                "write it to a parquet file and join that",
+            ));
+        }
+        "ColumnSimilarity"
+            if !params.contains_key("left_features") || params.contains_key("right_in_memory") =>
+        {
+            return Err(in_memory(
+                name,
+                "its features are",
+                "write them to a parquet file",
+            ));
+        }
+        "TargetEncoding" => {
+            // A text would be read as the name of a node.
+            if let Some(target) = params.get_mut("target").filter(|target| is_node(target)) {
+                *target = json!([target]);
+            }
         }
         _ => {}
     }
+    for path in paths(name, &mut params) {
+        // A declaration may be read from another folder.
+        let relative = path.as_str().unwrap_or_default();
+        let absolute = std::path::absolute(relative).map_err(Error::io("read", relative))?;
+        *path = json!(absolute);
+    }
     Ok((name, params))
+}
+
+fn in_memory(operator: &str, what: &str, advice: &str) -> Error {
+    Error::Declaration {
+        place: message_name(operator),
+        problem: format!("{what} in memory; {advice}"),
+    }
 }
 
 fn can_be_toml(value: &Value) -> bool {

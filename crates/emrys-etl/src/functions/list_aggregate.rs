@@ -9,8 +9,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::Expr;
 
-use super::{Lists, RangeAggregate};
-use crate::Error;
+use super::{Lists, RangeAggregate, element_of};
 
 /// One value per list: the aggregate of its elements; null for a null list.
 pub(crate) fn list_aggregate(lists: Expr, aggregate: RangeAggregate) -> Expr {
@@ -57,14 +56,8 @@ impl ScalarUDFImpl for ListAggregateOf {
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> EngineResult<DataType> {
-        match &arg_types[0] {
-            DataType::List(element)
-            | DataType::LargeList(element)
-            | DataType::FixedSizeList(element, _) => {
-                Ok(self.aggregate.output_type(element.data_type()))
-            }
-            other => Err(Error::Internal(format!("{other} is no list")).into()),
-        }
+        let element = element_of(&arg_types[0])?;
+        Ok(self.aggregate.output_type(element.data_type()))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {

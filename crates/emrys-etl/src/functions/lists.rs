@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, GenericListArray, ListArray, OffsetSizeTrait};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::error::Result as EngineResult;
 
 use crate::Error;
@@ -72,6 +72,19 @@ impl Lists {
     /// Where the elements of each list stand among the values; nowhere for a null list.
     pub(crate) fn ranges(&self) -> &[Range<usize>] {
         &self.ranges
+    }
+}
+
+/// The elements of a type of lists.
+///
+/// # Errors
+/// [`Error::Internal`] if it is none.
+pub(crate) fn element_of(lists: &DataType) -> EngineResult<&FieldRef> {
+    match lists {
+        DataType::List(element)
+        | DataType::LargeList(element)
+        | DataType::FixedSizeList(element, _) => Ok(element),
+        other => Err(Error::Internal(format!("{other} is no list")).into()),
     }
 }
 

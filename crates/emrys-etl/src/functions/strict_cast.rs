@@ -12,8 +12,8 @@ use datafusion::logical_expr::{
 use datafusion::prelude::Expr;
 
 use crate::Error;
+use crate::functions::lossless_cast::nan_to_null;
 use crate::lookup::plain_type;
-use crate::plan::lossless_cast::nan_to_null;
 
 /// Casts a column that holds no lists.
 ///

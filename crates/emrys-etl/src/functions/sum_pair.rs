@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::operator::exact;
+use crate::operator::any_float;
 
 /// An unevaluated sum `high + low` of two doubles, with about 106 significant bits.
 ///
@@ -12,9 +12,9 @@ use crate::operator::exact;
 /// here by fused multiply-add).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SumPair {
-    #[serde(with = "exact")]
+    #[serde(with = "any_float")]
     pub(crate) high: f64,
-    #[serde(with = "exact")]
+    #[serde(with = "any_float")]
     pub(crate) low: f64,
 }
 

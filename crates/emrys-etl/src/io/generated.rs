@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -13,6 +13,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 
 use super::table::cast_batch;
+use crate::batch_of::batch_of;
 use crate::{Error, Result};
 
 /// Makes the rows of a data set that is stored nowhere, such as a simulation or a benchmark; see
@@ -146,8 +147,7 @@ fn batch(
             .with_data_type(column.data_type().clone())
     });
     let found = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    RecordBatch::try_new_with_options(found, columns, &options)
+    batch_of(&found, columns, rows)
         .and_then(|batch| cast_batch(&batch, schema))
         .map_err(|error| wrong(error.to_string()))
 }
@@ -187,8 +187,7 @@ mod tests {
             let schema = Arc::new(self.schema().project(columns).unwrap());
             let columns = columns.iter().map(column).collect();
             let rows = (range.end - range.start) as usize;
-            let options = RecordBatchOptions::new().with_row_count(Some(rows));
-            Ok(RecordBatch::try_new_with_options(schema, columns, &options).unwrap())
+            Ok(batch_of(&schema, columns, rows).unwrap())
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::error::Result as EngineResult;
@@ -12,6 +12,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::streaming::StreamingTableExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
+use crate::batch_of::batch_of;
 use crate::io::ROW_ID;
 use crate::{Error, Result};
 
@@ -109,7 +110,7 @@ impl Step {
                     .iter()
                     .map(|expr| expr.evaluate(batch)?.into_array(rows))
                     .collect::<EngineResult<_>>()?;
-                batch_of(schema, columns, rows)
+                Ok(batch_of(schema, columns, rows)?)
             }
             Step::Filter {
                 predicate,
@@ -124,15 +125,6 @@ impl Step {
             }
         }
     }
-}
-
-fn batch_of(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> EngineResult<RecordBatch> {
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(
-        Arc::clone(schema),
-        columns,
-        &options,
-    )?)
 }
 
 /// Adds the steps of a plan in the order in which they are done; what is returned are the columns

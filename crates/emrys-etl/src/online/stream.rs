@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
@@ -16,6 +16,7 @@ use futures::SinkExt;
 use futures::stream::{self, BoxStream, StreamExt};
 
 use super::check_schema;
+use crate::batch_of::batch_of;
 use crate::io::{Dataset, ROW_ID};
 use crate::session::Session;
 use crate::{Error, Result};
@@ -95,12 +96,7 @@ fn read(batch: &RecordBatch, first_row: i64, schema: &SchemaRef) -> EngineResult
                 }
             });
     let columns = columns.collect::<EngineResult<_>>()?;
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(
-        Arc::clone(schema),
-        columns,
-        &options,
-    )?)
+    Ok(batch_of(schema, columns, rows)?)
 }
 
 struct Rows {

@@ -13,6 +13,7 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
 use super::Order;
+use crate::batch_of::batch_of;
 use crate::storage::{FileReader, Storage};
 use crate::{Error, Result};
 
@@ -134,8 +135,7 @@ fn take_rows(batch: &RecordBatch, rows: &UInt32Array) -> Result<RecordBatch, Arr
         .iter()
         .map(|column| take(column, rows, None));
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.len()));
-    RecordBatch::try_new_with_options(batch.schema(), columns, &options)
+    batch_of(batch.schema_ref(), columns, rows.len())
 }
 
 impl fmt::Debug for GroupedRows {

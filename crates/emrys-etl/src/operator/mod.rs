@@ -14,9 +14,9 @@
 //! The engine does the rest: it decides in which round an operator is fitted, runs the queries,
 //! fuses expressions into projections, names the operator in errors, saves and loads.
 
+pub(crate) mod any_float;
 mod decode;
 mod erased;
-pub(crate) mod exact;
 mod example;
 mod grouped;
 mod list_values;

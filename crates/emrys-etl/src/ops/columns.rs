@@ -3,7 +3,7 @@
 use arrow::datatypes::DataType;
 use datafusion::functions::expr_fn::isnan;
 use datafusion::prelude::Expr;
-use emrys_schema::{ColumnSchema, DType, Shape};
+use emrys_schema::{ColumnSchema, DType, Schema, Shape, Tag};
 
 use crate::operator::{InputSchema, Lowered, Relation, map_leaves};
 use crate::selector::Selected;
@@ -102,6 +102,18 @@ pub(super) fn check_float(operator: &str, option: &str, dtype: DType) -> Result<
             expected: "it must be float32 or float64".to_owned(),
         }),
     }
+}
+
+/// The schema of numbers of an input that were scaled: continuous floats.
+pub(super) fn scaled_schema(input: &InputSchema, dtype: DType) -> Result<Schema> {
+    input.require_numeric()?;
+    Ok(Schema::new(input.columns().map(|column| {
+        column
+            .clone()
+            .with_dtype(dtype)
+            .with_domain(None)
+            .with_tags([Tag::Continuous])
+    }))?)
 }
 
 /// Checks that a column holds lists.

@@ -4,6 +4,7 @@ use datafusion::logical_expr::cast;
 use datafusion::prelude::Expr;
 use emrys_schema::{ColumnSchema, DType, Properties, Schema, Tag};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::operator::{Example, FitResults, InputSchema, Lowered, Operator, Relation};
 use crate::{Result, expression};
@@ -85,6 +86,13 @@ impl Lambda {
     #[must_use]
     pub fn with_tags(mut self, tags: impl IntoIterator<Item = impl Into<Tag>>) -> Lambda {
         self.tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds a property to the result.
+    #[must_use]
+    pub fn with_property(mut self, key: impl Into<String>, value: impl Into<Value>) -> Lambda {
+        self.properties.insert(key.into(), value.into());
         self
     }
 }

@@ -21,6 +21,7 @@ mod hash_bucket;
 mod hashed_cross;
 mod join_external;
 mod join_groupby;
+mod keyed_statistics;
 mod lambda;
 mod leaf_statistics;
 mod list_aggregate;

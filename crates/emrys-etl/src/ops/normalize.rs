@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use arrow::datatypes::DataType;
-use datafusion::logical_expr::{cast, ident};
-use emrys_schema::{DType, Schema, Tag};
+use datafusion::logical_expr::cast;
+use emrys_schema::{DType, Schema};
 use serde::{Deserialize, Serialize};
 
-use super::columns::each_column;
+use super::columns::{check_float, each_column, scaled_schema};
+use super::leaf_statistics::{LeafResults, leaf_statistics};
 use crate::functions::{ExactSquares, FloatMap, exact_squares};
 use crate::operator::{
-    Example, FitResults, GroupedStatistic, InputSchema, Lowered, NewIds, Operator, Relation,
-    Source, Statistic, exact,
+    Example, FitResults, InputSchema, Lowered, NewIds, Operator, Relation, Statistic, any_float,
 };
 use crate::{Error, Result};
 
@@ -67,9 +67,9 @@ pub struct Scales {
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Scale {
-    #[serde(with = "exact")]
+    #[serde(with = "any_float")]
     mean: f64,
-    #[serde(with = "exact")]
+    #[serde(with = "any_float")]
     std: f64,
     /// What both were computed from; workflows of format version 1 did not keep it.
     #[serde(default)]
@@ -124,70 +124,30 @@ impl Operator for Normalize {
     }
 
     fn check(&self) -> Result<()> {
-        match self.dtype() {
-            DType::Float32 | DType::Float64 => Ok(()),
-            other => Err(Error::InvalidOption {
-                operator: "normalize".to_owned(),
-                option: "out_dtype".to_owned(),
-                value: other.to_string(),
-                expected: "it must be float32 or float64".to_owned(),
-            }),
-        }
+        check_float("normalize", "out_dtype", self.dtype())
     }
 
     fn output_schema(&self, input: &InputSchema, _state: Option<&Scales>) -> Result<Schema> {
-        input.require_numeric()?;
-        Ok(Schema::new(input.columns().map(|column| {
-            column
-                .clone()
-                .with_dtype(self.dtype())
-                .with_domain(None)
-                .with_tags([Tag::Continuous])
-        }))?)
+        scaled_schema(input, self.dtype())
     }
 
     fn statistics(&self, input: &Relation) -> Result<Vec<Statistic>> {
-        input
-            .columns()
-            .map(|column| {
-                let name = column.name().to_owned();
-                let expr = input.expr(&name)?;
-                let sums = |expr| exact_squares(cast(expr, DataType::Float64));
-                Ok(if column.shape().is_list() {
-                    Statistic::Grouped(GroupedStatistic {
-                        sources: vec![Source {
-                            columns: vec![("element".to_owned(), expr)],
-                            flatten: Some("element".to_owned()),
-                        }],
-                        keys: Vec::new(),
-                        aggregates: vec![("sums".to_owned(), sums(ident("element")))],
-                        name,
-                    })
-                } else {
-                    Statistic::Aggregate {
-                        name,
-                        expr: sums(expr),
-                    }
-                })
-            })
-            .collect()
+        let mut statistics = Vec::new();
+        for column in input.columns() {
+            statistics.extend(leaf_statistics(input, column, |values| {
+                let sums = exact_squares(cast(values, DataType::Float64));
+                Ok(vec![("sums".to_owned(), sums)])
+            })?);
+        }
+        Ok(statistics)
     }
 
     fn fit(&self, input: &InputSchema, mut results: FitResults) -> Result<Scales> {
         let mut columns = BTreeMap::new();
         for column in input.columns() {
-            let name = column.name();
-            let sums = if column.shape().is_list() {
-                let mut sums = ExactSquares::default();
-                for batch in results.take_grouped(name)?.into_batches()? {
-                    let found = ExactSquares::from_array(batch.column(0))?;
-                    found.into_iter().for_each(|found| sums.merge(found));
-                }
-                sums
-            } else {
-                ExactSquares::from_scalar(results.aggregate(name)?)?
-            };
-            columns.insert(name.to_owned(), Scale::new(sums));
+            let found = LeafResults::take(&mut results, column)?;
+            let sums = ExactSquares::from_scalar(found.get(&results, "sums")?)?;
+            columns.insert(column.name().to_owned(), Scale::new(sums));
         }
         Ok(Scales { columns })
     }

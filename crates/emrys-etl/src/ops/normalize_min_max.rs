@@ -8,13 +8,13 @@ use datafusion::functions_aggregate::expr_fn::{max, min};
 use datafusion::logical_expr::{cast, lit, when};
 use datafusion::prelude::Expr;
 use datafusion::scalar::ScalarValue;
-use emrys_schema::{ColumnSchema, DType, Schema, Tag};
+use emrys_schema::{ColumnSchema, DType, Schema};
 use serde::{Deserialize, Serialize};
 
-use super::columns::{check_float, each_column, is_missing, not_fitted};
+use super::columns::{check_float, each_column, is_missing, not_fitted, scaled_schema};
 use super::leaf_statistics::{LeafResults, leaf_statistics};
 use crate::operator::{
-    Example, FitResults, InputSchema, Lowered, NewIds, Operator, Relation, Statistic, exact,
+    Example, FitResults, InputSchema, Lowered, NewIds, Operator, Relation, Statistic, any_float,
 };
 use crate::{Error, Result};
 
@@ -66,9 +66,9 @@ pub struct Ranges {
 /// From infinity to minus infinity if there was no value.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Range {
-    #[serde(with = "exact")]
+    #[serde(with = "any_float")]
     min: f64,
-    #[serde(with = "exact")]
+    #[serde(with = "any_float")]
     max: f64,
 }
 
@@ -112,14 +112,7 @@ impl Operator for NormalizeMinMax {
     }
 
     fn output_schema(&self, input: &InputSchema, _state: Option<&Ranges>) -> Result<Schema> {
-        input.require_numeric()?;
-        Ok(Schema::new(input.columns().map(|column| {
-            column
-                .clone()
-                .with_dtype(self.dtype())
-                .with_domain(None)
-                .with_tags([Tag::Continuous])
-        }))?)
+        scaled_schema(input, self.dtype())
     }
 
     fn statistics(&self, input: &Relation) -> Result<Vec<Statistic>> {

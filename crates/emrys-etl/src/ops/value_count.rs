@@ -15,7 +15,7 @@ use datafusion::prelude::{Expr, coalesce};
 use emrys_schema::{ColumnSchema, Dim, Schema, Shape};
 use serde::{Deserialize, Serialize};
 
-use crate::functions::{Aggregate, Lists, RangeAggregate, list_aggregate};
+use crate::functions::{Aggregate, Lists, RangeAggregate, element_of, list_aggregate};
 use crate::operator::{
     Example, FitResults, InputSchema, Lowered, NewIds, Operator, Relation, Statistic,
 };
@@ -254,14 +254,8 @@ impl ScalarUDFImpl for FixedLists {
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> EngineResult<DataType> {
-        match &arg_types[0] {
-            DataType::List(element)
-            | DataType::LargeList(element)
-            | DataType::FixedSizeList(element, _) => {
-                Ok(DataType::FixedSizeList(Arc::clone(element), self.length))
-            }
-            other => Err(Error::Internal(format!("{other} is no list")).into()),
-        }
+        let element = element_of(&arg_types[0])?;
+        Ok(DataType::FixedSizeList(Arc::clone(element), self.length))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {

@@ -49,17 +49,9 @@ pub(crate) fn remaining(graph: &Graph, binding: &Binding) -> Result<Graph> {
         let step = match step.clone() {
             // Removed columns may still be in the data, where a tag would find them.
             Step::Select(_) => Step::Select(Selector::from(&*node.selected)),
-            Step::Operator {
-                operator,
-                input,
-                mut dependencies,
-            } => {
-                dependencies.retain(|id| kept[*id]);
-                Step::Operator {
-                    operator,
-                    input,
-                    dependencies,
-                }
+            Step::Operator(mut step) => {
+                step.dependencies.retain(|id| kept[*id]);
+                Step::Operator(step)
             }
             Step::Concat(mut parts) => {
                 parts.retain(|id| kept[*id]);
@@ -102,41 +94,8 @@ impl Cut {
         number.ok_or_else(|| Error::Internal(format!("node {old} was cut off")))
     }
 
-    fn numbers(&self, old: &[NodeId]) -> Result<Vec<NodeId>> {
-        old.iter().map(|id| self.number(*id)).collect()
-    }
-
     fn push(&mut self, old: NodeId, step: Step) -> Result<NodeId> {
-        let step = match step {
-            Step::Select(selector) => Step::Select(selector),
-            Step::Operator {
-                operator,
-                input,
-                dependencies,
-            } => Step::Operator {
-                operator,
-                input: self.number(input)?,
-                dependencies: self.numbers(&dependencies)?,
-            },
-            Step::Concat(parts) => Step::Concat(self.numbers(&parts)?),
-            Step::Subset { input, columns } => Step::Subset {
-                input: self.number(input)?,
-                columns,
-            },
-            Step::Without { input, columns } => Step::Without {
-                input: self.number(input)?,
-                columns,
-            },
-            Step::Difference { input, other } => Step::Difference {
-                input: self.number(input)?,
-                other: self.number(other)?,
-            },
-            Step::Group(node) => Step::Group(self.number(node)?),
-            Step::Subgraph { name, node } => Step::Subgraph {
-                name,
-                node: self.number(node)?,
-            },
-        };
+        let step = step.try_with_inputs(|input| self.number(input))?;
         self.steps.push(step);
         let new = self.steps.len() - 1;
         self.numbers.insert(old, new);

@@ -1,15 +1,14 @@
 //! The nodes of a graph in the order in which they can be computed.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use crate::graph::{Node, NodeKind};
 use crate::operator::{DynOperator, DynState, message_name};
-use crate::selector::Selector;
 use crate::{Error, Result};
 
-/// The position of a node in [`Graph::steps`].
-pub(crate) type NodeId = usize;
+pub(crate) use crate::step::{NodeId, OperatorStep, Step};
 
 /// Which data a graph is bound for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,35 +17,6 @@ pub(crate) enum Phase {
     Training,
     /// Any other data.
     Inference,
-}
-
-/// What a node does, with its inputs by number.
-#[derive(Debug, Clone)]
-pub(crate) enum Step {
-    Select(Selector),
-    Operator {
-        operator: Arc<dyn DynOperator>,
-        input: NodeId,
-        dependencies: Vec<NodeId>,
-    },
-    Concat(Vec<NodeId>),
-    Subset {
-        input: NodeId,
-        columns: Selector,
-    },
-    Without {
-        input: NodeId,
-        columns: Selector,
-    },
-    Difference {
-        input: NodeId,
-        other: NodeId,
-    },
-    Group(NodeId),
-    Subgraph {
-        name: String,
-        node: NodeId,
-    },
 }
 
 /// Nodes in topological order: inputs stand before their consumers.
@@ -64,11 +34,11 @@ impl Step {
     pub(crate) fn inputs(&self, phase: Phase) -> Vec<NodeId> {
         match self {
             Step::Select(_) => Vec::new(),
-            Step::Operator {
+            Step::Operator(OperatorStep {
                 operator,
                 input,
                 dependencies,
-            } => {
+            }) => {
                 let mut inputs = vec![*input];
                 if phase == Phase::Training || !operator.transform_dependencies().is_empty() {
                     inputs.extend(dependencies);
@@ -86,7 +56,7 @@ impl Step {
     pub(crate) fn label(&self) -> String {
         match self {
             Step::Select(_) => "select".to_owned(),
-            Step::Operator { operator, .. } => message_name(operator.name()),
+            Step::Operator(OperatorStep { operator, .. }) => message_name(operator.name()),
             Step::Concat(_) => "sum of nodes".to_owned(),
             Step::Subset { .. } => "subset".to_owned(),
             Step::Without { .. } | Step::Difference { .. } => "difference".to_owned(),
@@ -112,41 +82,8 @@ impl Graph {
         if let Some(id) = known.get(&key) {
             return *id;
         }
-        let step = match &*node.kind {
-            NodeKind::Select(selector) => Step::Select(selector.clone()),
-            NodeKind::Operator {
-                operator,
-                input,
-                dependencies,
-            } => Step::Operator {
-                operator: Arc::clone(operator),
-                input: self.add(input, known),
-                dependencies: dependencies
-                    .iter()
-                    .map(|node| self.add(node, known))
-                    .collect(),
-            },
-            NodeKind::Concat(parts) => {
-                Step::Concat(parts.iter().map(|node| self.add(node, known)).collect())
-            }
-            NodeKind::Subset { input, columns } => Step::Subset {
-                input: self.add(input, known),
-                columns: columns.clone(),
-            },
-            NodeKind::Without { input, columns } => Step::Without {
-                input: self.add(input, known),
-                columns: columns.clone(),
-            },
-            NodeKind::Difference { input, other } => Step::Difference {
-                input: self.add(input, known),
-                other: self.add(other, known),
-            },
-            NodeKind::Group(node) => Step::Group(self.add(node, known)),
-            NodeKind::Subgraph { name, node } => Step::Subgraph {
-                name: name.clone(),
-                node: self.add(node, known),
-            },
-        };
+        let step = NodeKind::clone(&node.kind);
+        let Ok(step) = step.try_with_inputs(|node| Ok::<_, Infallible>(self.add(&node, known)));
         self.steps.push(step);
         let id = self.steps.len() - 1;
         known.insert(key, id);
@@ -159,7 +96,7 @@ impl Graph {
             .iter()
             .enumerate()
             .filter_map(|(id, step)| match step {
-                Step::Operator { operator, .. } => Some((id, operator)),
+                Step::Operator(OperatorStep { operator, .. }) => Some((id, operator)),
                 _ => None,
             })
     }
@@ -167,7 +104,7 @@ impl Graph {
     /// The operator of a node, if it is one.
     pub(crate) fn operator(&self, id: NodeId) -> Option<&Arc<dyn DynOperator>> {
         match &self.steps[id] {
-            Step::Operator { operator, .. } => Some(operator),
+            Step::Operator(OperatorStep { operator, .. }) => Some(operator),
             _ => None,
         }
     }
@@ -184,7 +121,7 @@ impl Graph {
                 .map(|id| upstream[id])
                 .max()
                 .unwrap_or(0);
-            let fitted = matches!(step, Step::Operator { operator, .. } if operator.is_fitted());
+            let fitted = matches!(step, Step::Operator(OperatorStep { operator, .. }) if operator.is_fitted());
             rounds.push(if fitted { before + 1 } else { 0 });
             upstream.push(before + usize::from(fitted));
         }
@@ -235,7 +172,7 @@ impl Graph {
             Step::Select(columns)
             | Step::Subset { columns, .. }
             | Step::Without { columns, .. } => columns.mentions(column),
-            Step::Operator { operator, .. } => {
+            Step::Operator(OperatorStep { operator, .. }) => {
                 operator.dependencies().iter().any(|name| name == column)
             }
             _ => false,

@@ -10,7 +10,7 @@ use datafusion::logical_expr::ident;
 use datafusion::prelude::{DataFrame, Expr};
 
 use super::bind::{Binding, RowsId, internal_name};
-use super::graph::{Graph, NodeId, Phase, States, Step};
+use super::graph::{Graph, NodeId, OperatorStep, Phase, States, Step};
 use crate::io::ROW_ID;
 use crate::operator::{DynOperator, Lowered, Relation};
 use crate::{Error, Result};
@@ -113,7 +113,7 @@ impl<'a> Lowering<'a> {
                 .max()
                 .unwrap_or(0);
             match step {
-                Step::Operator { operator, .. } => {
+                Step::Operator(OperatorStep { operator, .. }) => {
                     depths.push(above + 1);
                     if needed[id] && self.has_input(id) && !self.is_added(id) {
                         levels.entry(above + 1).or_default().push((id, &**operator));

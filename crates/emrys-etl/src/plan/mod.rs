@@ -8,7 +8,6 @@ pub(crate) mod cut;
 pub(crate) mod explain;
 pub(crate) mod graph;
 pub(crate) mod lineage;
-pub(crate) mod lossless_cast;
 pub(crate) mod lower;
 pub(crate) mod picture;
 
@@ -22,10 +21,10 @@ use datafusion::scalar::ScalarValue;
 use emrys_schema::{DType, Schema};
 
 use crate::expression::ToArrowIfKnown;
+use crate::functions::lossless_cast;
 use crate::io::ROW_ID;
 use crate::{Error, Result};
 use bind::Binding;
-use lossless_cast::lossless_cast;
 
 /// The columns of a data set that a graph uses, under the names they have inside the plan.
 ///

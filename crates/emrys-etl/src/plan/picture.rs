@@ -11,7 +11,7 @@ use layout::std_shapes::shapes::{Arrow, Element, LineEndKind, ShapeKind};
 use layout::topo::layout::VisualGraph;
 
 use super::bind::{Binding, bind};
-use super::graph::{Graph, NodeId, Phase, States, Step};
+use super::graph::{Graph, NodeId, OperatorStep, Phase, States, Step};
 use crate::Result;
 use crate::workflow::{FittedWorkflow, Workflow};
 use emrys_schema::Schema;
@@ -97,7 +97,7 @@ impl Picture {
             let lines = |first: String| vec![first, columns.clone()];
             let (lines, fill) = match step {
                 Step::Select(_) => (lines("data".to_owned()), DATA),
-                Step::Operator { operator, .. } if operator.is_fitted() => (
+                Step::Operator(OperatorStep { operator, .. }) if operator.is_fitted() => (
                     vec![
                         operator.name().to_owned(),
                         format!("round {}", rounds[id]),
@@ -105,7 +105,9 @@ impl Picture {
                     ],
                     FITTED,
                 ),
-                Step::Operator { operator, .. } => (lines(operator.name().to_owned()), STATELESS),
+                Step::Operator(OperatorStep { operator, .. }) => {
+                    (lines(operator.name().to_owned()), STATELESS)
+                }
                 Step::Concat(_) => (lines("+".to_owned()), COLUMNS),
                 Step::Subset { .. } => (lines("subset".to_owned()), COLUMNS),
                 Step::Without { .. } | Step::Difference { .. } => (lines("-".to_owned()), COLUMNS),
@@ -114,7 +116,7 @@ impl Picture {
             };
             picture.boxes.push(GraphBox { lines, fill });
             let dependencies: &[NodeId] = match step {
-                Step::Operator { dependencies, .. } => dependencies,
+                Step::Operator(OperatorStep { dependencies, .. }) => dependencies,
                 _ => &[],
             };
             for input in step.inputs(Phase::Training) {

@@ -4,14 +4,15 @@ use std::fs;
 
 use emrys_etl::declaration::WorkflowFile;
 use emrys_etl::ops::{
-    Bucketize, Categorify, Clip, EncodeType, FillMissing, Filter, Lambda, LogOp, Normalize, Rename,
-    TagAs, TargetEncoding,
+    Bucketize, Categorify, Clip, ColumnSimilarity, EncodeType, FillMissing, Filter, JoinGroupby,
+    Lambda, LogOp, Normalize, Rename, Stat, TagAs, TargetEncoding, build, registry,
 };
 use emrys_etl::{Node, Workflow, all_columns, cols, group, select, tagged};
 use emrys_etl::{Selector, io::Compression};
 use emrys_schema::{ColumnSchema, DType, Schema};
 use serde_json::Value;
 
+use crate::examples::selection;
 use crate::table::{collect, dataset, json};
 
 fn data() -> Value {
@@ -83,6 +84,10 @@ fn graphs() -> Vec<(&'static str, Node)> {
         ("a target that is a node", {
             cols(["city"]) >> TargetEncoding::new("click") >> Normalize::default()
         }),
+        ("a target that looks like a node", {
+            let filled = cols([ODD]) >> FillMissing::with(0.0);
+            (cols(["city"]) >> TargetEncoding::new(ODD)) + filled
+        }),
         ("a dependency", {
             let encoded =
                 (cols(["city"]) >> TargetEncoding::new("click")).depends_on(target.clone());
@@ -125,6 +130,290 @@ fn graphs_are_the_same_after_they_were_written_and_read() {
         }
         assert_eq!(expected.to_toml().unwrap(), toml, "{name}");
         assert_eq!(expected.to_json().unwrap(), text, "{name}");
+    }
+}
+
+#[test]
+fn every_operator_is_the_same_after_it_was_written_and_read() {
+    for entry in registry() {
+        for example in (entry.examples)() {
+            let name = format!("{}, {}", entry.name, example.title);
+            let operator = build(entry.name, example.config.clone()).unwrap();
+            let data = dataset(&example.input);
+            let workflow = Workflow::new(selection(&example.selection).apply(operator));
+            let toml = workflow.to_toml().unwrap();
+            let read = Workflow::from_toml(&toml, data.schema(), ".")
+                .unwrap_or_else(|error| panic!("{name}: {error}\n{toml}"));
+            assert_eq!(read.to_toml().unwrap(), toml, "{name}");
+            assert_eq!(read.to_json().unwrap(), workflow.to_json().unwrap());
+            let rows = |workflow: &Workflow| collect(&workflow.fit(&data).unwrap(), &data);
+            assert_eq!(rows(&read), rows(&workflow), "{name}:\n{toml}");
+        }
+    }
+}
+
+#[test]
+fn arguments_of_nvtabular_are_understood() {
+    // All that an operator takes, with its defaults or `None`; and what of it matters.
+    let cases = [
+        (
+            "Categorify",
+            r#"{"freq_threshold": 0, "out_path": null, "cat_cache": "host", "dtype": null, "on_host": true,
+                "encode_type": "joint", "name_sep": "_", "search_sorted": false, "num_buckets": null,
+                "vocabs": null, "max_size": 0, "single_table": false, "cardinality_memory_limit": "24GB",
+                "tree_width": null, "split_out": 1, "split_every": 8}"#,
+            "{}",
+        ),
+        (
+            "TargetEncoding",
+            r#"{"target": "click", "target_mean": null, "kfold": null, "fold_seed": null, "p_smooth": 20,
+                "out_col": null, "out_dtype": null, "split_out": null, "split_every": null,
+                "cat_cache": "host", "out_path": null, "on_host": true, "name_sep": "_",
+                "drop_folds": true, "tree_width": null}"#,
+            r#"{"target": "click", "fold_seed": null}"#,
+        ),
+        (
+            "JoinGroupby",
+            r#"{"cont_cols": null, "stats": ["count"], "split_out": null, "split_every": null,
+                "cat_cache": "host", "out_path": null, "on_host": true, "name_sep": "_",
+                "tree_width": null}"#,
+            "{}",
+        ),
+        (
+            "JoinExternal",
+            r#"{"df_ext": "t.parquet", "on": "user", "how": "left", "on_ext": null, "columns_ext": null,
+                "drop_duplicates_ext": null, "kind_ext": null, "cache": "host"}"#,
+            r#"{"df_ext": "t.parquet", "on": "user"}"#,
+        ),
+        (
+            "Groupby",
+            r#"{"groupby_cols": "user", "sort_cols": null, "aggs": "list", "name_sep": "_", "ascending": true}"#,
+            r#"{"groupby_cols": "user", "aggs": "list"}"#,
+        ),
+        ("Normalize", r#"{"out_dtype": null}"#, "{}"),
+        ("NormalizeMinMax", r#"{"out_dtype": null}"#, "{}"),
+        ("LogOp", "{}", "{}"),
+        (
+            "Clip",
+            r#"{"min_value": 0, "max_value": null}"#,
+            r#"{"min_value": 0}"#,
+        ),
+        (
+            "FillMissing",
+            r#"{"fill_val": 0, "add_binary_cols": false}"#,
+            "{}",
+        ),
+        ("FillMedian", r#"{"add_binary_cols": false}"#, "{}"),
+        (
+            "Bucketize",
+            r#"{"boundaries": {"price": [1, 2]}}"#,
+            r#"{"boundaries": {"price": [1, 2]}}"#,
+        ),
+        (
+            "DifferenceLag",
+            r#"{"partition_cols": "user", "shift": 1}"#,
+            r#"{"partition_cols": "user"}"#,
+        ),
+        ("ReduceDtypeSize", r#"{"float_dtype": "float32"}"#, "{}"),
+        (
+            "HashBucket",
+            r#"{"num_buckets": {"user": 3}}"#,
+            r#"{"num_buckets": {"user": 3}}"#,
+        ),
+        (
+            "HashedCross",
+            r#"{"num_buckets": 3}"#,
+            r#"{"num_buckets": 3}"#,
+        ),
+        (
+            "ColumnSimilarity",
+            r#"{"left_features": "f.parquet", "right_features": null, "metric": "tfidf", "on_device": true}"#,
+            r#"{"left_features": "f.parquet"}"#,
+        ),
+        (
+            "ListSlice",
+            r#"{"start": 2, "end": null, "pad": false, "pad_value": 0.0}"#,
+            r#"{"start": 2}"#,
+        ),
+        ("ValueCount", "{}", "{}"),
+        ("Dropna", "{}", "{}"),
+        ("Filter", r#"{"expr": "a > 1"}"#, r#"{"sql": "a > 1"}"#),
+        (
+            "LambdaOp",
+            r#"{"expr": "x + price", "dependency": "price", "label": "sum", "dtype": null, "tags": null, "properties": null}"#,
+            r#"{"sql": "x + price"}"#,
+        ),
+        (
+            "Rename",
+            r#"{"f": null, "postfix": "_x", "name": null}"#,
+            r#"{"postfix": "_x"}"#,
+        ),
+        (
+            "AddMetadata",
+            r#"{"tags": ["user"], "properties": null}"#,
+            r#"{"tags": ["user"]}"#,
+        ),
+        ("AddTags", r#"{"tags": ["user"]}"#, r#"{"tags": ["user"]}"#),
+        (
+            "AddProperties",
+            r#"{"properties": {"a": 1}}"#,
+            r#"{"properties": {"a": 1}}"#,
+        ),
+        ("TagAsUserID", r#"{"tags": null}"#, "{}"),
+        ("TagAsItemID", "{}", "{}"),
+        ("TagAsUserFeatures", "{}", "{}"),
+        ("TagAsItemFeatures", "{}", "{}"),
+        ("DropLowCardinality", r#"{"min_cardinality": 4}"#, "{}"),
+        ("DataStats", "{}", "{}"),
+    ];
+    let schema = dataset(&data()).schema().clone();
+    for (op, theirs, ours) in cases {
+        let [theirs, ours] = [theirs, ours].map(|params| {
+            let text = format!(
+                r#"{{"nodes": [{{"id": "n", "inputs": ["user"], "op": "{op}", "params": {params}}}], "outputs": ["@n"]}}"#
+            );
+            let read = Workflow::from_json(&text, &schema, "/data");
+            read.unwrap_or_else(|error| panic!("{error}: {params}")).to_json().unwrap()
+        });
+        assert_eq!(theirs, ours, "{op}");
+    }
+}
+
+#[test]
+fn columns_may_be_given_as_a_node() {
+    let data = dataset(&data());
+    let read = |op: &str, params: &str| {
+        let text = format!(
+            "outputs = ['@n']\n\
+             nodes.n = {{ inputs = ['city'], op = '{op}', params = {{ {params} }} }}\n\
+             nodes.more = {{ inputs = ['price'], op = 'FillMissing', params = {{ fill_val = 2 }} }}\n"
+        );
+        let workflow = Workflow::from_toml(&text, data.schema(), ".").unwrap();
+        collect(&workflow.fit(&data).unwrap(), &data)
+    };
+    let price = || cols(["price"]) >> FillMissing::with(2.0);
+    let same = |node: Node| collect(&Workflow::new(node).fit(&data).unwrap(), &data);
+    assert_eq!(
+        read(
+            "TargetEncoding",
+            "target = '@more', kfold = 1, out_col = 'rate'"
+        ),
+        same({
+            let encoding = TargetEncoding::new("price").with_kfold(1);
+            (cols(["city"]) >> encoding.with_names(["rate"])).depends_on(price())
+        })
+    );
+    assert_eq!(
+        read("JoinGroupby", "cont_cols = '@more', stats = ['mean']"),
+        same({
+            let join = JoinGroupby::of(["price"]).with_stats([Stat::Mean]);
+            (cols(["city"]) >> join).depends_on(price())
+        })
+    );
+    assert_eq!(
+        read(
+            "LambdaOp",
+            "expr = 'cast(price as float64)', dependency = '@more'"
+        ),
+        same((cols(["city"]) >> Lambda::new("cast(price as double)")).depends_on(price()))
+    );
+}
+
+#[test]
+fn options_of_other_crates_are_theirs() {
+    // `cache` says nothing about results in operators of NVTabular only.
+    let text = r#"{"nodes": [{"id": "n", "inputs": ["user"], "op": "LogOp", "params": {"cache": 1}}], "outputs": ["@n"]}"#;
+    let error = Workflow::from_json(text, dataset(&data()).schema(), ".").unwrap_err();
+    assert!(
+        error.to_string().contains("unknown field `cache`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn removed_inputs_are_declared() {
+    let data = dataset(&data());
+    let encoded = cols(["city"]) >> TargetEncoding::new("click");
+    let node = encoded + (cols(["age", "price"]) >> LogOp) + cols(["click"]);
+    let workflow = Workflow::new(node.clone()).remove_inputs(["price", "click"]);
+    let toml = workflow.to_toml().unwrap();
+    let head = "outputs = [\"@target_encoding\", \"@log_op\", \"click\"]\n\
+                remove_inputs = [\"click\", \"price\"]\n";
+    assert!(toml.starts_with(head), "{toml}");
+    assert!(
+        workflow
+            .to_json()
+            .unwrap()
+            .ends_with("\"click\"],\n  \"remove_inputs\": [\"click\",\"price\"]\n}\n")
+    );
+    let read = Workflow::from_toml(&toml, data.schema(), ".").unwrap();
+    assert_eq!(read.output_schema(data.schema()).unwrap().names(), ["age"]);
+    // The data set needs not have them.
+    let without = data.schema().excluding(["price", "click"]);
+    let read = Workflow::from_toml(&toml, &without, ".").unwrap();
+    assert_eq!(read.output_schema(&without).unwrap().names(), ["age"]);
+
+    // A fitted workflow keeps what it learned from them, and the graph needs them to be fitted.
+    let served = Workflow::new(node).fit(&data).unwrap();
+    let served = served.remove_inputs(["click", "price"]).unwrap();
+    assert_eq!(served.output_schema().names(), ["TE_city_click", "age"]);
+    let read = [
+        Workflow::from_toml(&served.to_toml().unwrap(), data.schema(), "."),
+        Workflow::from_json(&served.to_json().unwrap(), data.schema(), "."),
+    ];
+    let rows = dataset(&serde_json::json!({"city": ["rome", "oslo", "new"], "age": [1, 2, 3]}));
+    for read in read {
+        let again = read.unwrap().fit(&data).unwrap();
+        assert_eq!(again.output_schema(), served.output_schema());
+        let again = again.remove_inputs(["click", "price"]).unwrap();
+        assert_eq!(collect(&again, &rows), collect(&served, &rows));
+    }
+}
+
+#[test]
+fn wrong_removals_say_where_they_stand() {
+    let schema = dataset(&data()).schema().clone();
+    let told = |removed: &str, inputs: &str| {
+        let text = format!(
+            "outputs = ['@a']\n\nremove_inputs = {removed}\n[nodes.a]\ninputs = {inputs}\nop = 'LogOp'"
+        );
+        let error = Workflow::from_toml(&text, &schema, ".").unwrap_err();
+        error.to_string().replace('\n', " ")
+    };
+    let told = [
+        told("'price'", "['price']"),
+        told("['prize']", "['price']"),
+        told("['price']", "['price']"),
+        told("['click']", "['price', 'x']"),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    line 3: `remove_inputs` must be a list of names of columns
+    line 3, remove_inputs: column `prize` is not in the input; did you mean `price`? (input: user, city, price, age, click, @odd "name" )
+    line 1, outputs: `remove_inputs` is all of its inputs, but no output is left without them; keep some
+    line 4, node `a`: column `x` is not in the input (input: user, city, price, age, @odd "name" )
+    "#);
+}
+
+#[test]
+fn paths_start_at_the_folder_of_the_declaration() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = dataset(&serde_json::json!({"user": ["u", "v", "u"]}));
+    let fitted = Workflow::new(cols(["user"]) >> Categorify::default())
+        .fit(&train)
+        .unwrap();
+    fitted.save(folder.path().join("saved")).unwrap();
+    let file = "saved/artifacts/node_001/unique.user.parquet";
+    assert!(folder.path().join(file).exists(), "{file}");
+    let text = format!(
+        "outputs = ['@ids']\n\
+         nodes.ids = {{ inputs = ['user'], op = 'Categorify', params = {{ vocabs.user = '{file}' }} }}"
+    );
+    let other = dataset(&serde_json::json!({"user": ["v", "new", "u"]}));
+    let read = Workflow::from_toml(&text, other.schema(), folder.path()).unwrap();
+    let again = Workflow::from_toml(&read.to_toml().unwrap(), other.schema(), "elsewhere").unwrap();
+    for workflow in [read, again] {
+        let found = collect(&workflow.fit(&other).unwrap(), &other);
+        assert_eq!(found, collect(&fitted, &other));
     }
 }
 
@@ -194,6 +483,18 @@ fn a_table_in_memory_cannot_be_declared() {
     let joined = cols(["city"]) >> emrys_etl::ops::JoinExternal::table(table, ["city"]);
     let error = Workflow::new(joined).to_toml().unwrap_err();
     insta::assert_snapshot!(error, @"join_external: its table is in memory; write it to a parquet file and join that");
+    let features = || {
+        crate::table::batch(&serde_json::json!({"row": [0, 1], "col": [0, 0], "data": [1.0, 2.0]}))
+    };
+    let told = |similarity: ColumnSimilarity| {
+        let node = group(["age", "click"]) >> similarity;
+        let error = Workflow::new(node).to_toml().unwrap_err();
+        error.to_string()
+    };
+    let expected = "column_similarity: its features are in memory; write them to a parquet file";
+    assert_eq!(told(ColumnSimilarity::table(features())), expected);
+    let right = ColumnSimilarity::parquet("left.parquet").with_right_table(features());
+    assert_eq!(told(right), expected);
 }
 
 #[test]

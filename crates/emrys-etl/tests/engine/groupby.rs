@@ -11,8 +11,7 @@ use emrys_schema::{ColumnSchema, DType, Schema, Tag};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::properties::split;
-use crate::table::{batch, collect, error, json as table, run};
+use crate::table::{batch, collect, error, fit_parts, json as table, run, split};
 
 fn lists(keys: &[&str]) -> Groupby {
     Groupby::new(keys.iter().copied()).with_sort_cols(["ts"])
@@ -25,12 +24,7 @@ fn groups_reach_over_partitions_and_come_out_by_key() {
     }));
     let node = cols(["user", "item"]) >> lists(&["user"]);
     for rows in 1..=data.num_rows() {
-        let data = split(&data, rows);
-        let options = SessionOptions::new().with_threads(3).with_batch_size(rows);
-        let fitted = Workflow::new(node.clone())
-            .with_options(options)
-            .fit(&data)
-            .unwrap();
+        let (fitted, data) = fit_parts(&node, &data, rows, 3);
         assert_eq!(
             table(&collect(&fitted, &data)),
             json!({"user": ["u", "v", "w"], "item_list": [[4, 2], [5, 3, 1], [6]]}),
@@ -332,12 +326,7 @@ fn copies_of_a_row_come_in_one_order() {
         >> JoinExternal::table(genres, ["item"])
         >> Groupby::new(["user"]).with_column_aggs([("genre", [Aggregate::List])]);
     for rows in 1..=3 {
-        let data = split(&data, rows);
-        let options = SessionOptions::new().with_threads(2).with_batch_size(rows);
-        let fitted = Workflow::new(node.clone())
-            .with_options(options)
-            .fit(&data)
-            .unwrap();
+        let (fitted, data) = fit_parts(&node, &data, rows, 2);
         assert_eq!(
             table(&collect(&fitted, &data)),
             json!({"user": [7, 8], "genre_list": [["a", "a", "b", "c"], ["a", "b", "c"]]})

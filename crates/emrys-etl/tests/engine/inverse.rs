@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int32Array, Int64Array};
+use arrow::array::{ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch};
 use emrys_etl::operator::Markers;
 use emrys_etl::ops::{Categorify, EncodeType, Filter, IdType, LogOp, Rename, TagAs};
 use emrys_etl::{Dataset, Node, Workflow, cols, group};
@@ -110,10 +110,89 @@ fn ids_without_a_value_are_null_or_marked() {
     let inverse = inverse.with_markers(Markers::new().with_unseen("-1"));
     let ids: ArrayRef = Arc::new(Int64Array::from(vec![2, 5]));
     let years = as_json(
-        &arrow::array::RecordBatch::try_from_iter([("y", inverse.values("year", &ids).unwrap())])
-            .unwrap(),
+        &RecordBatch::try_from_iter([("y", inverse.values("year", &ids).unwrap())]).unwrap(),
     );
     assert_eq!(years, json!({"y": [-1, 2001]}));
+}
+
+/// What the ids of an output stand for.
+fn meanings(node: Node, data: &Value, column: &str, ids: std::ops::Range<i64>) -> Value {
+    let fitted = Workflow::new(node).fit(&dataset(data)).unwrap();
+    let markers = Markers::new()
+        .with_padding("<pad>")
+        .with_null("<null>")
+        .with_unseen("<new>");
+    let inverse = fitted.inverse().unwrap().with_markers(markers);
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(ids));
+    let values = RecordBatch::try_from_iter([(column, ids)]).unwrap();
+    as_json(&inverse.batch(&values).unwrap())
+}
+
+#[test]
+fn every_id_of_the_older_convention_has_its_meaning() {
+    let data = json!({"a": ["x", "y", "x", "z", "y", "x"]});
+    let of = |categorify: Categorify, ids| {
+        meanings(cols(["a"]) >> categorify, &data, "a", ids)["a"].clone()
+    };
+    let from = |start| Categorify::default().start_index(start);
+    assert_eq!(of(from(0), 0..4), json!(["<null>", "x", "y", "z"]));
+    assert_eq!(
+        of(from(2).freq_threshold(2).num_buckets(2), 0..7),
+        json!(["<pad>", "<pad>", "<null>", "x", "y", "<new>", "<new>"])
+    );
+    // Null and two buckets leave room for one value.
+    assert_eq!(
+        of(from(1).max_size(4).num_buckets(2), 0..5),
+        json!(["<pad>", "<null>", "x", "<new>", "<new>"])
+    );
+    assert_eq!(
+        of(from(1).num_buckets(2), 0..3),
+        json!(["<pad>", "<new>", "<new>"]),
+        "without a limit all values are hashed"
+    );
+    assert_eq!(
+        of(Categorify::default().max_size(5).num_buckets(2), 0..5),
+        json!(["<pad>", "<null>", "<new>", "<new>", "x"]),
+        "the usual convention"
+    );
+}
+
+#[test]
+fn values_come_back_from_ids_of_the_older_convention() {
+    let data = json!({"a": ["x", "y", null, "x"], "b": [1, 2, null, 1], "l": [["p"], ["q", null], [], null]});
+    let plain = cols(["a", "b", "l"]) >> Categorify::default().start_index(3);
+    assert_eq!(there_and_back(plain, &data, Markers::new()), data);
+    let pair = group(["a", "b"])
+        >> Categorify::default()
+            .start_index(1)
+            .encode_type(EncodeType::Combo);
+    assert_eq!(
+        there_and_back(pair, &data, Markers::new()),
+        json!({"a_b.a": ["x", "y", null, "x"], "a_b.b": [1, 2, null, 1]})
+    );
+    let joint = group(["a", "c"]) >> Categorify::default().start_index(1);
+    let texts = json!({"a": ["x", "y", null], "c": ["z", "x", "x"]});
+    assert_eq!(there_and_back(joint, &texts, Markers::new()), texts);
+}
+
+#[test]
+fn ids_beyond_the_older_convention_are_errors() {
+    let data = dataset(&json!({"user": ["u", "v"]}));
+    let failed = |categorify: Categorify, id: i64| {
+        let node = cols(["user"]) >> categorify.start_index(1);
+        let fitted = Workflow::new(node).fit(&data).unwrap();
+        let ids: ArrayRef = Arc::new(Int64Array::from(vec![id]));
+        let error = fitted.inverse_transform("user", &ids).unwrap_err();
+        error.to_string()
+    };
+    assert_eq!(
+        failed(Categorify::default(), 4),
+        "categorify: 4 is no id of `user`, whose values have the ids 2 to 3"
+    );
+    assert_eq!(
+        failed(Categorify::default().num_buckets(2), 3),
+        "categorify: 3 is no id of `user`, none of whose ids stands for one value"
+    );
 }
 
 #[test]

@@ -5,8 +5,7 @@ use emrys_etl::{Dataset, SessionOptions, Workflow, WriteOptions, cols};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::properties::split;
-use crate::table::{batch, collect, error, json as table, run};
+use crate::table::{batch, collect, error, fit_parts, json as table, run, split};
 
 #[test]
 fn rows_before_are_found_over_the_borders_of_partitions() {
@@ -19,12 +18,7 @@ fn rows_before_are_found_over_the_borders_of_partitions() {
     });
     assert_eq!(run(node.clone(), &data), expected);
     for rows in 1..6 {
-        let data = split(&batch(&data), rows);
-        let options = SessionOptions::new().with_threads(3).with_batch_size(rows);
-        let fitted = Workflow::new(node.clone())
-            .with_options(options)
-            .fit(&data)
-            .unwrap();
+        let (fitted, data) = fit_parts(&node, &batch(&data), rows, 3);
         assert_eq!(table(&collect(&fitted, &data)), expected);
     }
 }
@@ -150,13 +144,12 @@ proptest! {
                 Some(((*value)? - other.1?) as f64)
             })
             .collect();
-        let data = split(&batch(&json!({
+        let data = batch(&json!({
             "k": rows.iter().map(|(k, _)| k).collect::<Vec<_>>(),
             "x": rows.iter().map(|(_, x)| x).collect::<Vec<_>>(),
-        })), part);
-        let options = SessionOptions::default().with_threads(threads).with_batch_size(part);
+        }));
         let node = cols(["x"]) >> DifferenceLag::new(["k"]).with_shifts([shift]);
-        let fitted = Workflow::new(node).with_options(options).fit(&data).unwrap();
+        let (fitted, data) = fit_parts(&node, &data, part, threads);
         let found = table(&collect(&fitted, &data));
         prop_assert_eq!(&found[format!("x_difference_lag_{shift}")], &json!(expected));
     }

@@ -14,7 +14,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::table::{batch, collect, json as as_json};
+use crate::table::{batch, collect, json as as_json, parts};
 
 fn row_wise() -> Node {
     let price = cols(["price"])
@@ -69,15 +69,8 @@ fn fit(node: Node) -> FittedWorkflow {
         .unwrap()
 }
 
-fn split(batch: &RecordBatch, rows: usize) -> Vec<RecordBatch> {
-    (0..batch.num_rows())
-        .step_by(rows)
-        .map(|start| batch.slice(start, rows.min(batch.num_rows() - start)))
-        .collect()
-}
-
 fn streamed(fitted: &FittedWorkflow, batch: &RecordBatch, rows: usize) -> RecordBatch {
-    let batches = stream::iter(split(batch, rows)).map(Ok);
+    let batches = stream::iter(parts(batch, rows)).map(Ok);
     let output = fitted.transform_stream(&batch.schema(), batches).unwrap();
     let batches: Vec<RecordBatch> = futures::executor::block_on(output.try_collect()).unwrap();
     concat_batches(&batches[0].schema(), &batches).unwrap()
@@ -100,7 +93,7 @@ proptest! {
         let fitted = fit(row_wise());
         prop_assert!(fitted.is_row_wise().unwrap());
         let batch = rows(&values);
-        let data = Dataset::from_batches(batch.schema(), split(&batch, size)).unwrap();
+        let data = Dataset::from_batches(batch.schema(), parts(&batch, size)).unwrap();
         let expected = columns(&collect(&fitted, &data));
         prop_assert_eq!(&columns(&fitted.transform_batch(&batch).unwrap()), &expected);
         prop_assert_eq!(&columns(&streamed(&fitted, &batch, size)), &expected);
@@ -114,7 +107,7 @@ fn filters_leave_rows_out_without_a_plan() {
     let fitted = fit(node);
     assert!(fitted.is_row_wise().unwrap());
     let batch = training_rows();
-    let data = Dataset::from_batches(batch.schema(), split(&batch, 7)).unwrap();
+    let data = Dataset::from_batches(batch.schema(), parts(&batch, 7)).unwrap();
     let expected = columns(&collect(&fitted, &data));
     assert_eq!(columns(&fitted.transform_batch(&batch).unwrap()), expected);
     assert_eq!(columns(&streamed(&fitted, &batch, 10)), expected);
@@ -129,7 +122,7 @@ fn joins_that_repeat_rows_go_through_the_engine() {
     let fitted = fit(node);
     assert!(!fitted.is_row_wise().unwrap());
     let batch = training_rows();
-    let data = Dataset::from_batches(batch.schema(), split(&batch, 7)).unwrap();
+    let data = Dataset::from_batches(batch.schema(), parts(&batch, 7)).unwrap();
     let expected = columns(&collect(&fitted, &data));
     assert!(expected[0].len() > batch.num_rows());
     assert_eq!(columns(&fitted.transform_batch(&batch).unwrap()), expected);

@@ -1,27 +1,16 @@
 //! What holds for all data.
 
-use std::sync::Arc;
-
-use arrow::array::RecordBatch;
 use emrys_etl::ops::{Categorify, Normalize, TargetEncoding};
-use emrys_etl::{Dataset, Node, SessionOptions, Workflow, cols, group};
+use emrys_etl::{Node, SessionOptions, Workflow, cols, group};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::table::{batch, collect};
+use crate::table::{batch, collect, split};
 
 fn graph() -> Node {
     (cols(["c"]) >> Categorify::default())
         + (cols(["x"]) >> Normalize::default())
         + (cols(["c"]) >> TargetEncoding::new("x").with_kfold(3))
-}
-
-pub(crate) fn split(batch: &RecordBatch, rows: usize) -> Dataset {
-    let parts = (0..batch.num_rows())
-        .step_by(rows)
-        .map(|start| batch.slice(start, rows.min(batch.num_rows() - start)))
-        .collect();
-    Dataset::from_batches(Arc::clone(&batch.schema()), parts).unwrap()
 }
 
 proptest! {

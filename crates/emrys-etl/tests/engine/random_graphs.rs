@@ -1,5 +1,6 @@
 //! Graphs of all shapes survive being saved and loaded, and serve batches as they serve data sets.
 
+use arrow::array::RecordBatch;
 use emrys_etl::ops::{
     AddMetadata, Bucketize, Categorify, Clip, EncodeType, FillMissing, Filter, Lambda, LogOp,
     Normalize, Rename, TargetEncoding,
@@ -24,11 +25,13 @@ enum Branch {
     Rates,
     ScaledRates,
     Named,
+    Nested,
+    NamedGroup,
     Subset,
     Without,
 }
 
-const BRANCHES: [Branch; 13] = [
+const BRANCHES: [Branch; 15] = [
     Branch::Filled,
     Branch::Scaled,
     Branch::Buckets,
@@ -40,6 +43,8 @@ const BRANCHES: [Branch; 13] = [
     Branch::Rates,
     Branch::ScaledRates,
     Branch::Named,
+    Branch::Nested,
+    Branch::NamedGroup,
     Branch::Subset,
     Branch::Without,
 ];
@@ -66,6 +71,14 @@ fn node(branch: Branch, number: usize, source: &Node) -> Node {
         }
         Branch::Named => (take(&["x"]) >> AddMetadata::default().with_tags(["context"]))
             .named(format!("part {number}")),
+        Branch::Nested => {
+            let inner = (take(&["x"]) >> LogOp).named(format!("inner {number}"));
+            (inner + take(&["y", "c"])).named(format!("outer \"{number}\""))
+        }
+        Branch::NamedGroup => {
+            let ids = take(&["d"]).named(format!("member {number}"));
+            group_of([take(&["c"]), ids]) >> combo()
+        }
         Branch::Subset => (take(&["c", "d", "l"]) >> Categorify::default()).subset(["l", "c"]),
         Branch::Without => (take(&["x", "y"]) >> LogOp) - take(&["x"]),
     };
@@ -88,6 +101,19 @@ fn graph(branches: &[usize], filtered: bool) -> Node {
 
 type Row = (Option<f64>, i32, Option<u8>, u8);
 
+fn table(values: &[Row]) -> RecordBatch {
+    let column =
+        |value: &dyn Fn(&Row) -> serde_json::Value| values.iter().map(value).collect::<Vec<_>>();
+    batch(&json!({
+        "x": column(&|v| json!(v.0)),
+        "y": column(&|v| json!(f64::from(v.1) / 3.0)),
+        "t": column(&|v| json!(v.1 % 2)),
+        "c": column(&|v| v.2.map_or(json!(null), |c| json!(format!("c{c}")))),
+        "d": column(&|v| json!(format!("d{}", v.3))),
+        "l": column(&|v| json!(vec![format!("l{}", v.3); usize::from(v.3)])),
+    }))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -101,18 +127,7 @@ proptest! {
         // The first row decides the types.
         let mut all = vec![(Some(0.5), 1, Some(1), 1)];
         all.extend(values);
-        let values = all;
-        let column = |value: &dyn Fn(&Row) -> serde_json::Value| {
-            values.iter().map(value).collect::<Vec<_>>()
-        };
-        let batch = batch(&json!({
-            "x": column(&|v| json!(v.0)),
-            "y": column(&|v| json!(f64::from(v.1) / 3.0)),
-            "t": column(&|v| json!(v.1 % 2)),
-            "c": column(&|v| v.2.map_or(json!(null), |c| json!(format!("c{c}")))),
-            "d": column(&|v| json!(format!("d{}", v.3))),
-            "l": column(&|v| json!(vec![format!("l{}", v.3); usize::from(v.3)])),
-        }));
+        let batch = table(&all);
         let train = Dataset::from_batches(batch.schema(), vec![batch.clone()]).unwrap();
         let other = batch.slice(1, batch.num_rows() - 1);
         let other = Dataset::from_batches(other.schema(), vec![other]).unwrap();
@@ -128,5 +143,35 @@ proptest! {
         let online = loaded.transform_batch(&batch.slice(1, batch.num_rows() - 1)).unwrap();
         let expected = collect(&fitted, &other);
         prop_assert_eq!(online.columns(), expected.columns());
+    }
+
+    #[test]
+    fn a_declared_graph_is_the_same_graph(
+        branches in prop::collection::vec(0..BRANCHES.len(), 1..6),
+        filtered in any::<bool>(),
+        removed in prop::sample::subsequence(vec!["x", "y", "t", "c", "d", "l"], 0..3),
+    ) {
+        let rows = [(Some(0.5), 1, Some(1), 1), (None, -7, None, 2), (Some(2.0), 30, Some(1), 0)];
+        let batch = table(&rows);
+        let data = Dataset::from_batches(batch.schema(), vec![batch.clone()]).unwrap();
+        let workflow = Workflow::new(graph(&branches, filtered)).remove_inputs(removed);
+        let (toml, text) = (workflow.to_toml().unwrap(), workflow.to_json().unwrap());
+        let read = Workflow::from_toml(&toml, data.schema(), ".");
+        let Ok(expected) = workflow.fit(&data) else {
+            prop_assert!(read.is_err(), "nothing is left:\n{}", toml);
+            return Ok(());
+        };
+        for read in [read, Workflow::from_json(&text, data.schema(), ".")] {
+            let read = read.unwrap();
+            prop_assert_eq!(read.to_toml().unwrap(), toml.as_str());
+            prop_assert_eq!(read.to_json().unwrap(), text.as_str());
+            let fitted = read.fit(&data).unwrap();
+            prop_assert_eq!(fitted.output_schema(), expected.output_schema());
+            prop_assert_eq!(fitted.input_schema(), expected.input_schema());
+            prop_assert_eq!(collect(&fitted, &data), collect(&expected, &data));
+        }
+        // What is left of the graph can be written down without saying what was removed.
+        let left = Workflow::from_toml(&expected.to_toml().unwrap(), data.schema(), ".").unwrap();
+        prop_assert_eq!(collect(&left.fit(&data).unwrap(), &data), collect(&expected, &data));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch};
 use emrys_etl::ops::{Folds, TargetEncoding};
-use emrys_etl::{Dataset, Workflow, cols};
+use emrys_etl::{Dataset, Workflow, cols, group};
 use emrys_schema::Tag;
 use serde_json::json;
 
@@ -40,6 +40,39 @@ fn given_folds_are_obeyed() {
     assert_eq!(
         run(cols(["c"]) >> encoding, &data),
         json!({"TE_c_y": [0.0, 0.0, 1.0, 1.0]})
+    );
+}
+
+#[test]
+fn nulls_are_a_category_or_the_mean() {
+    let data = json!({
+        "a": ["u", null, null, "u", null],
+        "b": [0.5, 0.5, null, null, null],
+        "y": [1, 0, 0, 1, 0],
+    });
+    let encoding = |nulls_as_mean| {
+        let encoding = TargetEncoding::new("y").with_kfold(1).with_p_smooth(0.0);
+        let encoding = encoding.with_nulls_as_mean(nulls_as_mean);
+        let node = (cols(["a", "b"]) + group(["a", "b"])) >> encoding;
+        let rows = run(node, &data);
+        ["TE_a_y", "TE_b_y", "TE_a_b_y"].map(|name| rows[name].clone())
+    };
+    assert_eq!(
+        encoding(false),
+        [
+            json!([1.0, 0.0, 0.0, 1.0, 0.0]),
+            json!([0.5, 0.5, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0].map(|value: f64| value as f32)),
+            json!([1.0, 0.0, 0.0, 1.0, 0.0]),
+        ]
+    );
+    let mean = 0.4_f64 as f32;
+    assert_eq!(
+        encoding(true),
+        [
+            json!([1.0, mean, mean, 1.0, mean]),
+            json!([0.5, 0.5, mean, mean, mean]),
+            json!([1.0, mean, mean, mean, mean]),
+        ]
     );
 }
 

@@ -1,12 +1,11 @@
 //! Texts to ids.
 
 use emrys_etl::ops::{Categorify, ListSlice, PadSide, TextVocabulary, TokenizeText};
-use emrys_etl::{FittedWorkflow, SessionOptions, Workflow, cols};
+use emrys_etl::{FittedWorkflow, Workflow, cols};
 use emrys_schema::Tag;
 use serde_json::json;
 
-use crate::properties::split;
-use crate::table::{batch, collect, dataset, error, json as table, run};
+use crate::table::{batch, collect, dataset, error, fit_parts, json as table, run};
 
 #[test]
 fn words_become_ids_by_frequency() {
@@ -83,12 +82,7 @@ fn vocabularies_with_limits_and_special_tokens_are_saved_and_do_not_depend_on_pa
     });
     let folder = tempfile::tempdir().unwrap();
     for rows in 1..=6 {
-        let data = split(&data, rows);
-        let options = SessionOptions::new().with_threads(3).with_batch_size(rows);
-        let fitted = Workflow::new(node.clone())
-            .with_options(options)
-            .fit(&data)
-            .unwrap();
+        let (fitted, data) = fit_parts(&node, &data, rows, 3);
         assert_eq!(
             table(&collect(&fitted, &data)),
             expected,

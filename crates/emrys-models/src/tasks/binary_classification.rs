@@ -2,14 +2,13 @@
 
 use burn::tensor::{Tensor, activation::sigmoid};
 use emrys_loader::Batch;
-use emrys_schema::Schema;
 use serde::{Deserialize, Serialize};
 
-use super::{Task, columns, regression};
-use crate::losses::{Reduction, binary_cross_entropy, binary_cross_entropy_of_probabilities};
+use super::columns;
+use super::one_number::OneNumber;
+use crate::losses::{binary_cross_entropy, binary_cross_entropy_of_probabilities};
 use crate::metrics::{Auc, LogLoss, Metric, Predictions, ThresholdAuc};
-use crate::retrieval::ItemFrequencies;
-use crate::{Problems, Result, Scope, Signature, Spec, Value};
+use crate::{Problems, Result, Scope};
 
 /// What a temperature divides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -64,8 +63,6 @@ fn one() -> f32 {
     1.0
 }
 
-const READER: &str = "binary_classification";
-
 impl BinaryClassification {
     /// Predicts the column `target`.
     pub fn new(target: impl Into<String>) -> Self {
@@ -102,70 +99,50 @@ impl BinaryClassification {
     pub fn temperature(&self) -> f32 {
         self.temperature
     }
-
-    fn read_labels(&self, batch: &Batch) -> Result<Vec<f32>> {
-        let is_label = |label| (0.0..=1.0).contains(&label);
-        columns::numbers(batch, READER, &self.target, "between 0 and 1", is_label)
-    }
-
-    /// Logits or probabilities `[B]`, divided by the temperature.
-    fn divided(&self, output: Value) -> Result<Tensor<1>> {
-        let logits = regression::single_unit(output, READER)?;
-        Ok(match self.temperature_on {
-            TemperatureOn::Logits if self.temperature == 1.0 => logits,
-            TemperatureOn::Logits => logits / self.temperature,
-            TemperatureOn::Probability => sigmoid(logits) / self.temperature,
-        })
-    }
 }
 
-impl Task for BinaryClassification {
-    fn name(&self) -> &str {
+impl OneNumber for BinaryClassification {
+    const READER: &'static str = "binary_classification";
+
+    fn target(&self) -> &str {
         &self.target
     }
 
-    fn head(&self) -> Option<Spec> {
-        Some(regression::linear_unit())
+    fn weight(&self) -> Option<&str> {
+        self.weight.as_deref()
     }
 
-    fn columns(&self) -> Vec<&str> {
-        std::iter::once(self.target.as_str())
-            .chain(self.weight.as_deref())
-            .collect()
+    fn check_settings(&self, scope: &Scope<'_>) -> Result<(), Problems> {
+        columns::check_temperature(self.temperature, scope)
     }
 
-    fn check(
-        &self,
-        schema: &Schema,
-        output: &Signature,
-        scope: &Scope<'_>,
-    ) -> Result<(), Problems> {
-        Problems::gather([
-            columns::check(schema, self.columns(), scope),
-            regression::check_single_unit(output, scope),
-            columns::check_temperature(self.temperature, scope),
-        ])
-        .map(drop)
+    /// Logits or probabilities, divided by the temperature.
+    fn predictions(&self, logits: Tensor<1>) -> Tensor<1> {
+        match self.temperature_on {
+            TemperatureOn::Logits if self.temperature == 1.0 => logits,
+            TemperatureOn::Logits => logits / self.temperature,
+            TemperatureOn::Probability => sigmoid(logits) / self.temperature,
+        }
     }
 
-    fn loss(&self, output: Value, batch: &Batch, _: Option<&ItemFrequencies>) -> Result<Tensor<1>> {
-        let predictions = self.divided(output)?;
-        let device = predictions.device();
-        let labels = columns::tensor(self.read_labels(batch)?, &device);
-        let weights = self
-            .weights(batch)?
-            .map(|weights| columns::tensor(weights, &device));
-        let rows = match self.temperature_on {
+    fn row_losses(&self, predictions: Tensor<1>, labels: Tensor<1>) -> Tensor<1> {
+        match self.temperature_on {
             TemperatureOn::Logits => binary_cross_entropy(predictions, labels),
             TemperatureOn::Probability => {
                 binary_cross_entropy_of_probabilities(predictions, labels)
             }
-        };
-        Ok(Reduction::Mean.apply(rows, weights))
+        }
     }
 
-    fn scores(&self, output: Value) -> Result<Tensor<1>> {
-        self.divided(output)
+    fn read_labels(&self, batch: &Batch) -> Result<Vec<f32>> {
+        let is_label = |label| (0.0..=1.0).contains(&label);
+        columns::numbers(
+            batch,
+            Self::READER,
+            &self.target,
+            "between 0 and 1",
+            is_label,
+        )
     }
 
     fn scale<'a>(&self, scores: &'a [f32]) -> Predictions<'a> {
@@ -173,14 +150,6 @@ impl Task for BinaryClassification {
             TemperatureOn::Logits => Predictions::Logits(scores),
             TemperatureOn::Probability => Predictions::Probabilities(scores),
         }
-    }
-
-    fn labels(&self, batch: &Batch) -> Result<Option<Vec<f32>>> {
-        self.read_labels(batch).map(Some)
-    }
-
-    fn weights(&self, batch: &Batch) -> Result<Option<Vec<f32>>> {
-        columns::weights(batch, READER, self.weight.as_deref())
     }
 
     fn metrics(&self) -> Vec<Box<dyn Metric>> {

@@ -9,6 +9,7 @@
 mod binary_classification;
 mod columns;
 mod item_retrieval;
+mod one_number;
 mod regression;
 
 pub use binary_classification::{BinaryClassification, TemperatureOn};

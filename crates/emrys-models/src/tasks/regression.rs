@@ -2,15 +2,13 @@
 
 use burn::tensor::Tensor;
 use emrys_loader::Batch;
-use emrys_schema::Schema;
 use serde::{Deserialize, Serialize};
 
-use super::{Task, columns};
-use crate::blocks::Mlp;
-use crate::losses::{Reduction, squared_error};
+use super::columns;
+use super::one_number::OneNumber;
+use crate::Result;
+use crate::losses::squared_error;
 use crate::metrics::{Metric, Predictions, Rmse};
-use crate::retrieval::ItemFrequencies;
-use crate::{Problems, Result, RowShape, Scope, Signature, Spec, Value};
 
 /// Predicts a number, such as a rating.
 ///
@@ -37,8 +35,6 @@ pub struct Regression {
     weight: Option<String>,
 }
 
-const READER: &str = "regression";
-
 impl Regression {
     /// Predicts the column `target`.
     pub fn new(target: impl Into<String>) -> Self {
@@ -54,85 +50,39 @@ impl Regression {
         self.weight = Some(column.into());
         self
     }
-
-    fn read_labels(&self, batch: &Batch) -> Result<Vec<f32>> {
-        columns::numbers(batch, READER, &self.target, "a finite number", |_| true)
-    }
 }
 
-impl Task for Regression {
-    fn name(&self) -> &str {
+impl OneNumber for Regression {
+    const READER: &'static str = "regression";
+
+    fn target(&self) -> &str {
         &self.target
     }
 
-    fn head(&self) -> Option<Spec> {
-        Some(linear_unit())
+    fn weight(&self) -> Option<&str> {
+        self.weight.as_deref()
     }
 
-    fn columns(&self) -> Vec<&str> {
-        std::iter::once(self.target.as_str())
-            .chain(self.weight.as_deref())
-            .collect()
+    fn row_losses(&self, predictions: Tensor<1>, labels: Tensor<1>) -> Tensor<1> {
+        squared_error(predictions, labels)
     }
 
-    fn check(
-        &self,
-        schema: &Schema,
-        output: &Signature,
-        scope: &Scope<'_>,
-    ) -> Result<(), Problems> {
-        Problems::gather([
-            columns::check(schema, self.columns(), scope),
-            check_single_unit(output, scope),
-        ])
-        .map(drop)
-    }
-
-    fn loss(&self, output: Value, batch: &Batch, _: Option<&ItemFrequencies>) -> Result<Tensor<1>> {
-        let predictions = single_unit(output, READER)?;
-        let device = predictions.device();
-        let labels = columns::tensor(self.read_labels(batch)?, &device);
-        let weights = self
-            .weights(batch)?
-            .map(|weights| columns::tensor(weights, &device));
-        Ok(Reduction::Mean.apply(squared_error(predictions, labels), weights))
-    }
-
-    fn scores(&self, output: Value) -> Result<Tensor<1>> {
-        single_unit(output, READER)
+    fn read_labels(&self, batch: &Batch) -> Result<Vec<f32>> {
+        let is_label = |_| true;
+        columns::numbers(
+            batch,
+            Self::READER,
+            &self.target,
+            "a finite number",
+            is_label,
+        )
     }
 
     fn scale<'a>(&self, scores: &'a [f32]) -> Predictions<'a> {
         Predictions::Values(scores)
     }
 
-    fn labels(&self, batch: &Batch) -> Result<Option<Vec<f32>>> {
-        self.read_labels(batch).map(Some)
-    }
-
-    fn weights(&self, batch: &Batch) -> Result<Option<Vec<f32>>> {
-        columns::weights(batch, READER, self.weight.as_deref())
-    }
-
     fn metrics(&self) -> Vec<Box<dyn Metric>> {
         vec![Box::new(Rmse::new())]
-    }
-}
-
-/// The head of tasks that predict one number.
-pub(super) fn linear_unit() -> Spec {
-    Mlp::linear(1).into()
-}
-
-/// The numbers `[B]` of such a head.
-pub(super) fn single_unit(output: Value, reader: &'static str) -> Result<Tensor<1>> {
-    Ok(output.into_rank2(reader)?.squeeze_dim(1))
-}
-
-/// A problem unless a head gives `[B, 1]`.
-pub(super) fn check_single_unit(output: &Signature, scope: &Scope<'_>) -> Result<(), Problems> {
-    match output {
-        Signature::Tensor(RowShape::Vector(1)) => Ok(()),
-        other => Err(scope.problem(format!("expected one number a row, [B, 1], found {other}"))),
     }
 }

@@ -14,7 +14,7 @@ use datafusion::error::Result as EngineResult;
 use emrys_schema::DType;
 
 use super::lists::list_array;
-use crate::plan::lossless_cast::nan_to_null;
+use crate::functions::lossless_cast::nan_to_null;
 
 /// What is computed of many values.
 ///

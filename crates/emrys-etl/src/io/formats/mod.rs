@@ -16,10 +16,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::object::Object;
 use super::open_options::{FileCompression, FileFormat, OpenOptions};
+use super::remote::spawn;
 use super::source::SourceFile;
 use crate::{Error, Result};
 
@@ -67,6 +68,41 @@ pub(crate) struct RowRange {
     pub(crate) columns: Vec<usize>,
     /// How many rows a batch has at most.
     pub(crate) batch_rows: usize,
+}
+
+/// Passes over files when they are opened, over some of them at a time.
+async fn pass_over<T: Send + 'static, F>(
+    objects: Vec<Object>,
+    activity: &'static str,
+    pass: impl Fn(Object) -> F,
+) -> Result<Vec<T>>
+where
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    stream::iter(objects)
+        .map(|object| spawn(activity, pass(object)))
+        .buffered(FILES_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+/// A file on its way into batches.
+pub(crate) trait Batches: Send + 'static {
+    /// The next batch; `None` at the end of the range.
+    fn next_batch(&mut self) -> impl Future<Output = Result<Option<RecordBatch>>> + Send;
+}
+
+/// The batches of a file that is opened when the first of them is asked for.
+pub(crate) fn stream_of<B: Batches>(
+    start: impl Future<Output = Result<B>> + Send + 'static,
+) -> BoxStream<'static, Result<RecordBatch>> {
+    let batches = |reading| {
+        stream::try_unfold(reading, |mut reading: B| async move {
+            let batch = reading.next_batch().await?;
+            Ok(batch.map(|batch| (batch, reading)))
+        })
+    };
+    stream::once(start).map_ok(batches).try_flatten().boxed()
 }
 
 /// Opens files of the format that the options or their names tell.

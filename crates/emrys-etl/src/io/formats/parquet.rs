@@ -5,15 +5,13 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use emrys_schema::FOOTER_KEY;
-use futures::stream::{self, StreamExt, TryStreamExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use twox_hash::XxHash64;
 
-use super::{FILES_AT_ONCE, Opened, Scan};
+use super::{Opened, Scan, pass_over};
 use crate::io::object::Object;
 use crate::io::plain::plain_schema;
-use crate::io::remote::spawn;
 use crate::io::source::SourceFile;
 use crate::{Error, Result};
 
@@ -30,13 +28,8 @@ const PIECES: u64 = 8;
 
 /// Reads the footers; if several cannot be read, the error is that of the first of them.
 pub(crate) async fn open(objects: Vec<Object>) -> Result<Opened> {
-    let files = stream::iter(objects)
-        .map(|object| spawn("reading a footer", open_file(object)))
-        .buffered(FILES_AT_ONCE)
-        .try_collect()
-        .await?;
     Ok(Opened {
-        files,
+        files: pass_over(objects, "reading a footer", open_file).await?,
         scan: Scan::Parquet,
         reading: String::new(),
     })

@@ -12,6 +12,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::{DatasetTable, partition};
+use crate::batch_of::batch_of;
 use crate::io::ranges::{FileRows, Slice};
 
 /// Slicing costs nothing, so any cut will do.
@@ -58,8 +59,7 @@ pub(super) fn plan(
                 }
             });
         let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>()?;
-        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.len()));
-        RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)
+        batch_of(&schema, columns, rows.len())
     };
     let partitions = partition(state, &batches.iter().map(chunks).collect::<Vec<_>>());
     let partitions = partitions

@@ -29,6 +29,7 @@ use super::plain::with_type;
 use super::ranges::{self, FileRows, Slice};
 use super::row_order::RowOrderExec;
 use super::source::{Files, Source};
+use crate::batch_of::batch_of;
 use crate::{Error, Result};
 
 /// The column that a scan adds on request: the number of each row, from 0, over all files in
@@ -74,8 +75,7 @@ pub(crate) fn cast_batch(
             },
         );
     let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>()?;
-    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+    batch_of(schema, columns, batch.num_rows())
 }
 
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
@@ -15,6 +15,7 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::{DatasetTable, FileSlice, hive_value};
+use crate::batch_of::batch_of;
 use crate::io::formats::{RowRange, RowReader};
 use crate::io::object::Object;
 use crate::io::source::{Files, SourceFile};
@@ -170,14 +171,7 @@ impl Part {
         });
         let made = columns
             .collect::<EngineResult<Vec<_>>>()
-            .and_then(|columns| {
-                let options = RecordBatchOptions::new().with_row_count(Some(rows));
-                Ok(RecordBatch::try_new_with_options(
-                    Arc::clone(schema),
-                    columns,
-                    &options,
-                )?)
-            });
+            .and_then(|columns| Ok(batch_of(schema, columns, rows)?));
         made.map_err(|error| {
             Error::Internal(format!(
                 "a batch of `{}` does not fit the table ({error})",
@@ -195,8 +189,7 @@ fn only_rows(range: RowRange) -> BoxStream<'static, Result<RecordBatch>> {
         .map(move |start| {
             let rows = usize::try_from(most.min(end - start)).unwrap_or_default();
             let schema = Arc::new(arrow::datatypes::Schema::empty());
-            let options = RecordBatchOptions::new().with_row_count(Some(rows));
-            RecordBatch::try_new_with_options(schema, Vec::new(), &options)
+            batch_of(&schema, Vec::new(), rows)
                 .map_err(|error| Error::Internal(format!("rows without columns ({error})")))
         })
         .boxed()

@@ -66,6 +66,19 @@ pub(super) fn from_counts(
     Vocabulary::new(layout, selected.known.values, Some(observed))
 }
 
+/// Whether all columns are null in a row.
+pub(super) fn all_null(columns: &[ArrayRef]) -> impl Fn(usize) -> bool + use<> {
+    let masks: Vec<_> = columns
+        .iter()
+        .map(|column| column.logical_nulls())
+        .collect();
+    move |row| {
+        masks
+            .iter()
+            .all(|mask| mask.as_ref().is_some_and(|mask| mask.is_null(row)))
+    }
+}
+
 /// Selects the values of a vocabulary.
 ///
 /// `counts` holds `width` value columns and then the count (`Int64`), in any order and in any
@@ -89,15 +102,7 @@ pub(super) fn select(
     }
 
     let order = ValueOrder::new(&columns)?;
-    let masks: Vec<_> = columns
-        .iter()
-        .map(|column| column.logical_nulls())
-        .collect();
-    let is_null = |row| {
-        masks
-            .iter()
-            .all(|mask| mask.as_ref().is_some_and(|mask| mask.is_null(row)))
-    };
+    let is_null = all_null(&columns);
     let mut nulls = 0;
     let mut candidates = Vec::with_capacity(rows);
     for (row, count) in counts.iter().enumerate() {

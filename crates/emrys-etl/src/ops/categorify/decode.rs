@@ -7,7 +7,8 @@ use arrow::compute::{interleave, take};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
-use super::vocabulary::{FIRST_UNSEEN_ID, NULL_ID, Vocabulary};
+use super::encode::IdRule;
+use super::vocabulary::Vocabulary;
 use crate::lookup::strict_cast;
 use crate::operator::{Decode, Markers};
 use crate::{Error, Result};
@@ -18,45 +19,49 @@ pub(super) struct Decoder {
     pub(super) vocabulary: Arc<Vocabulary>,
     /// The column of a vocabulary that several share, else those of the vocabulary.
     pub(super) columns: Vec<String>,
-    /// By how much the ids of known values are raised.
-    pub(super) shift: u32,
+    pub(super) rule: IdRule,
 }
 
-/// What an id stands for: the row of a value, or of one of the [`Specials`].
-enum Meaning {
+/// What an id stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// No value has it.
+    Padding,
+    Null,
+    /// Any of the values that are not in the vocabulary.
+    Unseen,
+    /// The value at a position of the vocabulary.
     Value(usize),
-    Special(usize),
 }
 
-const PADDING: usize = 0;
-const NULL: usize = 1;
-const UNSEEN: usize = 2;
+impl Meaning {
+    /// The row of a special meaning among the [`specials`].
+    fn special(self) -> usize {
+        match self {
+            Meaning::Padding => 0,
+            Meaning::Null | Meaning::Value(_) => 1,
+            Meaning::Unseen => 2,
+        }
+    }
+}
 
 impl Decoder {
     fn meaning(&self, id: i64) -> Result<Meaning> {
-        let first_value = i64::from(self.vocabulary.first_id());
-        let value = id - first_value - i64::from(self.shift);
-        let special = match id {
-            0 => Some(PADDING),
-            id if id == i64::from(NULL_ID) => Some(NULL),
-            id if (i64::from(FIRST_UNSEEN_ID)..first_value).contains(&id) => Some(UNSEEN),
-            _ => None,
-        };
-        if let Some(special) = special {
-            return Ok(Meaning::Special(special));
-        }
-        match usize::try_from(value) {
-            Ok(row) if row < self.vocabulary.len() => Ok(Meaning::Value(row)),
-            _ => Err(Error::Data {
-                operator: "categorify".to_owned(),
-                problem: format!(
-                    "{id} is no id of `{}`, whose values have the ids {} to {}",
-                    self.vocabulary.name(),
-                    first_value + i64::from(self.shift),
-                    first_value + i64::from(self.shift) + self.vocabulary.len() as i64 - 1
+        let number = u64::try_from(id).ok();
+        let meaning = number.and_then(|number| self.rule.meaning(&self.vocabulary, number));
+        meaning.ok_or_else(|| {
+            let known = match self.rule.first_value(&self.vocabulary) {
+                Some(first) if !self.vocabulary.is_empty() => format!(
+                    "whose values have the ids {first} to {}",
+                    first + self.vocabulary.len() as u64 - 1
                 ),
-            }),
-        }
+                _ => "none of whose ids stands for one value".to_owned(),
+            };
+            Error::Data {
+                operator: "categorify".to_owned(),
+                problem: format!("{id} is no id of `{}`, {known}", self.vocabulary.name()),
+            }
+        })
     }
 }
 
@@ -68,7 +73,7 @@ impl Decode for Decoder {
     fn decode(&self, ids: &Int64Array, markers: &Markers) -> Result<Vec<ArrayRef>> {
         let meanings = (0..ids.len())
             .map(|row| match ids.is_null(row) {
-                true => Ok(Meaning::Special(NULL)),
+                true => Ok(Meaning::Null),
                 false => self.meaning(ids.value(row)),
             })
             .collect::<Result<Vec<_>>>()?;
@@ -80,7 +85,7 @@ impl Decode for Decoder {
                     .map(|meaning| match meaning {
                         // A vocabulary has at most 2^32 values.
                         Meaning::Value(row) => Some(*row as u32),
-                        Meaning::Special(_) => None,
+                        _ => None,
                     })
                     .collect();
                 return take(values, &rows, None).map_err(failed);
@@ -90,7 +95,7 @@ impl Decode for Decoder {
                 .iter()
                 .map(|meaning| match meaning {
                     Meaning::Value(row) => (0, *row),
-                    Meaning::Special(row) => (1, *row),
+                    special => (1, special.special()),
                 })
                 .collect();
             interleave(&[&**values, &*specials], &rows).map_err(failed)

@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::Expr;
 use serde::{Deserialize, Serialize};
 
+use super::decode::Meaning;
 use super::legacy::LegacyIds;
 use super::state::{data_error, type_error};
 use super::vocabulary::{FIRST_UNSEEN_ID, Vocabulary};
@@ -137,6 +138,31 @@ pub(super) enum IdRule {
     Shifted(u32),
     /// As NVTabular did up to 23.05.
     Legacy(LegacyIds),
+}
+
+impl IdRule {
+    /// What an id stands for; `None` if it is no id.
+    pub(super) fn meaning(self, vocabulary: &Vocabulary, id: u64) -> Option<Meaning> {
+        match self {
+            IdRule::Legacy(legacy) => legacy.meaning(vocabulary, id),
+            IdRule::Shifted(_) if id == 0 => Some(Meaning::Padding),
+            IdRule::Shifted(_) if id < u64::from(FIRST_UNSEEN_ID) => Some(Meaning::Null),
+            IdRule::Shifted(_) if id < u64::from(vocabulary.first_id()) => Some(Meaning::Unseen),
+            IdRule::Shifted(shift) => {
+                let position = id.checked_sub(u64::from(vocabulary.first_id()) + u64::from(shift));
+                let position = usize::try_from(position?).ok()?;
+                (position < vocabulary.len()).then_some(Meaning::Value(position))
+            }
+        }
+    }
+
+    /// The id of the first value, unless all values are hashed.
+    pub(super) fn first_value(self, vocabulary: &Vocabulary) -> Option<u64> {
+        match self {
+            IdRule::Shifted(shift) => Some(u64::from(vocabulary.first_id()) + u64::from(shift)),
+            IdRule::Legacy(legacy) => legacy.first_value(),
+        }
+    }
 }
 
 /// The ids of one column or tuple of columns.

@@ -4,6 +4,7 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, UInt32Array};
 use arrow::compute::take;
 use std::sync::Arc;
 
+use super::decode::Meaning;
 use super::encode::IdType;
 use super::layout::VocabularyPlan;
 use super::vocabulary::{NULL_ID, Vocabulary};
@@ -38,6 +39,28 @@ impl LegacyIds {
             false => 1 + vocabulary.len() as u64,
         };
         u64::from(self.start) + known + buckets
+    }
+
+    /// The id of the first value, unless all values are hashed.
+    pub(super) fn first_value(self) -> Option<u64> {
+        (!self.hashed).then_some(u64::from(self.start) + 1)
+    }
+
+    /// What an id stands for; `None` if it is no id. The id that nulls share with unseen values
+    /// counts as null.
+    pub(super) fn meaning(self, vocabulary: &Vocabulary, id: u64) -> Option<Meaning> {
+        if id >= self.cardinality(vocabulary) {
+            return None;
+        }
+        let Some(place) = id.checked_sub(u64::from(self.start)) else {
+            return Some(Meaning::Padding);
+        };
+        Some(match usize::try_from(place).ok()? {
+            _ if self.hashed => Meaning::Unseen,
+            0 => Meaning::Null,
+            known if known <= vocabulary.len() => Meaning::Value(known - 1),
+            _ => Meaning::Unseen,
+        })
     }
 
     /// The ids of the rows of a column, or of several columns for tuples.

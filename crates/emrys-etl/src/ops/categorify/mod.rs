@@ -264,6 +264,11 @@ impl Categorify {
     /// With `num_buckets` but neither `freq_threshold` nor `max_size` there is no vocabulary: the id
     /// of every value, null included, is `start + hash % num_buckets`. `max_size` counts null and the
     /// buckets. Not together with [`single_table`](Self::single_table).
+    ///
+    /// From ids back to values, the start is null and ids below it are padding; a bucket stands for
+    /// no value, so without a vocabulary every id is null (or has its
+    /// [marker](crate::operator::Markers)). Files of saved vocabularies number their values as the
+    /// table above does, whatever the start.
     #[must_use]
     pub fn start_index(mut self, index: u32) -> Categorify {
         self.start_index = Some(index);

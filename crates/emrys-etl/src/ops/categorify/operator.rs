@@ -193,14 +193,7 @@ impl Operator for Categorify {
     fn lower(&self, state: &Vocabularies, input: &Relation) -> Result<Lowered> {
         let plan = Plan::new(self, input)?;
         let outputs = plan.outputs.iter().map(|output| {
-            let rule = match (self.start_index, self.single_table) {
-                (Some(start), _) => {
-                    let plan = &plan.vocabularies[output.vocabulary];
-                    IdRule::Legacy(LegacyIds::new(start, plan))
-                }
-                (None, true) => IdRule::Shifted(state.shift(output.vocabulary)?),
-                (None, false) => IdRule::Shifted(0),
-            };
+            let rule = self.id_rule(&plan, state, output.vocabulary)?;
             let function = |types: &[&DataType]| {
                 let vocabulary = state.get(output.vocabulary)?;
                 encode::function(input, vocabulary, &output.inputs, types, self.ids(), rule)
@@ -239,14 +232,10 @@ impl Operator for Categorify {
         let Some(output) = plan.outputs.iter().find(|found| found.name == output) else {
             return Ok(None);
         };
-        let shift = match self.single_table {
-            true => state.shift(output.vocabulary)?,
-            false => 0,
-        };
         Ok(Some(Arc::new(Decoder {
             vocabulary: Arc::clone(state.get(output.vocabulary)?),
             columns: output.inputs.clone(),
-            shift,
+            rule: self.id_rule(&plan, state, output.vocabulary)?,
         })))
     }
 
@@ -314,6 +303,16 @@ impl Categorify {
             }
             _ => vocabulary.limit(),
         }
+    }
+
+    fn id_rule(&self, plan: &Plan, state: &Vocabularies, vocabulary: usize) -> Result<IdRule> {
+        Ok(match (self.start_index, self.single_table) {
+            (Some(start), _) => {
+                IdRule::Legacy(LegacyIds::new(start, &plan.vocabularies[vocabulary]))
+            }
+            (None, true) => IdRule::Shifted(state.shift(vocabulary)?),
+            (None, false) => IdRule::Shifted(0),
+        })
     }
 
     fn cardinality(&self, plan: &VocabularyPlan, vocabulary: &Vocabulary) -> u64 {

@@ -72,6 +72,9 @@ pub struct ColumnSimilarity {
     shape: Option<(u64, u64)>,
     #[serde(default)]
     metric: Metric,
+    /// That a table of their own was given for the right column, which is not stored here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    right_in_memory: bool,
     #[serde(skip)]
     given_left: Option<RecordBatch>,
     #[serde(skip)]
@@ -114,6 +117,7 @@ impl ColumnSimilarity {
         ColumnSimilarity {
             left_features,
             right_features: None,
+            right_in_memory: false,
             shape: None,
             metric: Metric::default(),
             given_left,
@@ -134,6 +138,7 @@ impl ColumnSimilarity {
     #[must_use]
     pub fn with_right_table(mut self, features: RecordBatch) -> ColumnSimilarity {
         self.given_right = Some(features);
+        self.right_in_memory = true;
         self
     }
 
@@ -245,7 +250,17 @@ impl Operator for ColumnSimilarity {
             expected: "name the parquet file of the features".to_owned(),
         })?;
         let right = self.load(self.right_features.as_ref(), self.given_right.as_ref())?;
-        let right = right.unwrap_or_else(|| Arc::clone(&left));
+        let right = match right {
+            None if self.right_in_memory => {
+                return Err(Error::InvalidOption {
+                    operator: "column_similarity".to_owned(),
+                    option: "right_features".to_owned(),
+                    value: "a table in memory, which is not there any more".to_owned(),
+                    expected: "name the parquet file of the features".to_owned(),
+                });
+            }
+            right => right.unwrap_or_else(|| Arc::clone(&left)),
+        };
         Ok(FeatureMatrices { left, right })
     }
 

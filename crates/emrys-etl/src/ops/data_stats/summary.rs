@@ -4,7 +4,7 @@ use emrys_schema::DType;
 use serde::{Deserialize, Serialize};
 
 use crate::functions::{DistinctHashes, ExactSquares};
-use crate::operator::exact;
+use crate::operator::any_float;
 
 /// What [`DataStats`](super::DataStats) knows of a column.
 ///
@@ -60,14 +60,14 @@ pub(super) struct Summary {
 #[serde(deny_unknown_fields)]
 struct Measures {
     count: u64,
-    #[serde(with = "exact")]
+    #[serde(with = "any_float")]
     min: f64,
-    #[serde(with = "exact")]
+    #[serde(with = "any_float")]
     max: f64,
-    #[serde(with = "exact")]
+    #[serde(with = "any_float")]
     mean: f64,
     /// The sum of the squared distances to the mean.
-    #[serde(with = "exact")]
+    #[serde(with = "any_float")]
     squares: f64,
 }
 

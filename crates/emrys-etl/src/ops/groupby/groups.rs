@@ -3,13 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array};
+use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::{concat, concat_batches, partition, take};
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use datafusion::error::Result as EngineResult;
 use datafusion::execution::memory_pool::MemoryReservation;
 
 use super::table::GroupSpec;
+use crate::batch_of::batch_of;
 use crate::functions::{Aggregate, RangeAggregate};
 
 /// How many batches of rows are aggregated at once, so that batches of groups are not tiny.
@@ -169,12 +170,7 @@ impl Groups {
             }
         });
         let columns: EngineResult<Vec<ArrayRef>> = columns.collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(groups.len()));
-        Ok(RecordBatch::try_new_with_options(
-            Arc::clone(&self.schema),
-            columns?,
-            &options,
-        )?)
+        Ok(batch_of(&self.schema, columns?, groups.len())?)
     }
 
     /// The rows of a group that stand in its lists.

@@ -15,9 +15,10 @@ use datafusion::logical_expr::{
 use datafusion::prelude::Expr;
 
 use super::Stat;
-use super::records::{Group, Kind, Statistics};
+use super::records::{Group, Statistics};
 use crate::Error;
 use crate::functions::{Shared, SumPair};
+use crate::lookup::WordKind;
 
 /// A statistic of a column (none for the number of rows) for the key with a code; null for an
 /// unknown key.
@@ -122,15 +123,17 @@ impl Lookup {
             }
         };
         Ok(match self.group.records.columns[self.column].kind() {
-            Kind::Float => Arc::new(sums.map(|sum| Some(sum?.value())).collect::<Float64Array>()),
-            Kind::Signed => {
+            WordKind::Float => {
+                Arc::new(sums.map(|sum| Some(sum?.value())).collect::<Float64Array>())
+            }
+            WordKind::Signed => {
                 let sums = sums.map(|sum| {
                     sum.map(|sum| i64::try_from(integer(sum)).map_err(|_| too_large(sum)))
                         .transpose()
                 });
                 Arc::new(sums.collect::<Result<Int64Array, Error>>()?)
             }
-            Kind::Unsigned => {
+            WordKind::Unsigned => {
                 let sums = sums.map(|sum| {
                     sum.map(|sum| u64::try_from(integer(sum)).map_err(|_| too_large(sum)))
                         .transpose()
@@ -142,17 +145,17 @@ impl Lookup {
 
     fn words(&self, words: impl Iterator<Item = Option<u64>>) -> ArrayRef {
         match self.group.records.columns[self.column].kind() {
-            Kind::Float => Arc::new(
+            WordKind::Float => Arc::new(
                 words
                     .map(|word| word.map(f64::from_bits))
                     .collect::<Float64Array>(),
             ),
-            Kind::Signed => Arc::new(
+            WordKind::Signed => Arc::new(
                 words
                     .map(|word| word.map(u64::cast_signed))
                     .collect::<Int64Array>(),
             ),
-            Kind::Unsigned => Arc::new(words.collect::<UInt64Array>()),
+            WordKind::Unsigned => Arc::new(words.collect::<UInt64Array>()),
         }
     }
 }

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{Float64Type, Int64Type, UInt64Type};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
 use emrys_schema::DType;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::OPERATOR;
 use crate::functions::{ExactSquares, ExactSum, SumPair};
-use crate::lookup::{KeyedTable, LookupError, Records, Word, WordKind};
+use crate::lookup::{Records, Word, WordKind};
 use crate::operator::{ArtifactReader, ArtifactWriter, State};
+use crate::ops::keyed_statistics::{self, KeyedStatistics};
 use crate::{Error, Result};
 
 /// What [`JoinGroupby`](super::JoinGroupby) learns.
@@ -21,25 +23,12 @@ pub struct GroupStatistics {
 
 impl GroupStatistics {
     pub(super) fn group(&self, members: &[String]) -> Result<&Arc<Group>> {
-        self.groups
-            .iter()
-            .find(|group| group.table.members() == members)
-            .ok_or_else(|| Error::Data {
-                operator: "join_groupby".to_owned(),
-                problem: format!(
-                    "it was not fitted on `{}`; fit the workflow again",
-                    members.join(", ")
-                ),
-            })
+        keyed_statistics::find(OPERATOR, &self.groups, members)
     }
 }
 
 /// The statistics by the keys of one column or group.
-#[derive(Debug)]
-pub(super) struct Group {
-    pub(super) table: KeyedTable,
-    pub(super) records: Statistics,
-}
+pub(super) type Group = KeyedStatistics<Statistics>;
 
 /// A column that is summed up for each key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,57 +45,17 @@ pub(super) struct Continuous {
 }
 
 impl Continuous {
-    pub(super) fn kind(&self) -> Kind {
-        Kind::of(self.dtype)
+    pub(super) fn kind(&self) -> WordKind {
+        kind_of(self.dtype)
     }
 }
 
 /// In which type the values of a column are summed and compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Signed,
-    Unsigned,
-    Float,
-}
-
-impl Kind {
-    pub(super) fn of(dtype: DType) -> Kind {
-        match dtype {
-            DType::UInt64 => Kind::Unsigned,
-            dtype if dtype.is_integer() => Kind::Signed,
-            _ => Kind::Float,
-        }
-    }
-
-    fn word(self) -> WordKind {
-        match self {
-            Kind::Signed => WordKind::Signed,
-            Kind::Unsigned => WordKind::Unsigned,
-            Kind::Float => WordKind::Float,
-        }
-    }
-
-    /// The values of an array of the type as words.
-    fn words(self, values: &ArrayRef) -> Option<Vec<u64>> {
-        Some(match self {
-            Kind::Signed => {
-                let values = values.as_primitive_opt::<Int64Type>()?.values();
-                values.iter().map(|value| value.cast_unsigned()).collect()
-            }
-            Kind::Unsigned => values.as_primitive_opt::<UInt64Type>()?.values().to_vec(),
-            Kind::Float => {
-                let values = values.as_primitive_opt::<Float64Type>()?.values();
-                values.iter().map(|value| value.to_bits()).collect()
-            }
-        })
-    }
-
-    fn less(self, a: u64, b: u64) -> bool {
-        match self {
-            Kind::Signed => a.cast_signed() < b.cast_signed(),
-            Kind::Unsigned => a < b,
-            Kind::Float => f64::from_bits(a) < f64::from_bits(b),
-        }
+pub(super) fn kind_of(dtype: DType) -> WordKind {
+    match dtype {
+        DType::UInt64 => WordKind::Unsigned,
+        dtype if dtype.is_integer() => WordKind::Signed,
+        _ => WordKind::Float,
     }
 }
 
@@ -261,8 +210,8 @@ impl Records for Statistics {
                 add("squares_low", WordKind::Float);
             }
             if column.extremes {
-                add("min", column.kind().word());
-                add("max", column.kind().word());
+                add("min", column.kind());
+                add("max", column.kind());
             }
             if column.distinct {
                 add("nunique", WordKind::Signed);
@@ -331,27 +280,14 @@ struct SavedGroup {
     file: String,
 }
 
-pub(super) fn failed(members: &[String], error: LookupError) -> Error {
-    match error {
-        LookupError::Storage(error) => *error,
-        error => Error::Data {
-            operator: "join_groupby".to_owned(),
-            problem: format!("column `{}`: {error}", members.join(", ")),
-        },
-    }
-}
-
 impl State for GroupStatistics {
     fn save(&self, artifacts: &mut ArtifactWriter) -> Result<Value> {
         let mut saved = Vec::with_capacity(self.groups.len());
-        for (i, group) in self.groups.iter().enumerate() {
-            let name = format!("join_groupby_{i:03}.parquet");
-            let words = group.records.words();
-            let (schema, batches) = (group.table.schema(&words), group.table.batches(&words));
+        for (number, group) in self.groups.iter().enumerate() {
             saved.push(SavedGroup {
                 members: group.table.members().to_vec(),
                 columns: group.records.columns.clone(),
-                file: artifacts.write_batches(&name, schema, batches)?,
+                file: group.save(OPERATOR, number, artifacts)?,
             });
         }
         serde_json::to_value(saved).map_err(|e| Error::Internal(format!("state to JSON: {e}")))
@@ -360,30 +296,12 @@ impl State for GroupStatistics {
     fn load(saved: Value, artifacts: &ArtifactReader) -> Result<GroupStatistics> {
         let saved: Vec<SavedGroup> =
             serde_json::from_value(saved).map_err(|e| artifacts.wrong(e.to_string()))?;
-        let mut groups = Vec::with_capacity(saved.len());
-        for saved in saved {
+        let groups = saved.into_iter().map(|saved| {
             let records = Statistics::new(saved.columns);
-            let batches = artifacts.read_batches(&saved.file)?;
-            let schema = Arc::clone(&batches.schema);
-            let (rows, bytes) = (batches.num_rows, batches.num_bytes);
-            let table = KeyedTable::from_batches(
-                &saved.members,
-                &schema,
-                rows,
-                bytes,
-                batches,
-                &records,
-                artifacts.storage(),
-            );
-            let table = table.map_err(|error| failed(&saved.members, error))?;
-            let table = table.ok_or_else(|| {
-                artifacts.wrong(format!(
-                    "artifact `{}` has other columns than expected",
-                    saved.file
-                ))
-            })?;
-            groups.push(Arc::new(Group { table, records }));
-        }
-        Ok(GroupStatistics { groups })
+            Group::load(OPERATOR, &saved.members, &saved.file, records, artifacts).map(Arc::new)
+        });
+        Ok(GroupStatistics {
+            groups: groups.collect::<Result<_>>()?,
+        })
     }
 }

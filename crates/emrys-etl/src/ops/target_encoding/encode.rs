@@ -95,7 +95,7 @@ impl ScalarUDFImpl for Encoding {
                 };
                 // Out of fold; all rows where there are no folds.
                 let but = folds.map(|folds| usize::from(folds.value(row)));
-                self.smooth(self.table.total(record, self.target, but))
+                self.smooth(self.table.records.total(record, self.target, but))
             })
             .collect();
         Ok(ColumnarValue::Array(Arc::new(encoded)))

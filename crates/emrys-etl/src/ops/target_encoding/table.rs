@@ -7,10 +7,11 @@ use arrow::datatypes::UInt8Type;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::FOLD;
+use super::{FOLD, OPERATOR};
 use crate::functions::{ExactSum, SumPair};
-use crate::lookup::{KeyedTable, LookupError, Records, Word, WordKind, key_name};
-use crate::operator::{ArtifactReader, ArtifactWriter, GroupedRows, Order, State, exact};
+use crate::lookup::{Records, Word, WordKind, key_name};
+use crate::operator::{ArtifactReader, ArtifactWriter, GroupedRows, Order, State, any_float};
+use crate::ops::keyed_statistics::{self, KeyedStatistics};
 use crate::storage::Storage;
 use crate::{Error, Result};
 
@@ -26,13 +27,13 @@ pub struct Encodings {
 #[serde(deny_unknown_fields)]
 pub(super) struct Target {
     /// What stands for an unknown category: the mean of all rows, or a given one.
-    #[serde(with = "exact")]
+    #[serde(with = "any_float")]
     pub(super) mean: f64,
     pub(super) count: i64,
-    #[serde(with = "exact")]
+    #[serde(with = "any_float")]
     sum: f64,
     /// What the sum lacks as a double.
-    #[serde(with = "exact")]
+    #[serde(with = "any_float")]
     sum_low: f64,
 }
 
@@ -59,70 +60,29 @@ impl Target {
 
 impl Encodings {
     pub(super) fn table(&self, members: &[String]) -> Result<&Arc<GroupTable>> {
-        self.groups
-            .iter()
-            .find(|group| group.table.members() == members)
-            .ok_or_else(|| Error::Data {
-                operator: "target_encoding".to_owned(),
-                problem: format!(
-                    "it was not fitted on `{}`; fit the workflow again",
-                    members.join(", ")
-                ),
-            })
+        keyed_statistics::find(OPERATOR, &self.groups, members)
     }
 }
 
 /// Count and sum of the targets for each category of one column or group, in every fold.
-#[derive(Debug)]
-pub(super) struct GroupTable {
-    pub(super) table: KeyedTable,
-    records: FoldSums,
-}
+pub(super) type GroupTable = KeyedStatistics<FoldSums>;
 
-impl GroupTable {
-    /// Makes the table from the rows of a group-by: keys, fold if there are several, sums.
-    pub(super) fn build(
-        members: &[String],
-        targets: usize,
-        folds: u32,
-        rows: GroupedRows,
-        storage: &Storage,
-    ) -> Result<GroupTable> {
-        let records = FoldSums {
-            members: members.len(),
-            targets,
-            folds: folds as usize,
-        };
-        let order = order(members.len(), folds);
-        let table = KeyedTable::build(members, rows, &order, &records, storage, |_| Ok(()))
-            .map_err(|error| failed(members, error))?;
-        Ok(GroupTable { table, records })
-    }
-
-    /// The table of the old and the new data.
-    pub(super) fn merge(&self, new: &GroupTable, storage: &Storage) -> Result<GroupTable> {
-        let table = self
-            .table
-            .merge(&new.table, &self.records, storage)
-            .map_err(|error| failed(self.table.members(), error))?;
-        Ok(GroupTable {
-            table,
-            records: self.records,
-        })
-    }
-
-    /// Count and sum of a target over the folds of a category but one.
-    ///
-    /// The folds are added rather than the one subtracted: a difference of sums could leave noise
-    /// where no row is left.
-    pub(super) fn total(&self, record: &[u64], target: usize, but: Option<usize>) -> ExactSum {
-        let folds = (0..self.records.folds).filter(|fold| Some(*fold) != but);
-        let mut total = ExactSum::default();
-        for fold in folds {
-            total.merge(self.records.get(record, target, fold));
-        }
-        total
-    }
+/// Makes the table from the rows of a group-by: keys, fold if there are several, sums.
+pub(super) fn build(
+    members: &[String],
+    targets: usize,
+    folds: u32,
+    rows: GroupedRows,
+    storage: &Storage,
+) -> Result<GroupTable> {
+    let records = FoldSums {
+        members: members.len(),
+        targets,
+        folds: folds as usize,
+    };
+    let order = order(members.len(), folds);
+    let complete = |_: &mut [u64]| Ok(());
+    GroupTable::build(OPERATOR, members, rows, &order, records, storage, complete)
 }
 
 /// The order in which the rows of a group-by are wanted.
@@ -135,25 +95,28 @@ pub(super) fn order(members: usize, folds: u32) -> Vec<Order> {
         .collect()
 }
 
-fn failed(members: &[String], error: LookupError) -> Error {
-    match error {
-        LookupError::Storage(error) => *error,
-        error => Error::Data {
-            operator: "target_encoding".to_owned(),
-            problem: format!("column `{}`: {error}", members.join(", ")),
-        },
-    }
-}
-
 /// Records of counts and sums: three words for each target and fold.
 #[derive(Debug, Clone, Copy)]
-struct FoldSums {
+pub(super) struct FoldSums {
     members: usize,
     targets: usize,
     folds: usize,
 }
 
 impl FoldSums {
+    /// Count and sum of a target over the folds of a category but one.
+    ///
+    /// The folds are added rather than the one subtracted: a difference of sums could leave noise
+    /// where no row is left.
+    pub(super) fn total(self, record: &[u64], target: usize, but: Option<usize>) -> ExactSum {
+        let folds = (0..self.folds).filter(|fold| Some(*fold) != but);
+        let mut total = ExactSum::default();
+        for fold in folds {
+            total.merge(self.get(record, target, fold));
+        }
+        total
+    }
+
     fn at(self, target: usize, fold: usize) -> usize {
         3 * (target * self.folds + fold)
     }
@@ -255,7 +218,7 @@ struct Saved {
 
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-struct Mean(#[serde(with = "exact")] f64);
+struct Mean(#[serde(with = "any_float")] f64);
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -268,15 +231,11 @@ struct SavedGroup {
 impl State for Encodings {
     fn save(&self, artifacts: &mut ArtifactWriter) -> Result<Value> {
         let mut groups = Vec::new();
-        for (i, group) in self.groups.iter().enumerate() {
-            let name = format!("target_encoding_{i:03}.parquet");
-            let words = group.records.words();
-            let (schema, batches) = (group.table.schema(&words), group.table.batches(&words));
-            let file = artifacts.write_batches(&name, schema, batches)?;
+        for (number, group) in self.groups.iter().enumerate() {
             groups.push(SavedGroup {
                 members: group.table.members().to_vec(),
                 folds: group.records.folds as u32,
-                file,
+                file: group.save(OPERATOR, number, artifacts)?,
             });
         }
         serde_json::to_value(Saved {
@@ -302,26 +261,9 @@ impl State for Encodings {
                 targets: targets.len(),
                 folds: saved.folds.max(1) as usize,
             };
-            let batches = artifacts.read_batches(&saved.file)?;
-            let (schema, rows) = (Arc::clone(&batches.schema), batches.num_rows);
-            let bytes = batches.num_bytes;
-            let table = KeyedTable::from_batches(
-                &saved.members,
-                &schema,
-                rows,
-                bytes,
-                batches,
-                &records,
-                artifacts.storage(),
-            )
-            .map_err(|error| failed(&saved.members, error))?;
-            let table = table.ok_or_else(|| {
-                artifacts.wrong(format!(
-                    "artifact `{}` has other columns than expected",
-                    saved.file
-                ))
-            })?;
-            groups.push(Arc::new(GroupTable { table, records }));
+            let table =
+                GroupTable::load(OPERATOR, &saved.members, &saved.file, records, artifacts)?;
+            groups.push(Arc::new(table));
         }
         Ok(Encodings { targets, groups })
     }

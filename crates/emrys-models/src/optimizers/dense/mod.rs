@@ -146,30 +146,10 @@ impl DenseOptimizer {
 
     /// Makes an optimizer without state for a whole module.
     pub fn init(&self) -> ModuleOptimizer {
-        match *self {
-            Self::Sgd {
-                momentum, nesterov, ..
-            } => Sgd { momentum, nesterov }.into(),
-            Self::Adagrad {
-                initial_accumulator,
-                epsilon,
-                ..
-            } => Adagrad {
-                initial_accumulator,
-                epsilon,
-            }
-            .into(),
-            Self::Adam {
-                beta1,
-                beta2,
-                epsilon,
-                ..
-            } => Adam {
-                beta1,
-                beta2,
-                epsilon,
-            }
-            .into(),
+        match self.rule() {
+            Rule::Sgd(rule) => rule.into(),
+            Rule::Adagrad(rule) => rule.into(),
+            Rule::Adam(rule) => rule.into(),
         }
     }
 
@@ -180,38 +160,45 @@ impl DenseOptimizer {
     /// one for each group.
     #[must_use]
     pub fn for_group(&self, group: ParamGroup, optimizer: ModuleOptimizer) -> ModuleOptimizer {
+        match self.rule() {
+            Rule::Sgd(rule) => optimizer.with_group(group, rule, None),
+            Rule::Adagrad(rule) => optimizer.with_group(group, rule, None),
+            Rule::Adam(rule) => optimizer.with_group(group, rule, None),
+        }
+    }
+
+    fn rule(&self) -> Rule {
         match *self {
             Self::Sgd {
                 momentum, nesterov, ..
-            } => optimizer.with_group(group, Sgd { momentum, nesterov }, None),
+            } => Rule::Sgd(Sgd { momentum, nesterov }),
             Self::Adagrad {
                 initial_accumulator,
                 epsilon,
                 ..
-            } => optimizer.with_group(
-                group,
-                Adagrad {
-                    initial_accumulator,
-                    epsilon,
-                },
-                None,
-            ),
+            } => Rule::Adagrad(Adagrad {
+                initial_accumulator,
+                epsilon,
+            }),
             Self::Adam {
                 beta1,
                 beta2,
                 epsilon,
                 ..
-            } => optimizer.with_group(
-                group,
-                Adam {
-                    beta1,
-                    beta2,
-                    epsilon,
-                },
-                None,
-            ),
+            } => Rule::Adam(Adam {
+                beta1,
+                beta2,
+                epsilon,
+            }),
         }
     }
+}
+
+/// An optimizer of Burn, which gets the learning rate at each step.
+enum Rule {
+    Sgd(Sgd),
+    Adagrad(Adagrad),
+    Adam(Adam),
 }
 
 #[cfg(test)]

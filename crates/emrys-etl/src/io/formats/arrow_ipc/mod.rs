@@ -16,12 +16,11 @@ use arrow::ipc::reader::FileDecoder;
 use arrow::ipc::{Block, MessageHeader, MetadataVersion, root_as_message};
 use bytes::Bytes;
 use emrys_schema::FOOTER_KEY;
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures::stream::BoxStream;
 
-use super::{FILES_AT_ONCE, Opened, RowRange, RowReader, Scan};
+use super::{Batches, Opened, RowRange, RowReader, Scan, pass_over, stream_of};
 use crate::io::object::Object;
 use crate::io::plain::plain_schema;
-use crate::io::remote::spawn;
 use crate::io::source::SourceFile;
 use crate::{Error, Result};
 
@@ -66,11 +65,8 @@ struct Message {
 
 /// Reads the headers.
 pub(crate) async fn open(objects: Vec<Object>) -> Result<Opened> {
-    let opened: Vec<(SourceFile, ArrowFile)> = stream::iter(objects)
-        .map(|object| spawn("reading headers", open_file(object)))
-        .buffered(FILES_AT_ONCE)
-        .try_collect()
-        .await?;
+    let opened: Vec<(SourceFile, ArrowFile)> =
+        pass_over(objects, "reading headers", open_file).await?;
     let (sources, files) = opened.into_iter().unzip();
     Ok(Opened {
         files: sources,
@@ -251,11 +247,7 @@ impl RowReader for ArrowFiles {
             whole: None,
             files: self,
         };
-        stream::try_unfold(reading, |mut reading| async move {
-            let batch = reading.next_batch().await?;
-            Ok(batch.map(|batch| (batch, reading)))
-        })
-        .boxed()
+        stream_of(async move { Ok(reading) })
     }
 }
 
@@ -272,7 +264,7 @@ struct Reading {
     whole: Option<RecordBatch>,
 }
 
-impl Reading {
+impl Batches for Reading {
     async fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             if let Some(whole) = self.whole.take()
@@ -313,7 +305,9 @@ impl Reading {
             self.whole = Some(batch.slice(start, end - start));
         }
     }
+}
 
+impl Reading {
     async fn read_dictionary(&mut self, message: &Message) -> Result<()> {
         let (block, bytes) = self.bytes(message).await?;
         let decoder = &mut self.decoder;

@@ -5,17 +5,14 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
 use emrys_schema::DType;
-use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::CsvFormat;
 use super::parser::{Parsed, Parser};
-use crate::io::formats::text::{SharedHash, Storage, TextBuffer, TextIndex};
+use crate::io::formats::text::{SharedHash, Storage, TextBuffer, TextIndex, source_file};
 use crate::io::formats::values::{Guess, shown};
-use crate::io::formats::{FILES_AT_ONCE, Opened, Scan};
+use crate::io::formats::{Opened, Scan, pass_over};
 use crate::io::object::Object;
 use crate::io::open_options::{ColumnType, FileCompression};
-use crate::io::remote::spawn;
-use crate::io::source::SourceFile;
 use crate::{Error, Result};
 
 /// The files of a data set and how their columns are read.
@@ -75,39 +72,23 @@ pub(crate) async fn open(
         sample_rows: format.sample_rows as u64,
     };
     let encoding = format.text_encoding()?;
-    let found: Vec<Found> = stream::iter(objects.clone())
-        .map(|object| {
-            let storage = Storage {
-                compression: compression(&object),
-                encoding,
-            };
-            let pass = pass.clone();
-            spawn("reading a file of texts", async move {
-                pass.run(object, storage).await
-            })
-        })
-        .buffered(FILES_AT_ONCE)
-        .try_collect()
-        .await?;
+    let storage = |object: &Object| Storage {
+        compression: compression(object),
+        encoding,
+    };
+    let found: Vec<Found> = pass_over(objects.clone(), "reading a file of texts", |object| {
+        let storage = storage(&object);
+        pass.clone().run(object, storage)
+    })
+    .await?;
     let columns = columns(format, &objects, &found)?;
     let arrow = arrow_schema(&columns)?;
     let mut files = Vec::with_capacity(found.len());
     let mut sources = Vec::with_capacity(found.len());
     for (object, found) in objects.into_iter().zip(found) {
-        let storage = Storage {
-            compression: compression(&object),
-            encoding,
-        };
-        sources.push(SourceFile {
-            object,
-            row_groups: found.index.rows(),
-            pieces: if storage.is_seekable() { 8 } else { 1 },
-            arrow: Arc::clone(&arrow),
-            schema_text: None,
-            hash: Some(found.hash),
-            column_bytes: None,
-            hive: Vec::new(),
-        });
+        let storage = storage(&object);
+        let source = source_file(object, storage, &found.index, found.hash, &arrow);
+        sources.push(source);
         let place = |column: &CsvColumn| found.names.iter().position(|name| *name == column.name);
         files.push(CsvFile {
             places: columns.iter().filter_map(place).collect(),
@@ -205,8 +186,7 @@ impl Pass {
     async fn run(mut self, object: Object, storage: Storage) -> Result<Found> {
         object.check_unchanged()?;
         let hash = SharedHash::new();
-        let mut text = TextBuffer::whole(&object, storage, Some(hash.clone()))?;
-        text.skip_byte_order_mark().await?;
+        let mut text = TextBuffer::whole(&object, storage, Some(hash.clone())).await?;
         let mut names: Option<Vec<String>> = None;
         let (mut guesses, mut index, mut rows) = (Vec::new(), TextIndex::default(), 0);
         let seekable = storage.is_seekable();

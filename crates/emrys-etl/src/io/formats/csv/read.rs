@@ -3,16 +3,17 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::BoxStream;
 
 use super::files::{CsvColumn, CsvFiles, next_in_memory, not_utf8, wrong_width};
 use super::parser::Parser;
 use super::text_column::{COLUMN_BYTES, TextColumn};
+use crate::batch_of::batch_of;
 use crate::io::formats::text::TextBuffer;
 use crate::io::formats::values::{convert, shown};
-use crate::io::formats::{RowRange, RowReader};
+use crate::io::formats::{Batches, RowRange, RowReader, stream_of};
 use crate::io::object::Object;
 use crate::{Error, Result};
 
@@ -23,17 +24,7 @@ impl RowReader for CsvFiles {
         range: RowRange,
     ) -> BoxStream<'static, Result<RecordBatch>> {
         let object = object.clone();
-        let start = async move { Reading::start(self, object, range).await };
-        stream::once(start)
-            .flat_map(|started| match started {
-                Err(error) => stream::once(async { Err(error) }).boxed(),
-                Ok(reading) => stream::try_unfold(reading, |mut reading| async move {
-                    let batch = reading.next_batch().await?;
-                    Ok(batch.map(|batch| (batch, reading)))
-                })
-                .boxed(),
-            })
-            .boxed()
+        stream_of(async move { Reading::start(self, object, range).await })
     }
 }
 
@@ -53,16 +44,13 @@ impl Reading {
     async fn start(files: Arc<CsvFiles>, object: Object, range: RowRange) -> Result<Reading> {
         object.check_unchanged()?;
         let file = &files.files[range.file];
-        let storage = file.storage;
         let Range { start, end } = range.rows.clone();
         let mut parser = files.parser.clone();
-        let (text, skip) = match file.index.find(start) {
-            Some((chunk, before)) if storage.is_seekable() => {
-                (TextBuffer::from_chunk(&object, storage, chunk)?, before)
-            }
-            _ => {
-                let mut text = TextBuffer::whole(&object, storage, None)?;
-                text.skip_byte_order_mark().await?;
+        let near = TextBuffer::near(&object, file.storage, &file.index, start)?;
+        let (text, skip) = match near {
+            Some(near) => near,
+            None => {
+                let mut text = TextBuffer::whole(&object, file.storage, None).await?;
                 if files.header {
                     let header = super::files::next_record(&mut parser, &mut text).await?;
                     text.take(header.unwrap_or_default(), parser.breaks());
@@ -88,6 +76,31 @@ impl Reading {
         })
     }
 
+    fn array(&self, growing: Growing<'_>, lines: &[u64]) -> Result<ArrayRef> {
+        let Growing { column, texts, .. } = growing;
+        let texts = match texts.finish() {
+            Ok(texts) => texts,
+            Err((row, value)) => return Err(not_utf8(&self.text, lines[row], &value)),
+        };
+        convert(&texts, column.column_type, column.guessed).map_err(|row| {
+            let guessed = match column.guessed {
+                true => "the type its first rows have; give the column's type",
+                false => "the type that was given; give another type",
+            };
+            self.text.problem(
+                lines[row],
+                format!(
+                    "holds `{}` in column `{}`, which is not {}, {guessed} or name it as a null text",
+                    shown(texts.value(row).as_bytes()),
+                    column.name,
+                    column.column_type,
+                ),
+            )
+        })
+    }
+}
+
+impl Batches for Reading {
     async fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         if self.left == 0 {
             return Ok(None);
@@ -112,13 +125,7 @@ impl Reading {
                     self.text.fill().await?;
                     continue;
                 }
-                Some(None) => {
-                    return Err(self.text.problem(
-                        self.text.line(),
-                        "is the end, but more rows were there when the data set was opened; \
-                         open it again",
-                    ));
-                }
+                Some(None) => return Err(self.text.cut_off()),
                 Some(Some(length)) => length,
             };
             if self.parser.fields().len() != file.width {
@@ -148,33 +155,9 @@ impl Reading {
         self.left -= lines.len() as u64;
         let arrays = batch.into_iter().map(|growing| self.array(growing, &lines));
         let arrays: Vec<ArrayRef> = arrays.collect::<Result<_>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(lines.len()));
-        RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
+        batch_of(&self.schema, arrays, lines.len())
             .map(Some)
             .map_err(|error| Error::Internal(format!("a batch of texts does not fit ({error})")))
-    }
-
-    fn array(&self, growing: Growing<'_>, lines: &[u64]) -> Result<ArrayRef> {
-        let Growing { column, texts, .. } = growing;
-        let texts = match texts.finish() {
-            Ok(texts) => texts,
-            Err((row, value)) => return Err(not_utf8(&self.text, lines[row], &value)),
-        };
-        convert(&texts, column.column_type, column.guessed).map_err(|row| {
-            let guessed = match column.guessed {
-                true => "the type its first rows have; give the column's type",
-                false => "the type that was given; give another type",
-            };
-            self.text.problem(
-                lines[row],
-                format!(
-                    "holds `{}` in column `{}`, which is not {}, {guessed} or name it as a null text",
-                    shown(texts.value(row).as_bytes()),
-                    column.name,
-                    column.column_type,
-                ),
-            )
-        })
     }
 }
 

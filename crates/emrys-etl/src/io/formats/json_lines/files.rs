@@ -3,20 +3,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema as ArrowSchema};
+use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
 use arrow::json::reader::infer_json_schema;
-use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::JsonLinesFormat;
 use super::keys::keys;
 use super::types::JsonColumn;
-use crate::io::formats::text::{SharedHash, Storage, TextBuffer, TextEncoding, TextIndex};
+use crate::io::formats::text::{
+    SharedHash, Storage, TextBuffer, TextEncoding, TextIndex, source_file,
+};
 use crate::io::formats::values::shown;
-use crate::io::formats::{FILES_AT_ONCE, Opened, Scan};
+use crate::io::formats::{Opened, Scan, pass_over};
 use crate::io::object::Object;
 use crate::io::open_options::FileCompression;
-use crate::io::remote::spawn;
-use crate::io::source::SourceFile;
 use crate::{Error, Result};
 
 /// How much text all samples together may have.
@@ -60,33 +59,20 @@ pub(crate) async fn open(
         compression: compression(object),
         encoding: TextEncoding::Utf8,
     };
-    let found: Vec<Found> = stream::iter(objects.clone())
-        .map(|object| {
-            let storage = storage(&object);
-            spawn("reading a file of JSON lines", async move {
-                pass(object, storage, sample_rows, sample_bytes).await
-            })
-        })
-        .buffered(FILES_AT_ONCE)
-        .try_collect()
-        .await?;
+    let found: Vec<Found> = pass_over(objects.clone(), "reading a file of JSON lines", |object| {
+        let storage = storage(&object);
+        pass(object, storage, sample_rows, sample_bytes)
+    })
+    .await?;
     let columns = columns(format, &objects, &found)?;
     let fields: Vec<Field> = columns.iter().map(JsonColumn::field).collect();
-    let arrow = Arc::new(ArrowSchema::new(fields));
+    let arrow: SchemaRef = Arc::new(ArrowSchema::new(fields));
     let mut files = Vec::with_capacity(found.len());
     let mut sources = Vec::with_capacity(found.len());
     for (object, found) in objects.into_iter().zip(found) {
         let storage = storage(&object);
-        sources.push(SourceFile {
-            object,
-            row_groups: found.index.rows(),
-            pieces: if storage.is_seekable() { 8 } else { 1 },
-            arrow: Arc::clone(&arrow),
-            schema_text: None,
-            hash: Some(found.hash),
-            column_bytes: None,
-            hive: Vec::new(),
-        });
+        let source = source_file(object, storage, &found.index, found.hash, &arrow);
+        sources.push(source);
         files.push(JsonFile {
             storage,
             index: found.index,
@@ -107,8 +93,7 @@ async fn pass(
 ) -> Result<Found> {
     object.check_unchanged()?;
     let hash = SharedHash::new();
-    let mut text = TextBuffer::whole(&object, storage, Some(hash.clone()))?;
-    text.skip_byte_order_mark().await?;
+    let mut text = TextBuffer::whole(&object, storage, Some(hash.clone())).await?;
     let mut found = Found {
         index: TextIndex::default(),
         hash: 0,

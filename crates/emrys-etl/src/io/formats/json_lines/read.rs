@@ -3,16 +3,17 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::Decoder;
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::BoxStream;
 
 use super::files::{JsonFiles, next_line, no_object};
+use crate::batch_of::batch_of;
 use crate::io::formats::text::TextBuffer;
 use crate::io::formats::values::shown;
-use crate::io::formats::{RowRange, RowReader};
+use crate::io::formats::{Batches, RowRange, RowReader, stream_of};
 use crate::io::object::Object;
 use crate::{Error, Result};
 
@@ -26,17 +27,7 @@ impl RowReader for JsonFiles {
         range: RowRange,
     ) -> BoxStream<'static, Result<RecordBatch>> {
         let object = object.clone();
-        let start = async move { Reading::start(self, object, range).await };
-        stream::once(start)
-            .flat_map(|started| match started {
-                Err(error) => stream::once(async { Err(error) }).boxed(),
-                Ok(reading) => stream::try_unfold(reading, |mut reading| async move {
-                    let batch = reading.next_batch().await?;
-                    Ok(batch.map(|batch| (batch, reading)))
-                })
-                .boxed(),
-            })
-            .boxed()
+        stream_of(async move { Reading::start(self, object, range).await })
     }
 }
 
@@ -66,14 +57,10 @@ impl Reading {
         object.check_unchanged()?;
         let file = &files.files[range.file];
         let Range { start, end } = range.rows.clone();
-        let (text, skip) = match file.index.find(start) {
-            Some((chunk, before)) if file.storage.is_seekable() => (
-                TextBuffer::from_chunk(&object, file.storage, chunk)?,
-                before,
-            ),
-            _ => {
-                let mut text = TextBuffer::whole(&object, file.storage, None)?;
-                text.skip_byte_order_mark().await?;
+        let (text, skip) = match TextBuffer::near(&object, file.storage, &file.index, start)? {
+            Some(near) => near,
+            None => {
+                let text = TextBuffer::whole(&object, file.storage, None).await?;
                 (text, start)
             }
         };
@@ -92,66 +79,13 @@ impl Reading {
         })
     }
 
-    async fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        let lines = self.lines(self.left.min(self.batch_rows)).await?;
-        self.left -= lines.lines.len() as u64;
-        let mut decoder = self.decoder(lines.lines.len())?;
-        for (number, place) in &lines.lines {
-            let line = &lines.text[place.clone()];
-            let before = decoder.len();
-            let read = decoder.decode(line);
-            let whole = read.as_ref().is_ok_and(|read| *read == line.len())
-                && decoder.len() == before + 1
-                && !decoder.has_partial_record();
-            if !whole {
-                return Err(no_object(&self.text, *number, line));
-            }
-        }
-        let decoded = match decoder.flush() {
-            Ok(Some(decoded)) => decoded,
-            Ok(None) => return Err(Error::Internal("a batch of JSON lines is empty".into())),
-            Err(error) => return Err(self.blame(&lines, &error.to_string())?),
-        };
-        let mut arrays = Vec::with_capacity(self.columns.len());
-        for (&column, decoded) in self.columns.iter().zip(decoded.columns()) {
-            let column = &self.files.columns[column];
-            arrays.push(column.convert(decoded).map_err(|row| {
-                let (number, place) = &lines.lines[row];
-                let guessed = match column.guessed {
-                    true => "the type its first values have; give the column's type",
-                    false => "the type that was given; give another type",
-                };
-                self.text.problem(
-                    *number,
-                    format!(
-                        "holds a value in `{}` that is not {}, {guessed}: `{}`",
-                        column.name,
-                        column.describe(),
-                        shown(&lines.text[place.clone()])
-                    ),
-                )
-            })?);
-        }
-        let options = RecordBatchOptions::new().with_row_count(Some(lines.lines.len()));
-        RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
-            .map(Some)
-            .map_err(|error| Error::Internal(format!("a batch of JSON does not fit ({error})")))
-    }
-
     /// The next lines that hold something, at most `most` of them.
     async fn lines(&mut self, most: u64) -> Result<Lines> {
         let mut lines = Lines::default();
         while (lines.lines.len() as u64) < most && lines.text.len() < BATCH_BYTES {
             let Some(length) = next_line(&self.text) else {
                 if self.text.ended() {
-                    return Err(self.text.problem(
-                        self.text.line(),
-                        "is the end, but more rows were there when the data set was opened; \
-                         open it again",
-                    ));
+                    return Err(self.text.cut_off());
                 }
                 self.text.fill().await?;
                 continue;
@@ -203,5 +137,55 @@ impl Reading {
         Ok(Error::Internal(format!(
             "lines that decode alone do not decode together ({error})"
         )))
+    }
+}
+
+impl Batches for Reading {
+    async fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let lines = self.lines(self.left.min(self.batch_rows)).await?;
+        self.left -= lines.lines.len() as u64;
+        let mut decoder = self.decoder(lines.lines.len())?;
+        for (number, place) in &lines.lines {
+            let line = &lines.text[place.clone()];
+            let before = decoder.len();
+            let read = decoder.decode(line);
+            let whole = read.as_ref().is_ok_and(|read| *read == line.len())
+                && decoder.len() == before + 1
+                && !decoder.has_partial_record();
+            if !whole {
+                return Err(no_object(&self.text, *number, line));
+            }
+        }
+        let decoded = match decoder.flush() {
+            Ok(Some(decoded)) => decoded,
+            Ok(None) => return Err(Error::Internal("a batch of JSON lines is empty".into())),
+            Err(error) => return Err(self.blame(&lines, &error.to_string())?),
+        };
+        let mut arrays = Vec::with_capacity(self.columns.len());
+        for (&column, decoded) in self.columns.iter().zip(decoded.columns()) {
+            let column = &self.files.columns[column];
+            arrays.push(column.convert(decoded).map_err(|row| {
+                let (number, place) = &lines.lines[row];
+                let guessed = match column.guessed {
+                    true => "the type its first values have; give the column's type",
+                    false => "the type that was given; give another type",
+                };
+                self.text.problem(
+                    *number,
+                    format!(
+                        "holds a value in `{}` that is not {}, {guessed}: `{}`",
+                        column.name,
+                        column.describe(),
+                        shown(&lines.text[place.clone()])
+                    ),
+                )
+            })?);
+        }
+        batch_of(&self.schema, arrays, lines.lines.len())
+            .map(Some)
+            .map_err(|error| Error::Internal(format!("a batch of JSON does not fit ({error})")))
     }
 }

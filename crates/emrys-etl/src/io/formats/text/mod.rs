@@ -4,6 +4,7 @@ mod decode;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use encoding_rs::Encoding;
 use futures::stream::{BoxStream, StreamExt};
@@ -11,6 +12,7 @@ use twox_hash::XxHash64;
 
 use crate::io::object::Object;
 use crate::io::open_options::FileCompression;
+use crate::io::source::SourceFile;
 use crate::{Error, Result};
 use decode::{decoded, decompressed};
 
@@ -129,6 +131,26 @@ impl TextIndex {
     }
 }
 
+/// A file of texts with the rows that the pass over it found.
+pub(crate) fn source_file(
+    object: Object,
+    storage: Storage,
+    index: &TextIndex,
+    hash: u64,
+    arrow: &SchemaRef,
+) -> SourceFile {
+    SourceFile {
+        object,
+        row_groups: index.rows(),
+        pieces: if storage.is_seekable() { 8 } else { 1 },
+        arrow: Arc::clone(arrow),
+        schema_text: None,
+        hash: Some(hash),
+        column_bytes: None,
+        hive: Vec::new(),
+    }
+}
+
 /// The hash of a file's bytes, while they pass.
 #[derive(Clone)]
 pub(crate) struct SharedHash(Arc<Mutex<XxHash64>>);
@@ -166,8 +188,9 @@ pub(crate) struct TextBuffer {
 }
 
 impl TextBuffer {
-    /// The whole text of a file; its bytes are hashed on their way.
-    pub(crate) fn whole(
+    /// The whole text of a file, without the mark with which some programs begin their UTF-8
+    /// files; its bytes are hashed on their way.
+    pub(crate) async fn whole(
         object: &Object,
         storage: Storage,
         hash: Option<SharedHash>,
@@ -183,17 +206,25 @@ impl TextBuffer {
                 })
                 .boxed(),
         };
-        TextBuffer::new(object, storage, bytes, 0, 1)
+        let mut text = TextBuffer::new(object, storage, bytes, 0, 1)?;
+        text.skip_byte_order_mark().await?;
+        Ok(text)
     }
 
-    /// The text from a chunk on.
-    pub(crate) fn from_chunk(
+    /// The text from the chunk that holds a row, and how many of its rows are before that one;
+    /// `None` if the file must be read from its beginning.
+    pub(crate) fn near(
         object: &Object,
         storage: Storage,
-        chunk: &Chunk,
-    ) -> Result<TextBuffer> {
+        index: &TextIndex,
+        row: u64,
+    ) -> Result<Option<(TextBuffer, u64)>> {
+        let Some((chunk, before)) = index.find(row).filter(|_| storage.is_seekable()) else {
+            return Ok(None);
+        };
         let bytes = object.stream(chunk.offset..object.bytes());
-        TextBuffer::new(object, storage, bytes, chunk.offset, chunk.line)
+        let text = TextBuffer::new(object, storage, bytes, chunk.offset, chunk.line)?;
+        Ok(Some((text, before)))
     }
 
     fn new(
@@ -241,6 +272,14 @@ impl TextBuffer {
         self.object.problem(format!("line {line} {text}"))
     }
 
+    /// The error for a file that has fewer rows than when it was opened.
+    pub(crate) fn cut_off(&self) -> Error {
+        self.problem(
+            self.line,
+            "is the end, but more rows were there when the data set was opened; open it again",
+        )
+    }
+
     /// Takes some text, with the given number of line breaks.
     pub(crate) fn take(&mut self, length: usize, breaks: u64) {
         let taken = &self.text[self.at..self.at + length];
@@ -272,8 +311,7 @@ impl TextBuffer {
         Ok(())
     }
 
-    /// Skips the mark with which some programs begin their UTF-8 files.
-    pub(crate) async fn skip_byte_order_mark(&mut self) -> Result<()> {
+    async fn skip_byte_order_mark(&mut self) -> Result<()> {
         while self.rest().len() < 3 && !self.ended {
             self.fill().await?;
         }

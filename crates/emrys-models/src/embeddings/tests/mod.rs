@@ -1,10 +1,12 @@
 //! Tests of the whole way of a row: declared, looked up, differentiated, updated, saved.
 
+mod saving;
+mod updates;
+
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use emrys_loader::{Batch, Column};
-use proptest::prelude::*;
 
 use super::*;
 use crate::optimizers::SparseOptimizer;
@@ -363,93 +365,6 @@ fn the_bits_do_not_depend_on_the_number_of_threads() -> TestResult {
 }
 
 #[test]
-fn saved_weights_and_state_continue_with_the_same_bits() -> TestResult {
-    let folder = tempfile::tempdir()?;
-    let (weights, state) = (
-        folder.path().join("w.safetensors"),
-        folder.path().join("s.safetensors"),
-    );
-    for optimizer in [
-        SparseOptimizer::sgd(),
-        SparseOptimizer::adagrad(),
-        SparseOptimizer::row_wise_adagrad(),
-        SparseOptimizer::lazy_adam(),
-    ] {
-        let (specs, features) = shop();
-        let mut tables = EmbeddingTables::new(specs.clone(), features.clone(), 1)?;
-        let batch = shop_batch(&tables);
-        for _ in 0..3 {
-            step_on(&mut tables, &batch, &shop_probes(), &optimizer)?;
-        }
-        tables.save_weights(&weights)?;
-        tables.save_state(&state)?;
-
-        let mut restored = EmbeddingTables::zeros(specs, features)?;
-        restored.load_weights(&weights)?;
-        restored.load_state(&state)?;
-        assert_eq!(restored.weights("item")?, tables.weights("item")?);
-        for one in [&mut tables, &mut restored] {
-            step_on(one, &batch, &shop_probes(), &optimizer)?;
-        }
-        assert_eq!(
-            restored.weights("item")?,
-            tables.weights("item")?,
-            "{optimizer:?}"
-        );
-        assert_eq!(
-            restored.weights("city")?,
-            tables.weights("city")?,
-            "{optimizer:?}"
-        );
-    }
-    Ok(())
-}
-
-#[test]
-fn files_of_other_tables_are_refused() -> TestResult {
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("w.safetensors");
-    let (mut specs, features) = shop();
-    EmbeddingTables::new(specs.clone(), features.clone(), 1)?.save_weights(&path)?;
-    specs[0].rows = 21;
-    let mut grown = EmbeddingTables::new(specs, features, 1)?;
-    let error = grown.load_weights(&path).unwrap_err().to_string();
-    assert!(
-        error.ends_with(
-            "does not fit these embedding tables: `embeddings.item` is F32 [20, 4] there, \
-             but F32 [21, 4] here; the rows are the domain's max + 1"
-        ),
-        "{error}"
-    );
-    let error = grown.load_state(&path).unwrap_err().to_string();
-    assert!(
-        error.ends_with("it does not describe the state of an optimizer"),
-        "{error}"
-    );
-
-    std::fs::write(&path, "not a tensor")?;
-    let error = grown.load_weights(&path).unwrap_err().to_string();
-    assert!(error.ends_with("it is not a safetensors file"), "{error}");
-    Ok(())
-}
-
-#[test]
-fn another_optimizer_begins_only_after_the_state_is_reset() -> TestResult {
-    let (specs, features) = shop();
-    let mut tables = EmbeddingTables::new(specs, features, 1)?;
-    let batch = shop_batch(&tables);
-    let step = |tables: &mut EmbeddingTables, with| step_on(tables, &batch, &shop_probes(), &with);
-    step(&mut tables, SparseOptimizer::adagrad())?;
-    let error = step(&mut tables, SparseOptimizer::lazy_adam())
-        .unwrap_err()
-        .to_string();
-    insta::assert_snapshot!(error, @"embedding table `city` holds the state of `adagrad`, but `lazy_adam` is to update it; call `reset_state` to start the new optimizer from scratch");
-    tables.reset_state();
-    step(&mut tables, SparseOptimizer::lazy_adam())?;
-    Ok(())
-}
-
-#[test]
 fn mistakes_are_named() -> TestResult {
     let new = |specs: Vec<TableSpec>, features: Vec<EmbeddingFeature>| {
         EmbeddingTables::new(specs, features, 0)
@@ -473,109 +388,4 @@ fn mistakes_are_named() -> TestResult {
     let error = tables.gather(&[], &device()).unwrap_err();
     insta::assert_snapshot!(error.to_string(), @"the batch has no lookup plan that fits group `dim2`: there is none of that name; give the loader `EmbeddingTables::lookup_specs` of the same tables");
     Ok(())
-}
-
-#[test]
-fn exported_rows_come_back() -> TestResult {
-    use arrow::array::{AsArray, RecordBatch};
-    use arrow::datatypes::{Float32Type, Int64Type};
-    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("item.parquet");
-    let (specs, features) = shop();
-    let tables = EmbeddingTables::new(specs, features, 1)?;
-    let read = |path| -> Result<RecordBatch, Box<dyn std::error::Error>> {
-        let file = std::fs::File::open(path)?;
-        let mut reader = ParquetRecordBatchReaderBuilder::try_new(file)?.build()?;
-        Ok(reader.next().ok_or("no rows")??)
-    };
-
-    tables.export_parquet("item", VectorLayout::Columns, &path)?;
-    let batch = read(&path)?;
-    assert_eq!((batch.num_rows(), batch.num_columns()), (20, 5));
-    assert_eq!(batch["id"].as_primitive::<Int64Type>().value(19), 19);
-    let third: Vec<f32> = (0..4)
-        .map(|d| {
-            batch[d.to_string().as_str()]
-                .as_primitive::<Float32Type>()
-                .value(3)
-        })
-        .collect();
-    assert_eq!(third, tables.row("item", 3)?);
-
-    tables.export_parquet("item", VectorLayout::List, &path)?;
-    let batch = read(&path)?;
-    let lists = batch["embedding"].as_fixed_size_list();
-    assert_eq!(
-        lists.values().as_primitive::<Float32Type>().values(),
-        tables.weights("item")?
-    );
-    Ok(())
-}
-
-/// Gradient steps on a whole table, by the book: what the sparse update must equal where rows are
-/// touched.
-fn dense_step(optimizer: &SparseOptimizer, w: &mut [f64], a: &mut [f64], g: &[f64]) {
-    for ((w, a), g) in w.iter_mut().zip(a).zip(g) {
-        match *optimizer {
-            SparseOptimizer::Sgd { learning_rate } => *w -= learning_rate * g,
-            SparseOptimizer::Adagrad {
-                learning_rate,
-                initial_accumulator,
-                epsilon,
-            } => {
-                *a += g * g;
-                *w -= learning_rate * g / (*a + initial_accumulator + epsilon).sqrt();
-            }
-            _ => unreachable!("dense and sparse agree for these two alone"),
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    /// For optimizers whose zero gradient changes nothing, updating touched rows is updating all.
-    #[test]
-    fn a_sparse_update_is_the_dense_update_of_the_touched_rows(
-        steps in prop::collection::vec(
-            (prop::collection::vec(0_i64..12, 6), prop::collection::vec(prop::collection::vec(0_i64..12, 0..4), 6)),
-            1..4,
-        ),
-        adagrad in any::<bool>(),
-    ) {
-        let dim = 3;
-        let optimizer = if adagrad { SparseOptimizer::adagrad() } else { SparseOptimizer::sgd() };
-        let optimizer = optimizer.with_learning_rate(0.3);
-        let features = vec![
-            EmbeddingFeature::new("id", "t"),
-            EmbeddingFeature::new("list", "t").with_combiner(Combiner::SqrtN),
-        ];
-        let mut tables = EmbeddingTables::new(vec![TableSpec::new("t", 12, dim)], features, 3).unwrap();
-        let mut w: Vec<f64> = tables.weights("t").unwrap().iter().map(|w| f64::from(*w)).collect();
-        let mut a = vec![0.0; w.len()];
-        for (ids, lists) in steps {
-            let probe = |shift: f32| (0..18_u8).map(|i| (f32::from(i) + shift).cos()).collect::<Vec<_>>();
-            let probes = BTreeMap::from([("id", probe(0.0)), ("list", probe(1.0))]);
-            let mut g = vec![0.0; w.len()];
-            for row in 0..6 {
-                for d in 0..dim {
-                    let cell = |id: i64| usize::try_from(id).unwrap() * dim + d;
-                    g[cell(ids[row])] += f64::from(probes["id"][row * dim + d]);
-                    for id in &lists[row] {
-                        let root = (lists[row].len() as f64).sqrt();
-                        g[cell(*id)] += f64::from(probes["list"][row * dim + d]) / root;
-                    }
-                }
-            }
-            dense_step(&optimizer, &mut w, &mut a, &g);
-            let columns = [("id", Column::from(ids)), ("list", Column::lists(lists))];
-            let batch = Batch::new(columns).unwrap().with_lookups(&tables.lookup_specs()).unwrap();
-            step_on(&mut tables, &batch, &probes, &optimizer).unwrap();
-        }
-        for (found, expected) in tables.weights("t").unwrap().iter().zip(&w) {
-            prop_assert!((f64::from(*found) - expected).abs() < 1e-5, "{found} {expected}");
-        }
-    }
 }

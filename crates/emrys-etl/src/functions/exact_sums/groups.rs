@@ -1,160 +1,16 @@
-//! Counts and sums that can be stored, and added up later as if they had been summed at once.
+//! Sums while they are made: of groups, or of all rows.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StructArray};
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, Int64Type, UInt64Type};
+use arrow::datatypes::{DataType, Field, Fields, Float64Type, Int64Type, UInt64Type};
 use datafusion::error::{DataFusionError, Result as EngineResult};
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
-};
-use datafusion::prelude::Expr;
+use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 use datafusion::scalar::ScalarValue;
-use serde::{Deserialize, Serialize};
 
-use super::sum_pair::SumPair;
-use super::wide_sums;
-use crate::{Error, Result};
-
-/// The aggregate whose results [`ExactSum::from_array`] reads: count and sum of the numbers that
-/// are neither null nor NaN, of `Int64`, `UInt64` or `Float64`.
-pub(crate) fn exact_sum(expr: Expr) -> Expr {
-    static FUNCTION: LazyLock<Arc<AggregateUDF>> =
-        LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(ExactSums::new(false))));
-    FUNCTION.call(vec![expr])
-}
-
-/// The aggregate whose results [`ExactSquares::from_array`] reads: the same with the sum of
-/// squares.
-pub(crate) fn exact_squares(expr: Expr) -> Expr {
-    static FUNCTION: LazyLock<Arc<AggregateUDF>> =
-        LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(ExactSums::new(true))));
-    FUNCTION.call(vec![expr])
-}
-
-/// The type in which numbers of a type are summed.
-pub(crate) fn summed_type(data_type: &DataType) -> DataType {
-    match data_type {
-        DataType::UInt64 => DataType::UInt64,
-        integer if integer.is_integer() => DataType::Int64,
-        _ => DataType::Float64,
-    }
-}
-
-/// Count and sum of numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct ExactSum {
-    pub(crate) count: i64,
-    pub(crate) sum: SumPair,
-}
-
-/// Count, sum and sum of squares of numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct ExactSquares {
-    pub(crate) total: ExactSum,
-    pub(crate) squares: SumPair,
-}
-
-impl ExactSum {
-    /// Adds numbers that were summed elsewhere.
-    pub(crate) fn merge(&mut self, other: ExactSum) {
-        self.count += other.count;
-        self.sum.merge(other.sum);
-    }
-
-    /// The mean; NaN of nothing.
-    pub(crate) fn mean(self) -> f64 {
-        match self.count {
-            0 => f64::NAN,
-            count => self.sum.divided_by(count as f64).value(),
-        }
-    }
-
-    /// Reads a column of results.
-    pub(crate) fn from_array(array: &ArrayRef) -> Result<Vec<ExactSum>> {
-        let (counts, parts) = parts_of(array, 2)?;
-        Ok((0..counts.len())
-            .map(|row| sum_of(counts, &parts, row))
-            .collect())
-    }
-
-    /// Reads a single result.
-    pub(crate) fn from_scalar(value: &ScalarValue) -> Result<ExactSum> {
-        let array = value.to_array().map_err(Error::query("reading sums"))?;
-        let sums = ExactSum::from_array(&array)?;
-        let first = sums.first().copied();
-        first.ok_or_else(|| Error::Internal("no sums".to_owned()))
-    }
-}
-
-impl ExactSquares {
-    /// Adds numbers that were summed elsewhere.
-    pub(crate) fn merge(&mut self, other: ExactSquares) {
-        self.total.merge(other.total);
-        self.squares.merge(other.squares);
-    }
-
-    /// The sample variance (divided by `count - 1`); NaN for fewer than two numbers.
-    pub(crate) fn variance(self) -> f64 {
-        if self.total.count < 2 {
-            return f64::NAN;
-        }
-        let count = self.total.count as f64;
-        // The textbook formula cancels badly in single precision of the sums, not in double.
-        let spread = self
-            .squares
-            .minus(self.total.sum.squared().divided_by(count))
-            .value();
-        (spread / (count - 1.0)).max(0.0)
-    }
-
-    /// Reads a column of results.
-    pub(crate) fn from_array(array: &ArrayRef) -> Result<Vec<ExactSquares>> {
-        let (counts, parts) = parts_of(array, 4)?;
-        let group = |row| ExactSquares {
-            total: sum_of(counts, &parts, row),
-            squares: SumPair {
-                high: parts[2].value(row),
-                low: parts[3].value(row),
-            },
-        };
-        Ok((0..counts.len()).map(group).collect())
-    }
-
-    /// Reads a single result.
-    pub(crate) fn from_scalar(value: &ScalarValue) -> Result<ExactSquares> {
-        let array = value.to_array().map_err(Error::query("reading sums"))?;
-        let sums = ExactSquares::from_array(&array)?;
-        let first = sums.first().copied();
-        first.ok_or_else(|| Error::Internal("no sums".to_owned()))
-    }
-}
-
-fn sum_of(counts: &Int64Array, parts: &[&Float64Array], row: usize) -> ExactSum {
-    ExactSum {
-        count: counts.value(row),
-        sum: SumPair {
-            high: parts[0].value(row),
-            low: parts[1].value(row),
-        },
-    }
-}
-
-fn parts_of(array: &ArrayRef, expected: usize) -> Result<(&Int64Array, Vec<&Float64Array>)> {
-    let wrong = || Error::Internal("sums have another type".to_owned());
-    let rows = array.as_struct_opt().ok_or_else(wrong)?;
-    let (counts, parts) = rows.columns().split_first().ok_or_else(wrong)?;
-    let counts = counts.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
-    let parts: Option<Vec<_>> = parts
-        .iter()
-        .map(|part| part.as_primitive_opt::<Float64Type>())
-        .collect();
-    match parts {
-        Some(parts) if parts.len() == expected => Ok((counts, parts)),
-        _ => Err(wrong()),
-    }
-}
+use super::ExactSum;
+use crate::functions::sum_pair::SumPair;
+use crate::functions::wide_sums;
 
 /// The parts of a group, as states and as the result.
 static PARTS: [(&str, DataType); 5] = [
@@ -165,87 +21,28 @@ static PARTS: [(&str, DataType); 5] = [
     ("squares_low", DataType::Float64),
 ];
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct ExactSums {
-    squares: bool,
-    signature: Signature,
+/// The parts that there are, with squares or without.
+pub(super) fn parts(squares: bool) -> impl Iterator<Item = &'static (&'static str, DataType)> {
+    PARTS.iter().take(if squares { 5 } else { 3 })
 }
 
-impl ExactSums {
-    fn new(squares: bool) -> ExactSums {
-        ExactSums {
-            squares,
-            signature: Signature::uniform(
-                1,
-                vec![DataType::Int64, DataType::UInt64, DataType::Float64],
-                Volatility::Immutable,
-            ),
-        }
-    }
-
-    fn parts(&self) -> impl Iterator<Item = &'static (&'static str, DataType)> {
-        PARTS.iter().take(if self.squares { 5 } else { 3 })
-    }
-}
-
-impl AggregateUDFImpl for ExactSums {
-    fn name(&self) -> &'static str {
-        if self.squares {
-            "exact_squares"
-        } else {
-            "exact_sum"
-        }
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _arg_types: &[DataType]) -> EngineResult<DataType> {
-        Ok(DataType::Struct(fields(self.squares)))
-    }
-
-    fn state_fields(&self, args: StateFieldsArgs) -> EngineResult<Vec<FieldRef>> {
-        let field = |(part, data_type): &(&str, DataType)| {
-            let name = format!("{}[{part}]", args.name);
-            Arc::new(Field::new(name, data_type.clone(), true))
-        };
-        Ok(self.parts().map(field).collect())
-    }
-
-    fn accumulator(&self, _args: AccumulatorArgs) -> EngineResult<Box<dyn Accumulator>> {
-        Ok(Box::new(One(Groups::new(self.squares))))
-    }
-
-    fn groups_accumulator_supported(&self, _args: AccumulatorArgs) -> bool {
-        true
-    }
-
-    fn create_groups_accumulator(
-        &self,
-        _args: AccumulatorArgs,
-    ) -> EngineResult<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(Groups::new(self.squares)))
-    }
-}
-
-fn fields(squares: bool) -> Fields {
-    let parts = PARTS.iter().take(if squares { 5 } else { 3 });
-    parts
+/// The fields of a result.
+pub(super) fn fields(squares: bool) -> Fields {
+    parts(squares)
         .map(|(part, data_type)| Field::new(*part, data_type.clone(), false))
         .collect()
 }
 
 /// What is known of each group.
 #[derive(Debug, Default)]
-struct Groups {
+pub(super) struct Groups {
     sums: Vec<ExactSum>,
     /// As many as sums, if squares are asked for.
     squares: Option<Vec<SumPair>>,
 }
 
 impl Groups {
-    fn new(squares: bool) -> Groups {
+    pub(super) fn new(squares: bool) -> Groups {
         Groups {
             sums: Vec::new(),
             squares: squares.then(Vec::new),
@@ -439,7 +236,7 @@ impl GroupsAccumulator for Groups {
 
 /// The accumulator over all rows: a single group.
 #[derive(Debug)]
-struct One(Groups);
+pub(super) struct One(pub(super) Groups);
 
 impl Accumulator for One {
     fn update_batch(&mut self, values: &[ArrayRef]) -> EngineResult<()> {
@@ -490,6 +287,7 @@ impl Accumulator for One {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::functions::exact_sums::ExactSquares;
 
     fn groups(values: &[f64]) -> Groups {
         let mut groups = Groups::new(true);
