@@ -53,7 +53,7 @@ use serde_json::Value;
 
 use crate::Result;
 use crate::operator::DynOperator;
-use registry::entry;
+pub(crate) use registry::entry;
 
 pub use crate::functions::Aggregate;
 pub use add_metadata::AddMetadata;

@@ -1,4 +1,5 @@
 mod operator;
+mod pandas;
 mod vocabulary;
 
 use std::sync::Arc;
