@@ -41,3 +41,7 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/adding_an_operator.md")]
+struct AddingAnOperator;

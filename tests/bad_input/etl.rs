@@ -303,10 +303,10 @@ fn joins() {
         case(
             "a file that is no parquet",
             |dir| {
-                std::fs::write(dir.join("items.csv"), "item,brand\n10,acme\n")?;
-                fit(cols(["item"]) >> JoinExternal::parquet(dir.join("items.csv"), ["item"]))
+                std::fs::write(dir.join("items.parquet"), "item,brand\n10,acme\n")?;
+                fit(cols(["item"]) >> JoinExternal::parquet(dir.join("items.parquet"), ["item"]))
             },
-            "read `[dir]/items.csv`: it is corrupt or no parquet file; write or copy it again: Parquet error: Invalid Parquet file. Corrupt footer",
+            "read `[dir]/items.parquet`: it is corrupt or no parquet file; write or copy it again: Parquet error: Invalid Parquet file. Corrupt footer",
         ),
         case(
             "a key that the other table lacks",

@@ -70,15 +70,18 @@ def compare(folder, problems):
 
 
 def vocabularies(workflow, problems):
+    """The ids are the index of what pandas reads, as in NVTabular's own files."""
     read = 0
     for path in glob.glob(os.path.join(workflow, "**", "unique.*.parquet"), recursive=True):
         frame = pd.read_parquet(path)
-        ids = [column for column in frame.columns if column in ("id", "index", "__id__")]
-        start = int(frame.index[0]) if len(frame) else 3
-        if start < 3:
-            problems.append(f"{path}: the index starts at {start}, not at the first id")
-        if ids and len(frame) and int(frame[ids[0]].iloc[0]) != start:
-            problems.append(f"{path}: index {start}, id {frame[ids[0]].iloc[0]}")
+        meta = pd.read_parquet(path.replace("unique.", "meta.")).set_index("kind")
+        first = int(meta.loc["unique", "offset"])
+        ids = list(range(first, first + len(frame)))
+        name = os.path.basename(path)[len("unique.") : -len(".parquet")]
+        if list(frame.index) != ids:
+            problems.append(f"{path}: the index is {frame.index}, not {first} and up")
+        if list(frame[f"{name}_index"]) != ids:
+            problems.append(f"{path}: the column of ids does not start at {first}")
         read += 1
     return read
 

@@ -119,15 +119,9 @@ impl<'a> Reader<'a> {
         params.retain(|option, _| {
             !inert.is_some_and(|(_, options)| options.contains(&option.as_str()))
         });
-        match name {
-            "Filter" | "Lambda" => {
-                let sql = sql_of(&message_name(name), &mut params)?;
-                params.insert("expr".to_owned(), json!(sql));
-            }
-            "JoinExternal" => {
-                text_of(&params, "df_ext")?;
-            }
-            _ => {}
+        if matches!(name, "Filter" | "Lambda") {
+            let sql = sql_of(&message_name(name), &mut params)?;
+            params.insert("expr".to_owned(), json!(sql));
         }
         for path in paths(name, &mut params) {
             *path = json!(self.folder.join(path.as_str().unwrap_or_default()));
@@ -265,6 +259,7 @@ pub(super) fn paths<'a>(op: &str, params: &'a mut Map<String, Value>) -> Vec<&'a
     let values = options.flat_map(|(_, value)| match value {
         // A file for each column.
         Value::Object(columns) => columns.values_mut().collect(),
+        Value::Array(paths) => paths.iter_mut().collect(),
         value => vec![value],
     });
     values.filter(|value| value.is_string()).collect()

@@ -11,6 +11,7 @@ use super::{
     ArtifactReader, ArtifactWriter, Decode, FitResults, InputSchema, Lowered, NewIds, Operator,
     Relation, State, Statistic,
 };
+use crate::ops::{Entry, entry};
 use crate::{Error, Result};
 
 /// A fitted state of any operator.
@@ -20,6 +21,8 @@ pub type DynState = Arc<dyn State>;
 pub trait DynOperator: Debug + Send + Sync {
     /// See [`Operator::name`].
     fn name(&self) -> &'static str;
+    /// What a [`Registry`](crate::ops::Registry) holds of an operator of this type.
+    fn entry(&self) -> Entry;
     /// The configuration as JSON.
     ///
     /// # Errors
@@ -79,6 +82,10 @@ pub trait DynOperator: Debug + Send + Sync {
 impl<O: Operator> DynOperator for O {
     fn name(&self) -> &'static str {
         O::name()
+    }
+
+    fn entry(&self) -> Entry {
+        entry::<O>()
     }
 
     fn config(&self) -> Result<Value> {

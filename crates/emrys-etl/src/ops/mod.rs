@@ -54,7 +54,7 @@ use serde_json::Value;
 
 use crate::Result;
 use crate::operator::DynOperator;
-use registry::entry;
+pub(crate) use registry::entry;
 
 pub use crate::functions::Aggregate;
 pub use add_metadata::AddMetadata;

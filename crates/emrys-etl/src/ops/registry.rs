@@ -19,7 +19,7 @@ pub struct Entry {
     build: fn(Value) -> Result<Arc<dyn DynOperator>, serde_json::Error>,
 }
 
-pub(super) fn entry<O: Operator>() -> Entry {
+pub(crate) fn entry<O: Operator>() -> Entry {
     Entry {
         name: O::name(),
         description: O::description(),
@@ -66,8 +66,11 @@ impl Default for Registry {
 impl Registry {
     /// Adds an operator; it takes the place of one of the same name.
     #[must_use]
-    pub fn with<O: Operator>(mut self) -> Registry {
-        let new = entry::<O>();
+    pub fn with<O: Operator>(self) -> Registry {
+        self.with_entry(entry::<O>())
+    }
+
+    pub(crate) fn with_entry(mut self, new: Entry) -> Registry {
         match self.entries.iter_mut().find(|known| known.name == new.name) {
             Some(known) => *known = new,
             None => self.entries.push(new),

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::batch_from_json;
 use crate::operator::{DynOperator, Example, NewIds};
+use crate::ops::Registry;
 use crate::{
     Dataset, Error, FittedWorkflow, Node, Result, SessionOptions, Workflow, all_columns, cols,
     group,
@@ -28,6 +29,7 @@ use crate::{
 ///   can act on.
 pub fn conformance(operator: &Arc<dyn DynOperator>, example: &Example) -> Vec<String> {
     let check = Check {
+        registry: Registry::default().with_entry(operator.entry()),
         node: selection(&example.selection).apply(Arc::clone(operator)),
         label: format!("{}, {}", operator.name(), example.title),
         problems: Vec::new(),
@@ -52,6 +54,8 @@ fn selection(selection: &Value) -> Node {
 }
 
 struct Check {
+    /// With the operator, which may be one of another crate.
+    registry: Registry,
     node: Node,
     label: String,
     problems: Vec<String>,
@@ -171,7 +175,7 @@ impl Check {
         let path = folder.path().join("workflow");
         fitted.save(&path)?;
         let data = dataset(vec![input.clone()])?;
-        let loaded = FittedWorkflow::load(&path)?;
+        let loaded = FittedWorkflow::load_with(&path, self.registry.clone())?;
         if transform(&loaded, &data)? != *expected {
             self.problem("saved and loaded", "gives another output");
         }

@@ -1,10 +1,37 @@
 //! Joins with tables outside the data set.
 
-use emrys_etl::cols;
 use emrys_etl::ops::{JoinExternal, JoinKind};
+use emrys_etl::{Workflow, cols};
 use serde_json::json;
 
-use crate::table::{batch, error, run};
+use crate::table::{batch, collect, dataset, error, json as as_json, run};
+
+#[test]
+fn the_other_table_may_be_several_files_of_any_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let first = write("a.csv", "movie,title\n1,Heat\n2,Alien\n");
+    let second = write("b.csv", "movie,title\n7,Up\n");
+    let ratings = json!({"movie": [7, 2, 3]});
+    let expected = json!({"movie": [7, 2, 3], "title": ["Up", "Alien", null]});
+    let join = JoinExternal::files([&first, &second], ["movie"]);
+    assert_eq!(run(cols(["movie"]) >> join, &ratings), expected);
+    let join = JoinExternal::files([folder.path()], ["movie"]);
+    assert_eq!(run(cols(["movie"]) >> join, &ratings), expected);
+
+    let text = "outputs = ['@n']\n\
+                nodes.n = { inputs = ['movie'], op = 'JoinExternal', \
+                params = { df_ext = ['a.csv', 'b.csv'], on = 'movie' } }";
+    let data = dataset(&ratings);
+    let read = Workflow::from_toml(text, data.schema(), folder.path()).unwrap();
+    let read = Workflow::from_toml(&read.to_toml().unwrap(), data.schema(), ".").unwrap();
+    let rows = collect(&read.fit(&data).unwrap(), &data);
+    assert_eq!(as_json(&rows), expected);
+}
 
 #[test]
 fn a_join_on_distinct_keys_keeps_the_rows() {

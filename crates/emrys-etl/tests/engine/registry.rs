@@ -1,11 +1,14 @@
 //! Operators of other crates live in the same registry as ours.
 
-use emrys_etl::operator::{FitResults, InputSchema, Lowered, Operator, Relation};
+use std::sync::Arc;
+
+use emrys_etl::operator::{Example, FitResults, InputSchema, Lowered, Operator, Relation};
 use emrys_etl::ops::{Normalize, Registry, registry};
+use emrys_etl::testing::conformance;
 use emrys_etl::{FittedWorkflow, LoadOptions, Result, SessionOptions, Workflow, cols};
 use emrys_schema::{ColumnSchema, DType, Schema};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::table::{collect, dataset, json as as_json};
 
@@ -48,6 +51,25 @@ impl Operator for Times {
             ))
         });
         Ok(Lowered::Columns(columns.collect::<Result<_>>()?))
+    }
+
+    fn examples() -> Vec<Example> {
+        vec![Example {
+            title: "Twice.",
+            config: json!({"factor": 2.0}),
+            input: json!({"a": [1.0, null, 3.5]}),
+            selection: Value::Null,
+            output: json!({"a": [2.0, null, 7.0]}),
+        }]
+    }
+}
+
+#[test]
+fn it_is_held_to_what_holds_for_ours() {
+    for example in Times::examples() {
+        let operator = Times { factor: 2.0 };
+        let problems = conformance(&(Arc::new(operator) as _), &example);
+        assert!(problems.is_empty(), "{problems:#?}");
     }
 }
 

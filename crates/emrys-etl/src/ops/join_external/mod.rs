@@ -64,7 +64,7 @@ pub use table::ExternalTable;
 #[serde(deny_unknown_fields)]
 pub struct JoinExternal {
     /// `None` for a table given in memory, which is stored with the state.
-    df_ext: Option<PathBuf>,
+    df_ext: Option<OneOrMany<PathBuf>>,
     on: OneOrMany<String>,
     #[serde(default)]
     on_ext: Option<OneOrMany<String>>,
@@ -97,7 +97,16 @@ impl JoinExternal {
         path: impl Into<PathBuf>,
         on: impl IntoIterator<Item = impl Into<String>>,
     ) -> JoinExternal {
-        JoinExternal::of(Some(path.into()), None, on)
+        JoinExternal::of(Some(OneOrMany::One(path.into())), None, on)
+    }
+
+    /// Joins the rows of files in any form that a [`Dataset`](crate::Dataset) reads, of one folder or
+    /// glob, or of several files in their order.
+    pub fn files(
+        paths: impl IntoIterator<Item = impl Into<PathBuf>>,
+        on: impl IntoIterator<Item = impl Into<String>>,
+    ) -> JoinExternal {
+        JoinExternal::of(Some(paths.into_iter().collect()), None, on)
     }
 
     /// Joins a table in memory on keys that have the same names in both tables.
@@ -109,7 +118,7 @@ impl JoinExternal {
     }
 
     fn of(
-        df_ext: Option<PathBuf>,
+        df_ext: Option<OneOrMany<PathBuf>>,
         given: Option<RecordBatch>,
         on: impl IntoIterator<Item = impl Into<String>>,
     ) -> JoinExternal {
@@ -166,7 +175,7 @@ impl JoinExternal {
             return Ok(Arc::clone(table));
         }
         let table = Arc::new(ExternalTable::open(
-            self.df_ext.as_deref(),
+            self.df_ext.as_ref().map(OneOrMany::as_slice),
             self.given.as_ref(),
             self.external_keys(),
             self.columns_ext.as_deref(),

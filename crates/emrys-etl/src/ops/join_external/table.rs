@@ -1,19 +1,20 @@
 //! The other table of a join, with an index of its keys.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
-use arrow::compute::{filter_record_batch, take};
+use arrow::compute::{cast, concat_batches, filter_record_batch, take};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use emrys_schema::{ColumnSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::io::Dataset;
 use crate::lookup::ValueIndex;
-use crate::operator::{ArtifactReader, ArtifactWriter, State, read_table};
+use crate::operator::{ArtifactReader, ArtifactWriter, State};
+use crate::session::{Session, SessionOptions};
 use crate::{Error, Result};
 
 /// The other table of a [`JoinExternal`](super::JoinExternal), as the workflow keeps it.
@@ -36,30 +37,27 @@ struct Inner {
 
 impl ExternalTable {
     pub(super) fn open(
-        path: Option<&Path>,
+        paths: Option<&[PathBuf]>,
         given: Option<&RecordBatch>,
         keys: &[String],
         columns: Option<&[String]>,
         distinct: bool,
     ) -> Result<ExternalTable> {
-        let (batch, schema) = match (path, given) {
+        let (batch, schema) = match (paths, given) {
             (_, Some(batch)) => (batch.clone(), Schema::from_arrow(&batch.schema())?),
-            (Some(path), None) => {
-                let file = File::open(path).map_err(Error::io("read", path))?;
-                let batch = read_table(file).map_err(Error::parquet("read", path))?;
-                let found = Schema::embedded_in(&batch.schema())?;
-                let schema = match found {
-                    Some(schema) => schema,
-                    None => Schema::from_arrow(&batch.schema())?,
+            (Some(paths), None) => {
+                let dataset = match paths {
+                    [path] => Dataset::open(path)?,
+                    paths => Dataset::from_paths(paths)?,
                 };
-                (batch, schema)
+                (all_rows(&dataset)?, dataset.schema().clone())
             }
             (None, None) => {
                 return Err(Error::InvalidOption {
                     operator: "join_external".to_owned(),
                     option: "df_ext".to_owned(),
                     value: "not given".to_owned(),
-                    expected: "name the parquet file of the other table".to_owned(),
+                    expected: "name the files of the other table".to_owned(),
                 });
             }
         };
@@ -214,6 +212,25 @@ impl ExternalTable {
     pub(super) fn same(&self, other: &ExternalTable) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
+}
+
+/// A data set as one batch, in its order.
+fn all_rows(dataset: &Dataset) -> Result<RecordBatch> {
+    const ACTIVITY: &str = "reading the other table";
+    let session = Session::new(SessionOptions::new().with_threads(1))?;
+    let frame = dataset.to_dataframe(session.context(), None)?;
+    let rows = async { frame.collect().await.map_err(Error::query(ACTIVITY)) };
+    let rows = session.run(ACTIVITY, rows);
+    let schema = dataset.arrow_schema();
+    // The engine has views of texts.
+    let plain = |batch: &RecordBatch| {
+        let columns = batch.columns().iter().zip(schema.fields());
+        let columns = columns.map(|(values, field)| cast(values, field.data_type()));
+        RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
+    };
+    let batches = rows.map_err(|error| dataset.blame(error))?;
+    let batches = batches.iter().map(plain).collect::<Result<Vec<_>, _>>();
+    concat_batches(schema, &batches.map_err(arrow_error)?).map_err(arrow_error)
 }
 
 fn without_repeated_rows(batch: &RecordBatch) -> Result<RecordBatch> {

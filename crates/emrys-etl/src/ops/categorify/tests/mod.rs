@@ -1,5 +1,6 @@
 mod files;
 mod operator;
+mod pandas;
 mod vocabulary;
 
 use std::sync::Arc;
