@@ -125,8 +125,9 @@ mod tests {
         for activation in ALL {
             for (x, (value, gradient)) in x.iter().zip(values_and_gradients(activation, &x)) {
                 let (exact_value, exact_gradient) = exact(activation, f64::from(*x));
+                // Twice what the `exp` of software Vulkan leaves.
                 let close = |found: f32, exact: f64| {
-                    (f64::from(found) - exact).abs() <= 1e-6 * exact.abs().max(1.0)
+                    (f64::from(found) - exact).abs() <= 2e-6 * exact.abs().max(1.0)
                 };
                 assert!(
                     close(value, exact_value) && close(gradient, exact_gradient),
