@@ -44,7 +44,7 @@ fn events(day: u64) -> Result<RecordBatch, Box<dyn Error>> {
     Ok(RecordBatch::try_from_iter(columns)?)
 }
 
-/// A well mixed number for each number (SplitMix64).
+/// A well mixed number for each number (`SplitMix64`).
 fn draw(number: u64) -> u64 {
     let mut x = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
