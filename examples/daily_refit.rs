@@ -25,6 +25,8 @@ use emrys::prelude::*;
 
 const EVENTS_A_DAY: u64 = 4_000;
 const SECONDS_A_DAY: u64 = 86_400;
+/// The id of all users that are not in the vocabulary.
+const UNSEEN: i64 = 2;
 
 /// The events of a shop on one day: some users come back, others are new.
 fn events(day: u64) -> Result<RecordBatch, Box<dyn Error>> {
@@ -42,7 +44,7 @@ fn events(day: u64) -> Result<RecordBatch, Box<dyn Error>> {
     Ok(RecordBatch::try_from_iter(columns)?)
 }
 
-/// A well mixed number for each number (SplitMix64).
+/// A well mixed number for each number (`SplitMix64`).
 fn draw(number: u64) -> u64 {
     let mut x = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -128,12 +130,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         transform(&whole, &wednesday)?,
     );
     for name in ["price", "TE_user_click"] {
-        if appended[name] != all_days[name] {
+        if appended.column_by_name(name) != all_days.column_by_name(name) {
             return Err(format!("`{name}` is not that of a fit on both days").into());
         }
         println!("   {name:13} is that of a fit on both days, bit for bit");
     }
-    const UNSEEN: i64 = 2;
     let ids = |rows: &RecordBatch| rows["user"].as_primitive::<Int64Type>().clone();
     let (old, new) = (ids(&transform(&first, &wednesday)?), ids(&appended));
     let mut new_rows = 0;

@@ -27,7 +27,7 @@ const REQUESTS: usize = 1_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
-    let log = ClickLog::new(20_000, REQUESTS)
+    let log = ClickLog::new(20_000, REQUESTS as u64)
         .with_users(500)
         .with_items(200)
         .write(folder.path().join("raw"))?;

@@ -305,7 +305,7 @@ impl FittedWorkflow {
     /// Writes the workflow to a folder: `workflow.json` and the files of its operators.
     ///
     /// # Format
-    /// `workflow.json` begins with the version of the format, now 1. A workflow that any version
+    /// `workflow.json` begins with the version of the format, now 2. A workflow that any version
     /// of Emrys has saved is read by every later one, and transforms to the same rows. A field may
     /// be added to a version as long as it has a default; a change of what files mean, or of how
     /// values are hashed, makes a new version, and files of a newer version are refused.
