@@ -52,15 +52,15 @@ fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     x * probability
 }
 
-/// Burn's own `selu` raises e also to what is not below zero, where an infinite power makes the
-/// gradient NaN although it is not selected.
+/// Burn's own `selu` raises e also to what is above zero, where an infinite power makes the
+/// gradient NaN although it is not selected; this form is faster too.
 fn selu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     const ALPHA: f64 = 1.673_263_242_354_377_2;
     const SCALE: f64 = 1.050_700_987_355_480_5;
 
-    let linear = x.clone().greater_equal_elem(0.0);
-    let power = x.clone().mask_fill(linear.clone(), 0.0).exp();
-    ((power - 1.0) * (SCALE * ALPHA)).mask_where(linear, x * SCALE)
+    // At zero, the gradient of `relu` is 0 and that of `clamp_min` is 1: the sum has one of them.
+    let power = (-activation::relu(-x.clone())).exp();
+    x.clamp_min(0.0) * SCALE + (power - 1.0) * (SCALE * ALPHA)
 }
 
 #[cfg(test)]
