@@ -232,7 +232,7 @@ fn arguments_of_nvtabular_are_understood() {
         ),
         (
             "ListSlice",
-            r#"{"start": 2, "end": null, "pad": false, "pad_value": 0.0}"#,
+            r#"{"start": 2, "end": null, "pad": false, "pad_value": 0}"#,
             r#"{"start": 2}"#,
         ),
         ("ValueCount", "{}", "{}"),
@@ -267,6 +267,7 @@ fn arguments_of_nvtabular_are_understood() {
         ("DataStats", "{}", "{}"),
     ];
     let schema = dataset(&data()).schema().clone();
+    let mut wrong = Vec::new();
     for (op, theirs, ours) in cases {
         let [theirs, ours] = [theirs, ours].map(|params| {
             let text = format!(
@@ -275,8 +276,11 @@ fn arguments_of_nvtabular_are_understood() {
             let read = Workflow::from_json(&text, &schema, "/data");
             read.unwrap_or_else(|error| panic!("{error}: {params}")).to_json().unwrap()
         });
-        assert_eq!(theirs, ours, "{op}");
+        if theirs != ours {
+            wrong.push(format!("{op}: {theirs} {ours}"));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
