@@ -10,6 +10,7 @@
 )]
 
 mod column_stats;
+mod compact;
 pub mod declaration;
 mod error;
 mod expression;
