@@ -1,11 +1,11 @@
 //! A run: its session, its progress bar, and its end by Ctrl-C.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use emrys_etl::declaration::SessionSettings;
+use emrys_etl::session::SpillFolder;
 use emrys_etl::{Error, Progress, SessionOptions};
-use tempfile::TempDir;
 
 use crate::arguments::Global;
 use crate::bars::Bars;
@@ -14,13 +14,15 @@ use crate::interrupt;
 
 /// A run of the library.
 ///
-/// It has a folder of its own to spill into, which is deleted at the end however the run ends.
+/// It has a folder of its own to spill into, which is deleted at the end however the run ends; if
+/// the process is killed, by the next run.
 pub(crate) struct Run {
     started: Instant,
     options: SessionOptions,
     progress: Progress,
     bars: Option<Bars>,
-    spill: TempDir,
+    /// Goes away with the run.
+    _spill: SpillFolder,
 }
 
 impl Run {
@@ -32,11 +34,7 @@ impl Run {
             .spill_dir
             .clone()
             .unwrap_or_else(std::env::temp_dir);
-        std::fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
-        let spill = tempfile::Builder::new()
-            .prefix("emrys-spill-")
-            .tempdir_in(&parent)
-            .map_err(Error::io("write to", &parent))?;
+        let spill = SpillFolder::create(parent)?;
         Ok(Run {
             started: Instant::now(),
             options: settings
@@ -45,7 +43,7 @@ impl Run {
                 .with_progress(progress.clone()),
             bars: Bars::show(&progress, global.quiet),
             progress,
-            spill,
+            _spill: spill,
         })
     }
 
@@ -66,19 +64,6 @@ impl Run {
     pub(crate) fn finish(&mut self) -> f64 {
         self.bars = None;
         self.started.elapsed().as_secs_f64()
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        self.bars = None;
-        // Tasks of a run that was stopped may hold files for a moment longer.
-        for _ in 0..50 {
-            if std::fs::remove_dir_all(self.spill.path()).is_ok() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
     }
 }
 

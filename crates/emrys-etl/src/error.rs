@@ -202,7 +202,10 @@ pub enum Error {
     #[error("interrupted; no output was written")]
     Interrupted,
     /// The memory limit does not suffice.
-    #[error("out of memory while {activity}: raise the memory limit or set a spill directory")]
+    #[error(
+        "out of memory while {activity}: raise the memory limit (`memory_limit`), or let batches have \
+         fewer rows (`batch_size`)"
+    )]
     OutOfMemory {
         /// What was being done.
         activity: String,

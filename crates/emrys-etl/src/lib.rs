@@ -11,6 +11,7 @@
 
 mod batch_of;
 mod column_stats;
+mod compact;
 pub mod declaration;
 mod error;
 mod expression;

@@ -1,5 +1,8 @@
 //! Threads, memory and the query engine.
 
+mod limits;
+mod spill_folder;
+
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -8,9 +11,14 @@ use std::sync::Arc;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
 
+use limits::Limits;
+pub use spill_folder::SpillFolder;
+
+use crate::compact::CompactSortInputs;
 use crate::progress::Progress;
 use crate::storage::{StateStorage, Storage};
 use crate::{Error, Result};
@@ -21,7 +29,6 @@ const STACK_BYTES: usize = 16 << 20;
 
 /// The rows of a batch, unless it is asked for.
 const BATCH_ROWS: usize = 32_768;
-const BATCH_ROWS_IN_LIMITED_MEMORY: usize = 8192;
 
 /// How many consumers of memory an out-of-memory error lists.
 const CONSUMERS_IN_ERRORS: NonZeroUsize = NonZeroUsize::new(5).expect("five is not zero");
@@ -55,8 +62,9 @@ impl SessionOptions {
     ///
     /// Fitting then runs its queries one after another, so that each has all of it, and keeps
     /// large results and fitted tables on disk (see [`with_state_storage`]). Batches on their way,
-    /// and the encoders of output files, are not counted. With less than about 64 MiB for each
-    /// thread the engine may not find room to sort what it spills, which is an error.
+    /// and the encoders of output files, are not counted. At least 16 MiB are needed. With less
+    /// than 64 MiB for each thread batches have fewer rows, and with less than 24 MiB not all
+    /// threads work on a query. Keys of several texts, and rows of many kilobytes, need more.
     ///
     /// [`with_state_storage`]: SessionOptions::with_state_storage
     #[must_use]
@@ -80,7 +88,8 @@ impl SessionOptions {
         self
     }
 
-    /// The rows of a batch; by default 32768, or 8192 where memory is limited.
+    /// The rows of a batch; by default 32768, or 8192 where memory is limited, and fewer where
+    /// there is little of it.
     ///
     /// Large batches spend less time on each column of each batch; an operator's buffers grow with
     /// them.
@@ -109,6 +118,17 @@ impl SessionOptions {
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
     }
 
+    fn limits(&self) -> Option<Limits> {
+        let bytes = self.memory_limit?;
+        Some(Limits::new(bytes, self.threads()))
+    }
+
+    /// Where queries spill, if they may have to.
+    fn spill_parent(&self) -> Option<PathBuf> {
+        let default = || self.memory_limit.map(|_| std::env::temp_dir());
+        self.spill_dir.clone().or_else(default)
+    }
+
     /// Whether memory is limited, so that what may be large must be able to spill.
     pub(crate) fn has_memory_limit(&self) -> bool {
         self.memory_limit.is_some()
@@ -129,7 +149,7 @@ impl SessionOptions {
                 });
             }
         }
-        Ok(())
+        self.memory_limit.map_or(Ok(()), limits::check)
     }
 }
 
@@ -171,18 +191,30 @@ impl Session {
                 CONSUMERS_IN_ERRORS,
             )));
         }
-        if let Some(folder) = &options.spill_dir {
-            std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-            tempfile::tempfile_in(folder).map_err(Error::io("write to", folder))?;
-            environment = environment.with_disk_manager_builder(
-                DiskManagerBuilder::default()
-                    .with_mode(DiskManagerMode::Directories(vec![folder.clone()])),
-            );
+        let limits = options.limits();
+        let mut config = engine_config(&options, limits);
+        if let Some(folder) = options.spill_parent() {
+            let folder = SpillFolder::create(folder)?;
+            let folders = DiskManagerMode::Directories(vec![folder.path().to_owned()]);
+            let mut disk = DiskManagerBuilder::default().with_mode(folders);
+            if let Some(limits) = limits {
+                disk = disk.with_max_spill_merge_fan_in(limits.merge_files);
+            }
+            environment = environment.with_disk_manager_builder(disk);
+            // Like this it lives as long as the last task of a query does.
+            config = config.with_extension(Arc::new(folder));
         }
         let environment = environment
             .build_arc()
             .map_err(Error::query("starting a session"))?;
-        let context = SessionContext::new_with_config_rt(engine_config(&options), environment);
+        let mut state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(environment)
+            .with_default_features();
+        if options.has_memory_limit() {
+            state = state.with_physical_optimizer_rule(Arc::new(CompactSortInputs));
+        }
+        let context = SessionContext::new_with_state(state.build());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(options.threads())
             .thread_name("emrys-etl")
@@ -307,23 +339,23 @@ impl Drop for Session {
     }
 }
 
-fn engine_config(options: &SessionOptions) -> SessionConfig {
-    let default_rows = match options.memory_limit {
-        None => BATCH_ROWS,
-        Some(_) => BATCH_ROWS_IN_LIMITED_MEMORY,
-    };
+fn engine_config(options: &SessionOptions, limits: Option<Limits>) -> SessionConfig {
+    let rows = limits.map_or(BATCH_ROWS, |limits| limits.batch_rows);
+    let partitions = limits.map_or(options.threads(), |limits| limits.partitions);
     let mut config = SessionConfig::new()
-        .with_target_partitions(options.threads())
-        .with_batch_size(options.batch_size.unwrap_or(default_rows))
+        .with_target_partitions(partitions)
+        .with_batch_size(options.batch_size.unwrap_or(rows))
         // Data sets partition themselves into ranges of rows in order; dealing batches or byte
         // ranges out to partitions anew would lose that order.
         .with_round_robin_repartition(false)
         .with_repartition_file_scans(false)
         .set_bool("datafusion.sql_parser.enable_ident_normalization", false);
-    if let Some(bytes) = options.memory_limit {
-        // What each sort sets aside to merge what it spilled must leave room for sorting.
-        let aside = (bytes / (8 * options.threads().max(1))).clamp(64 << 10, 10 << 20);
-        config = config.with_sort_spill_reservation_bytes(aside);
+    if let Some(limits) = limits {
+        config = config
+            .with_sort_spill_reservation_bytes(limits.merge_bytes)
+            // Several tasks that spill into one queue wait for each other for ever if a file of it
+            // is still open while there is another; so each batch gets a file of its own.
+            .set_usize("datafusion.execution.max_spill_file_size_bytes", 1);
     }
     if let Some(progress) = &options.progress {
         config = config.with_extension(Arc::new(progress.clone()));

@@ -12,7 +12,7 @@ use emrys_schema::{DType, Schema};
 
 use crate::fit;
 use crate::graph::Node;
-use crate::io::{Dataset, Manifest, ReadOptions, WriteOptions, write_partitions};
+use crate::io::{Dataset, Manifest, ReadOptions, Stop, WriteOptions, write_until};
 use crate::online::Compiled;
 use crate::operator::NewIds;
 use crate::ops::Registry;
@@ -459,7 +459,8 @@ impl Transformed {
                 .await
                 .map_err(Error::query("planning the transform"))?;
             let streams = session.watch(streams);
-            write_partitions(streams, &schema, path, options).await
+            let stop = Stop::when_cancelled(session.options().progress());
+            write_until(streams, &schema, path, options, stop).await
         };
         session
             .run("transforming", write)

@@ -257,3 +257,54 @@ fn a_killed_process_leaves_nothing_that_is_half_readable() -> TestResult {
     );
     Ok(())
 }
+
+/// The folder in which a child process holds a spill folder until it is killed.
+const SPILL: &str = "EMRYS_CRASH_SPILL";
+
+fn spilling(folder: &Path) -> emrys_etl::Result<Session> {
+    let options = SessionOptions::new().with_threads(1);
+    Session::new(options.with_spill_dir(folder))
+}
+
+#[test]
+fn the_child_waits_to_be_killed() -> TestResult {
+    let Some(folder) = std::env::var_os(SPILL) else {
+        return Ok(());
+    };
+    let _session = spilling(Path::new(&folder))?;
+    std::thread::sleep(Duration::from_mins(1));
+    Ok(())
+}
+
+#[test]
+fn what_a_killed_process_has_spilled_is_deleted_by_the_next() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["--exact", "the_child_waits_to_be_killed"])
+        .env(SPILL, folder.path())
+        .stdout(Stdio::null())
+        .spawn()?;
+    let spilled = |name: &String| -> TestResult<bool> {
+        // The engine's own folder is there when the other one is locked.
+        Ok(!names(&folder.path().join(name))?.is_empty())
+    };
+    let held = loop {
+        let found = names(folder.path())?;
+        match found.first() {
+            Some(name) if spilled(name)? => break name.clone(),
+            _ => std::thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    assert!(held.starts_with("emrys-spill-"), "{held}");
+    drop(spilling(folder.path())?);
+    assert_eq!(names(folder.path())?, [held.as_str()], "its owner lives");
+    child.kill()?;
+    child.wait()?;
+    assert_eq!(names(folder.path())?, [held.as_str()]);
+    let session = spilling(folder.path())?;
+    let now = names(folder.path())?;
+    assert!(now.len() == 1 && now != [held], "{now:?}");
+    drop(session);
+    assert_eq!(names(folder.path())?, Vec::<String>::new());
+    Ok(())
+}

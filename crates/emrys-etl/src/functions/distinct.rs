@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, UInt64Type};
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -12,6 +13,8 @@ use datafusion::logical_expr::{
 use datafusion::prelude::Expr;
 use datafusion::scalar::ScalarValue;
 
+use crate::operator::GroupedRows;
+use crate::storage::{Sink, Storage};
 use crate::{Error, Result};
 
 /// How many hashes are kept to estimate a count.
@@ -27,16 +30,56 @@ const SAMPLE: usize = 1 << 14;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DistinctHashes {
     estimated: bool,
-    /// In rising order.
-    hashes: Vec<u64>,
+    /// In rising order; in memory, or in a file that is mapped into it.
+    hashes: ScalarBuffer<u64>,
 }
 
 impl DistinctHashes {
-    /// From hashes in any order, repeated or not.
-    pub(crate) fn new(estimated: bool, hashes: Vec<u64>) -> DistinctHashes {
-        let mut distinct = DistinctHashes { estimated, hashes };
-        distinct.arrange();
-        distinct
+    /// From hashes in any order, repeated or not; for an estimate all but the smallest are let go.
+    fn new(estimated: bool, mut hashes: Vec<u64>) -> DistinctHashes {
+        hashes.sort_unstable();
+        hashes.dedup();
+        if estimated {
+            hashes.truncate(SAMPLE);
+        }
+        DistinctHashes {
+            estimated,
+            hashes: hashes.into(),
+        }
+    }
+
+    /// All hashes of a query that counts them; they lie on disk if memory is short.
+    ///
+    /// # Errors
+    /// If a spill file cannot be read or written.
+    pub(crate) fn exact(rows: &GroupedRows, storage: &Storage) -> Result<DistinctHashes> {
+        if rows.is_ordered() {
+            return DistinctHashes::from_rising(false, rows.batches()?, rows.num_rows(), storage);
+        }
+        let batches = rows.batches()?.map(|batch| hashes_of(&batch?));
+        let hashes: Vec<Vec<u64>> = batches.collect::<Result<_>>()?;
+        Ok(DistinctHashes::new(false, hashes.concat()))
+    }
+
+    /// At most `most` hashes, batch by batch in rising order.
+    ///
+    /// # Errors
+    /// The first error among the batches, or if a spill file cannot be written.
+    pub(crate) fn from_rising(
+        estimated: bool,
+        batches: impl Iterator<Item = Result<RecordBatch>>,
+        most: usize,
+        storage: &Storage,
+    ) -> Result<DistinctHashes> {
+        let mut writer = HashWriter::new(storage, most)?;
+        for batch in batches {
+            let hashes = hashes_of(&batch?)?;
+            hashes.into_iter().try_for_each(|hash| writer.push(hash))?;
+        }
+        Ok(DistinctHashes {
+            estimated,
+            hashes: writer.finish()?,
+        })
     }
 
     /// From the bytes that [`smallest_hashes`] gives.
@@ -58,14 +101,39 @@ impl DistinctHashes {
     }
 
     /// The hashes in rising order.
-    pub(crate) fn hashes(&self) -> &[u64] {
+    pub(crate) fn hashes(&self) -> &ScalarBuffer<u64> {
         &self.hashes
     }
 
-    /// Adds the values of another part of the column.
-    pub(crate) fn merge(&mut self, other: &DistinctHashes) {
-        self.hashes.extend_from_slice(&other.hashes);
-        self.arrange();
+    /// The hashes of both parts of a column.
+    ///
+    /// # Errors
+    /// If a spill file cannot be written.
+    pub(crate) fn merged(
+        &self,
+        other: &DistinctHashes,
+        storage: &Storage,
+    ) -> Result<DistinctHashes> {
+        if self.estimated {
+            return Ok(self.merged_estimate(other));
+        }
+        let mut writer = HashWriter::new(storage, self.hashes.len() + other.hashes.len())?;
+        let mut others = other.hashes.iter().copied().peekable();
+        for hash in self.hashes.iter().copied() {
+            while let Some(before) = others.next_if(|other| *other < hash) {
+                writer.push(before)?;
+            }
+            writer.push(hash)?;
+        }
+        others.try_for_each(|hash| writer.push(hash))?;
+        Ok(DistinctHashes {
+            estimated: false,
+            hashes: writer.finish()?,
+        })
+    }
+
+    fn merged_estimate(&self, other: &DistinctHashes) -> DistinctHashes {
+        DistinctHashes::new(true, [&*self.hashes, &*other.hashes].concat())
     }
 
     /// The number of different values.
@@ -79,14 +147,41 @@ impl DistinctHashes {
             _ => self.hashes.len() as u64,
         }
     }
+}
 
-    fn arrange(&mut self) {
-        // The sort is one that finds runs, and there are two after a merge.
-        self.hashes.sort_unstable();
-        self.hashes.dedup();
-        if self.estimated {
-            self.hashes.truncate(SAMPLE);
+/// Hashes of a table of one column, without nulls.
+fn hashes_of(batch: &RecordBatch) -> Result<Vec<u64>> {
+    let column = batch.column(0).as_primitive_opt::<UInt64Type>();
+    let column = column.ok_or_else(|| Error::Internal("hashes have another type".to_owned()))?;
+    Ok(column.iter().flatten().collect())
+}
+
+/// Takes hashes in rising order, repeated or not.
+struct HashWriter {
+    sink: Sink,
+    last: Option<u64>,
+}
+
+impl HashWriter {
+    /// For at most so many hashes, which lie on disk if memory is short.
+    fn new(storage: &Storage, hashes: usize) -> Result<HashWriter> {
+        let bytes = hashes * size_of::<u64>();
+        Ok(HashWriter {
+            sink: storage.sink(storage.is_on_disk(bytes), bytes)?,
+            last: None,
+        })
+    }
+
+    fn push(&mut self, hash: u64) -> Result<()> {
+        match self.last.replace(hash) {
+            Some(last) if last == hash => Ok(()),
+            Some(last) if last > hash => Err(Error::Internal("hashes out of order".to_owned())),
+            _ => self.sink.write_all(&[hash]),
         }
+    }
+
+    fn finish(self) -> Result<ScalarBuffer<u64>> {
+        self.sink.finish_numbers()
     }
 }
 
@@ -157,7 +252,9 @@ impl Smallest {
 
     fn flush(&mut self) {
         let buffer = std::mem::take(&mut self.buffer);
-        self.kept.merge(&DistinctHashes::new(true, buffer));
+        self.kept = self
+            .kept
+            .merged_estimate(&DistinctHashes::new(true, buffer));
     }
 }
 
@@ -176,8 +273,7 @@ impl Accumulator for Smallest {
     }
 
     fn size(&self) -> usize {
-        size_of::<Smallest>()
-            + (self.kept.hashes.capacity() + self.buffer.capacity()) * size_of::<u64>()
+        size_of::<Smallest>() + (self.kept.hashes.len() + self.buffer.capacity()) * size_of::<u64>()
     }
 
     fn state(&mut self) -> EngineResult<Vec<ScalarValue>> {
@@ -186,7 +282,8 @@ impl Accumulator for Smallest {
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> EngineResult<()> {
         for state in states[0].as_binary::<i32>().iter().flatten() {
-            self.kept.merge(&DistinctHashes::from_bytes(state)?);
+            let other = DistinctHashes::from_bytes(state)?;
+            self.kept = self.kept.merged_estimate(&other);
         }
         Ok(())
     }
@@ -230,12 +327,14 @@ mod tests {
     #[test]
     fn parts_add_up_whatever_their_order() {
         let whole = smallest(0..300_000);
-        let mut parts = smallest(200_000..300_000);
-        parts.merge(&smallest(0..250_000));
+        let storage = Storage::default();
+        let parts = smallest(200_000..300_000);
+        let parts = parts.merged(&smallest(0..250_000), &storage).unwrap();
         assert_eq!(parts, whole);
-        let mut exact = DistinctHashes::new(false, vec![5, 1, 5]);
-        exact.merge(&DistinctHashes::new(false, vec![2, 1]));
-        assert_eq!(exact.hashes(), [1, 2, 5]);
+        let exact = DistinctHashes::new(false, vec![5, 1, 5]);
+        let more = DistinctHashes::new(false, vec![2, 1]);
+        let exact = exact.merged(&more, &storage).unwrap();
+        assert_eq!(**exact.hashes(), [1, 2, 5]);
         assert_eq!(exact.count(), 3);
     }
 }

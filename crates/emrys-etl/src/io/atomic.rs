@@ -126,7 +126,11 @@ impl AtomicDir {
 impl Drop for AtomicDir {
     fn drop(&mut self) {
         if self.lock.is_some() {
-            let _ = delete(&self.temporary);
+            // A task that was stopped may add a file while its folder goes.
+            let _ = (0..3).try_for_each(|_| match delete(&self.temporary) {
+                Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+                outcome => Err(outcome),
+            });
         }
     }
 }

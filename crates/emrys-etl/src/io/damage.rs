@@ -5,23 +5,36 @@
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use arrow::error::ArrowError;
+use bytes::buf::Reader;
+use bytes::{Buf, Bytes};
 use datafusion::error::DataFusionError;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaDataReader;
+use parquet::file::reader::{ChunkReader, Length};
 use rayon::prelude::*;
 
 use super::formats::Scan;
+use super::remote;
 use super::source::{Files, SourceFile};
 use crate::{Error, Result};
+
+/// How much of the end of a remote file is asked for first.
+const FOOTER_BYTES: u64 = 64 << 10;
 
 /// The error that names the file or object that could not be read, if `error` lost it on its way,
 /// or the first damaged row group, if a damaged file may be why `error` arose and there is one;
 /// else `error`.
 pub(crate) fn blame(files: &Files, error: Error) -> Error {
-    if let Some(store) = files.store() {
-        // Reading everything once more is for local files alone.
-        return store.failure_in(&chain(&error)).unwrap_or(error);
+    if let Some(store) = files.store()
+        && let Some(failure) = store.failure_in(&chain(&error))
+    {
+        return failure;
     }
     match files.scan {
         Scan::Parquet if may_be_damage(&error) => blame_row_group(&files.files, error),
@@ -80,12 +93,103 @@ fn may_be_damage(error: &Error) -> bool {
 
 /// Decodes all columns of a row group.
 fn decode(file: &SourceFile, row_group: usize) -> Result<(), String> {
-    let opened = File::open(&file.object.path).map_err(|error| error.to_string())?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(opened)
+    match file.object.store {
+        None => {
+            let opened = File::open(&file.object.path).map_err(|error| error.to_string())?;
+            decode_all(ParquetRecordBatchReaderBuilder::try_new(opened), row_group)
+        }
+        Some(_) => {
+            // A failed request is not damage, and has been told by the query.
+            let fetched = remote::block_on("reading a file once more", fetch(file, row_group));
+            match fetched {
+                Ok(Some((part, metadata))) => decode_all(
+                    Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(
+                        part, metadata,
+                    )),
+                    row_group,
+                ),
+                Ok(None) | Err(_) => Ok(()),
+            }
+        }
+    }
+}
+
+fn decode_all<T: ChunkReader + 'static>(
+    reader: parquet::errors::Result<ParquetRecordBatchReaderBuilder<T>>,
+    row_group: usize,
+) -> Result<(), String> {
+    let reader = reader
         .and_then(|reader| reader.with_row_groups(vec![row_group]).build())
         .map_err(|error| error.to_string())?;
     for batch in reader {
         batch.map_err(|error| error.to_string())?;
     }
     Ok(())
+}
+
+/// The bytes of a row group of a remote file, and the footer; `None` if that is damaged.
+async fn fetch(file: &SourceFile, row_group: usize) -> Result<Option<(Part, ArrowReaderMetadata)>> {
+    let bytes = file.object.bytes();
+    let mut tail = FOOTER_BYTES;
+    let metadata = loop {
+        let footer = file.object.read(bytes.saturating_sub(tail)..bytes).await?;
+        let mut reader = ParquetMetaDataReader::new();
+        match reader.try_parse_sized(&footer, bytes) {
+            Err(ParquetError::NeedMoreData(more)) if (more as u64) > tail => tail = more as u64,
+            outcome => break outcome.and_then(|()| reader.finish()),
+        }
+    };
+    let Ok(metadata) = metadata.and_then(|metadata| {
+        ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::default())
+    }) else {
+        return Ok(None);
+    };
+    let ranges = metadata.metadata().row_group(row_group).columns();
+    let ranges = ranges.iter().map(|column| column.byte_range());
+    let (start, end) = ranges.fold((bytes, 0), |(start, end), (first, length)| {
+        (start.min(first), end.max(first + length))
+    });
+    if start >= end || end > bytes {
+        return Ok(None);
+    }
+    let part = Part {
+        start,
+        bytes: file.object.read(start..end).await?,
+        of: bytes,
+    };
+    Ok(Some((part, metadata)))
+}
+
+/// A part of a file.
+struct Part {
+    start: u64,
+    bytes: Bytes,
+    of: u64,
+}
+
+impl Length for Part {
+    fn len(&self) -> u64 {
+        self.of
+    }
+}
+
+impl ChunkReader for Part {
+    type T = Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Reader<Bytes>> {
+        let end = self.start + self.bytes.len() as u64;
+        let length = end.saturating_sub(start) as usize;
+        Ok(self.get_bytes(start, length)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        let first = start.checked_sub(self.start).map(|first| first as usize);
+        let range = first.and_then(|first| Some(first..first.checked_add(length)?));
+        match range.filter(|range| range.end <= self.bytes.len()) {
+            Some(range) => Ok(self.bytes.slice(range)),
+            None => Err(ParquetError::EOF(
+                "a page reaches beyond its row group".to_owned(),
+            )),
+        }
+    }
 }

@@ -65,7 +65,7 @@ impl Dataset {
     /// files that a filter over such columns excludes are not read.
     ///
     /// **Remote files.** `s3://bucket/key`, `gs://`, `az://container/key` and `abfs[s]://`,
-    /// `http://` and `https://` (single files). Credentials and endpoints come from the
+    /// `http://` and `https://` (single files, with signatures in their addresses, too). Credentials and endpoints come from the
     /// environment: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`,
     /// `AWS_REGION`, `AWS_ENDPOINT`, `AWS_ALLOW_HTTP`, `AWS_SKIP_SIGNATURE` and so on,
     /// `GOOGLE_SERVICE_ACCOUNT` or `GOOGLE_APPLICATION_CREDENTIALS`, `AZURE_STORAGE_ACCOUNT_NAME`

@@ -42,3 +42,4 @@ pub use source::DataFile;
 pub use split::{SPLIT_FILE, Split, SplitOutput};
 pub use table::{ROW_ID, ReadOptions};
 pub use writer::{Compression, FileLayout, Shuffle, WriteOptions, write_batches, write_partitions};
+pub(crate) use writer::{Stop, write_until};

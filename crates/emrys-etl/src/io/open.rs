@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::path::Path as Key;
 
+use super::atomic::INCOMPLETE_MARKER;
 use super::formats::{self, FILES_AT_ONCE};
 use super::hive;
 use super::manifest::{MANIFEST_FILE, Manifest};
@@ -53,7 +54,7 @@ pub(crate) async fn open_list(paths: Vec<PathBuf>, options: &OpenOptions) -> Res
                     None => remote::connect(&location, options.remote())?,
                 };
                 let key = location.store_key()?;
-                (location.base() == store.base()).then_some(Place::Remote(store, key))
+                store.holds(&location).then_some(Place::Remote(store, key))
             }
             Some(location) => Some(Place::Local(format!("/{}", location.key).into())),
             None => Some(Place::Local(path.clone())),
@@ -70,9 +71,10 @@ pub(crate) async fn open_list(paths: Vec<PathBuf>, options: &OpenOptions) -> Res
                 return Err(Error::File {
                     action: "read",
                     path,
-                    problem: "it is in another store than the files before; let all files of a \
-                              list be in one bucket, or local"
-                        .into(),
+                    problem:
+                        "it is in another store than the files before, or has another signature; \
+                              let all files of a list be in one bucket, or local"
+                            .into(),
                 });
             }
         }
@@ -136,6 +138,14 @@ async fn find_remote(location: &Location<'_>, options: &OpenOptions) -> Result<F
     let (mut listed, is_folder) = remote::files(&store, location).await?;
     let folder = Path::new(location.key.trim_end_matches('/')).to_owned();
     if is_folder {
+        let marker = match location.key.trim_end_matches('/') {
+            "" => INCOMPLETE_MARKER.to_owned(),
+            folder => format!("{folder}/{INCOMPLETE_MARKER}"),
+        };
+        if listed.iter().any(|meta| meta.location.as_ref() == marker) {
+            let url = format!("{}/{}", location.base(), location.key);
+            return Err(paths::unfinished(Path::new(&url)));
+        }
         listed.retain(|meta| {
             let path = Path::new(meta.location.as_ref());
             let within = path.strip_prefix(&folder).unwrap_or(path);

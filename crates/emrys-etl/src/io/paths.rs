@@ -80,13 +80,18 @@ pub(crate) fn missing(path: &Path) -> Error {
     }
 }
 
+/// The error for a folder that is not whole.
+pub(crate) fn unfinished(folder: &Path) -> Error {
+    Error::File {
+        action: "read",
+        path: folder.to_owned(),
+        problem: "it is the unfinished output of an interrupted run; run it again".into(),
+    }
+}
+
 fn files_of_folder(folder: &Path, options: &OpenOptions) -> Result<Vec<PathBuf>> {
     if folder.join(INCOMPLETE_MARKER).exists() {
-        return Err(Error::File {
-            action: "read",
-            path: folder.to_owned(),
-            problem: "it is the unfinished output of an interrupted run; run it again".into(),
-        });
+        return Err(unfinished(folder));
     }
     let mut files = Vec::new();
     add_files(folder, options.hive() != Some(false), &mut files)?;

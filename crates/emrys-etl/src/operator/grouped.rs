@@ -227,7 +227,8 @@ impl GroupedWriter {
     }
 }
 
-fn batch_bytes(batch: &RecordBatch) -> usize {
+/// How many bytes the rows of a batch take, whatever buffers it shares with others.
+pub(crate) fn batch_bytes(batch: &RecordBatch) -> usize {
     batch.columns().iter().map(array_bytes).sum()
 }
 

@@ -36,7 +36,7 @@ pub use decode::{Decode, Markers};
 pub use erased::{DynOperator, DynState};
 pub use example::Example;
 pub use grouped::GroupedRows;
-pub(crate) use grouped::GroupedWriter;
+pub(crate) use grouped::{GroupedWriter, batch_bytes};
 pub use list_values::{leaf_type, map_leaves};
 pub use relation::{InputSchema, Relation};
 pub(crate) use state::read_table;

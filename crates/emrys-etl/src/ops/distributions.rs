@@ -13,6 +13,7 @@ use crate::functions::{Distribution, StoredDistribution, value_distribution};
 use crate::operator::{
     ArtifactReader, ArtifactWriter, FitResults, InputSchema, Relation, Statistic,
 };
+use crate::storage::Storage;
 use crate::{Error, Result};
 
 /// The distributions of some columns, by name.
@@ -57,10 +58,8 @@ impl Distributions {
                     }
                 }
             } else {
-                Distribution::from_counts(
-                    column.dtype(),
-                    results.take_grouped(column.name())?.into_batches()?,
-                )?
+                let counts = results.take_grouped(column.name())?;
+                Distribution::from_counts(column.dtype(), &counts, &results.storage)?
             };
             let name = column.name().to_owned();
             distributions.columns.insert(name, distribution);
@@ -69,17 +68,16 @@ impl Distributions {
     }
 
     /// The distributions of these and of more data.
-    pub(super) fn merged(&self, more: &Distributions) -> Distributions {
-        let mut merged = self.clone();
+    pub(super) fn merged(&self, more: &Distributions, storage: &Storage) -> Result<Distributions> {
+        let mut columns = self.columns.clone();
         for (name, distribution) in &more.columns {
-            match merged.columns.get_mut(name) {
-                Some(known) => known.merge(distribution),
-                None => {
-                    merged.columns.insert(name.clone(), distribution.clone());
-                }
-            }
+            let both = match self.columns.get(name) {
+                Some(known) => known.merged(distribution, storage)?,
+                None => distribution.clone(),
+            };
+            columns.insert(name.clone(), both);
         }
-        merged
+        Ok(Distributions { columns })
     }
 
     /// What is read from each distribution, by column.

@@ -22,7 +22,8 @@ use crate::{Error, Result};
 /// # Fits
 /// The count of every distinct value of each column, in one query per column that spills to disk
 /// if memory is short; the median is read from the sorted counts. The state holds 24 bytes for each
-/// distinct value, so that more data can be added. With
+/// distinct value, so that more data can be added; where memory is limited, on disk if they take
+/// too much of it (see [`StateStorage`](crate::StateStorage)). With
 /// [`with_approximate`](FillMedian::with_approximate), counts of at most 65,536 groups of
 /// neighbouring values, in one scan for all columns: 1.5 MiB per column, whatever its size.
 /// # Output
@@ -160,8 +161,10 @@ impl Operator for FillMedian {
         results: FitResults,
         _ids: NewIds,
     ) -> Result<Medians> {
+        let storage = results.storage.clone();
         let new = self.fit(input, results)?;
-        Ok(Medians::new(state.distributions.merged(&new.distributions)))
+        let distributions = state.distributions.merged(&new.distributions, &storage)?;
+        Ok(Medians::new(distributions))
     }
 
     fn lower(&self, state: &Medians, input: &Relation) -> Result<Lowered> {

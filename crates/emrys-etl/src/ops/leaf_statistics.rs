@@ -5,7 +5,7 @@ use datafusion::prelude::Expr;
 use datafusion::scalar::ScalarValue;
 use emrys_schema::ColumnSchema;
 
-use crate::operator::{FitResults, GroupedStatistic, Relation, Source, Statistic};
+use crate::operator::{FitResults, GroupedStatistic, Order, Relation, Source, Statistic};
 use crate::{Error, Result};
 
 /// How the elements of lists are called in statistics.
@@ -101,7 +101,7 @@ impl LeafResults {
 }
 
 /// Aggregates for each distinct value of a column, or element of its lists: batches of the values
-/// (null is one), then the aggregates, under the given name.
+/// (null is one), then the aggregates, under the given name; in rising order if memory is limited.
 ///
 /// `key` makes what is told apart from an expression for the values.
 pub(super) fn leaf_groups(
@@ -112,12 +112,15 @@ pub(super) fn leaf_groups(
     aggregates: Vec<(String, Expr)>,
 ) -> Result<Statistic> {
     let expr = key(input.expr(column.name())?)?;
-    Ok(Statistic::Grouped(GroupedStatistic {
-        name,
-        sources: vec![source(expr, column)],
-        keys: vec![ELEMENT.to_owned()],
-        aggregates,
-    }))
+    Ok(Statistic::Large {
+        grouped: GroupedStatistic {
+            name,
+            sources: vec![source(expr, column)],
+            keys: vec![ELEMENT.to_owned()],
+            aggregates,
+        },
+        order: vec![Order::rising(ELEMENT)],
+    })
 }
 
 fn source(expr: Expr, column: &ColumnSchema) -> Source {

@@ -8,7 +8,10 @@ use arrow::compute::concat_batches;
 use proptest::prelude::*;
 
 use super::refit_tests::{dataset, rows, statistics, transform};
-use super::{Categorify, EncodeType, JoinGroupby, Stat, TargetEncoding, Vocabularies};
+use super::{
+    Bucketize, Categorify, DataStats, EncodeType, FillMedian, JoinGroupby, Rename, Stat,
+    TargetEncoding, Vocabularies,
+};
 use crate::fit::testing::fit_and_refit;
 use crate::operator::NewIds;
 use crate::{Dataset, FittedWorkflow, Node, SessionOptions, StateStorage, Workflow, cols, group};
@@ -26,6 +29,13 @@ fn everything() -> Node {
         + (group(["number", "float"]) >> encoding())
         + (cols(["text", "number"]) >> statistics())
         + (group(["float", "text"]) >> distinct)
+}
+
+/// What reads medians, quantiles and numbers of distinct values from all that there are.
+fn exact() -> Node {
+    (cols(["number", "float"]) >> FillMedian::default())
+        + (cols(["number", "float"]) >> Bucketize::quantiles(7) >> Rename::postfix("_bucket"))
+        + (cols(["number", "text"]) >> DataStats::default() >> Rename::postfix("_same"))
 }
 
 fn options(storage: StateStorage, limit: Option<usize>) -> SessionOptions {
@@ -78,15 +88,50 @@ fn little_memory_gives_the_same_rows() {
         let rows = concat_batches(&rows[0].schema(), &rows).unwrap();
         (fitted.output_schema().clone(), rows)
     };
-    let folder = tempfile::tempdir().unwrap();
-    let limited = SessionOptions::new()
-        .with_threads(2)
-        .with_memory_limit(48 << 20)
-        .with_spill_dir(folder.path());
-    assert_eq!(fit(limited), fit(SessionOptions::new().with_threads(2)));
-    // Spilled results and tables have no names, and the engine removes its files.
-    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
-    assert!(left.is_empty(), "{left:?}");
+    let unlimited = fit(SessionOptions::new().with_threads(2));
+    for (mebibytes, threads) in [(24, 2), (16, 2), (48, 4), (72, 4)] {
+        let folder = tempfile::tempdir().unwrap();
+        let limited = SessionOptions::new()
+            .with_threads(threads)
+            .with_memory_limit(mebibytes << 20)
+            .with_spill_dir(folder.path());
+        assert_eq!(fit(limited), unlimited, "{mebibytes} MiB");
+        // Spilled results and tables have no names, and the engine removes its files.
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
+fn exact_distributions_give_the_same_bits_from_disk() {
+    let (first, more) = (many(30_000), many(50_000));
+    let fit = |storage, limit, threads| {
+        let options = options(storage, limit)
+            .with_batch_size(1024)
+            .with_threads(threads);
+        fit_and_refit(&exact(), &first, Some((&more, NewIds::Append)), options).unwrap()
+    };
+    let known = |fitted: &FittedWorkflow| {
+        let rows = fitted.transform(&more).unwrap().collect().unwrap();
+        let rows = concat_batches(&rows[0].schema(), &rows).unwrap();
+        (DataStats::of(fitted), rows)
+    };
+    let memory = known(&fit(StateStorage::Memory, None, 2));
+    let distinct: Vec<_> = memory.0.iter().map(|of| of.cardinality).collect();
+    assert!(
+        distinct.iter().all(|count| *count > Some(20_000)),
+        "{distinct:?}"
+    );
+    for (storage, limit) in [
+        (StateStorage::Disk, None),
+        (StateStorage::Auto, Some(16 << 20)),
+        (StateStorage::Disk, Some(24 << 20)),
+    ] {
+        let fitted = fit(storage, limit, 2);
+        assert_eq!(known(&fitted), memory);
+        let again = options(storage, limit);
+        assert_eq!(known(&saved_and_loaded(&fitted, again)), memory);
+    }
 }
 
 #[test]
@@ -107,7 +152,7 @@ fn tables_that_exceed_a_quarter_of_the_limit_lie_on_disk() {
             .sum::<usize>()
     };
     assert_eq!(
-        fit(options(StateStorage::Auto, Some(12 << 20)).with_batch_size(8192)),
+        fit(options(StateStorage::Auto, Some(16 << 20)).with_batch_size(8192)),
         0
     );
     assert!(fit(options(StateStorage::Auto, Some(200 << 20)).with_batch_size(8192)) > 0);

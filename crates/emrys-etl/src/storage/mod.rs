@@ -78,6 +78,12 @@ impl Storage {
         !fits
     }
 
+    /// How many bytes of states were put into memory.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
     /// Whether any table may lie on disk.
     pub(crate) fn may_use_disk(&self) -> bool {
         match self.kind {

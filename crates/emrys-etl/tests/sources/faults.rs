@@ -47,26 +47,70 @@ pub struct Seen {
     pub bytes: Option<u64>,
 }
 
+impl Seen {
+    /// Whether it changes something.
+    pub fn is_write(&self) -> bool {
+        changes(&self.method)
+    }
+}
+
+fn changes(method: &Method) -> bool {
+    ![Method::GET, Method::HEAD].contains(method)
+}
+
+/// What befalls the next requests.
+struct Order {
+    /// What their paths have.
+    path: String,
+    /// Whether they are those that change something, or those for data.
+    of_writes: bool,
+    /// How many go well before.
+    after: usize,
+    fault: Fault,
+    times: usize,
+}
+
 /// The faults to come, and the requests that came.
 #[derive(Default)]
 pub struct Script {
-    /// What befalls the next so many requests for data whose path has the text.
-    faults: Mutex<Vec<(String, Fault, usize)>>,
+    faults: Mutex<Vec<Order>>,
     seen: Mutex<Vec<Seen>>,
 }
 
 impl Script {
     /// Lets the next `times` requests for the bytes of an object fail.
     pub fn order(&self, path: &str, fault: Fault, times: usize) {
-        self.faults
-            .lock()
-            .unwrap()
-            .push((path.to_owned(), fault, times));
+        self.add(path, false, 0, fault, times);
+    }
+
+    /// Lets `times` requests fail that write or delete an object, after so many that go well.
+    ///
+    /// [`Fault::Cut`] breaks the connection in the middle of the request, which is not carried
+    /// out; [`Fault::StallWithin`] and [`Fault::Short`] lose the answer to one that is.
+    pub fn order_writes(&self, path: &str, after: usize, fault: Fault, times: usize) {
+        self.add(path, true, after, fault, times);
+    }
+
+    fn add(&self, path: &str, of_writes: bool, after: usize, fault: Fault, times: usize) {
+        self.faults.lock().unwrap().push(Order {
+            path: path.to_owned(),
+            of_writes,
+            after,
+            fault,
+            times,
+        });
     }
 
     pub fn clear(&self, path: &str) {
         let mut faults = self.faults.lock().unwrap();
-        faults.retain(|(text, _, _)| text != path);
+        faults.retain(|order| order.path != path);
+    }
+
+    /// How many of the ordered faults have not come yet.
+    pub fn left(&self, path: &str) -> usize {
+        let faults = self.faults.lock().unwrap();
+        let of_path = faults.iter().filter(|order| order.path == path);
+        of_path.map(|order| order.times).sum()
     }
 
     /// The requests for paths with the text so far.
@@ -88,6 +132,7 @@ impl Script {
             Some(end.parse::<u64>().ok()? + 1 - start.parse::<u64>().ok()?)
         });
         let method = request.method().clone();
+        let is_write = is_write(request);
         let is_data = method == Method::GET && bytes.is_some();
         self.seen.lock().unwrap().push(Seen {
             method,
@@ -95,12 +140,22 @@ impl Script {
             bytes,
         });
         let mut faults = self.faults.lock().unwrap();
-        let (_, fault, times) = faults
-            .iter_mut()
-            .find(|(text, _, times)| is_data && *times > 0 && path.contains(&**text))?;
-        *times -= 1;
-        Some(*fault)
+        let order = faults.iter_mut().find(|order| {
+            let kind = if order.of_writes { is_write } else { is_data };
+            kind && order.times > 0 && path.contains(&*order.path)
+        })?;
+        if order.after > 0 {
+            order.after -= 1;
+            return None;
+        }
+        order.times -= 1;
+        Some(order.fault)
     }
+}
+
+/// Whether a request changes something.
+pub fn is_write<B>(request: &Request<B>) -> bool {
+    changes(request.method())
 }
 
 /// The answer instead of the right one, where nothing of that is needed.

@@ -13,5 +13,6 @@ mod data;
 mod faults;
 mod s3;
 mod s3_server;
+mod sinks;
 mod web;
 mod web_server;

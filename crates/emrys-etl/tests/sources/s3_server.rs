@@ -1,17 +1,22 @@
 //! A server that speaks the protocol of S3, with buckets in a temporary folder.
 
-use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
+use hyper::body::{Body, Incoming};
 use hyper::service::{Service, service_fn};
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tokio::net::TcpListener;
 
-use crate::faults::{Script, instead, spoil};
+use crate::faults::{Fault, Script, instead, is_write, spoil};
 
 pub struct Server {
     root: tempfile::TempDir,
@@ -73,26 +78,47 @@ async fn serve(listener: TcpListener, service: S3Service, script: Arc<Script>) {
         };
         let (service, script) = (service.clone(), Arc::clone(&script));
         tokio::spawn(async move {
-            let answer = service_fn(move |request| {
-                let (service, script) = (service.clone(), Arc::clone(&script));
-                async move {
-                    let fault = script.meet(&request);
-                    if let Some(fault) = fault
-                        && let Some(response) = instead(fault).await
-                    {
-                        return Ok::<_, Infallible>(response);
-                    }
-                    let response = Service::call(&service, request).await.unwrap();
-                    Ok(match fault {
-                        Some(fault) => spoil(fault, response),
-                        None => response,
-                    })
-                }
-            });
+            let answer =
+                service_fn(move |request| answer(service.clone(), Arc::clone(&script), request));
             // A connection that breaks on order is no failure of the server.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(socket), answer)
                 .await;
         });
+    }
+}
+
+async fn answer(
+    service: S3Service,
+    script: Arc<Script>,
+    request: Request<Incoming>,
+) -> io::Result<Response<s3s::Body>> {
+    let fault = script.meet(&request);
+    if let Some(fault) = fault
+        && let Some(response) = instead(fault).await
+    {
+        return Ok(response);
+    }
+    let is_write = is_write(&request);
+    if is_write && fault == Some(Fault::Cut) {
+        let (mut body, mut read) = (request.into_body(), 0);
+        let half = body.size_hint().lower() / 2;
+        while read < half
+            && let Some(Ok(frame)) =
+                poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await
+        {
+            read += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        return Err(io::Error::other("cut off on order"));
+    }
+    let response = Service::call(&service, request).await.unwrap();
+    match fault {
+        Some(Fault::StallWithin) if is_write => {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            Ok(response)
+        }
+        Some(_) if is_write => Err(io::Error::other("the answer is lost on order")),
+        Some(fault) => Ok(spoil(fault, response)),
+        None => Ok(response),
     }
 }

@@ -67,3 +67,47 @@ fn a_server_without_ranges_or_without_the_file_is_named() -> TestResult {
     );
     Ok(())
 }
+
+#[test]
+fn addresses_with_a_signature_are_read_and_not_told() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("a b.parquet");
+    write_parquet(&path, &clicks(0..9000));
+    write_csv(folder.path().join("x.csv"), &clicks(0..100));
+    let signature = "X-Amz-Date=20260101T000000Z&X-Amz-Signature=5f%2Fe1";
+    let server = WebServer::start_signed(folder.path(), signature);
+    let address = |name: &str| format!("{}/{name}?{signature}", server.url);
+
+    let remote = Dataset::open(address("a%20b.parquet"))?;
+    assert_eq!(
+        everything(&remote, 2),
+        everything(&Dataset::open(&path)?, 1)
+    );
+    let text = Dataset::open(address("x.csv"))?;
+    assert_eq!(rows(&text, &["id"], 2)?.num_rows(), 100);
+    let both = Dataset::from_paths([address("a%20b.parquet"), address("a%20b.parquet")])?;
+    assert_eq!(rows(&both, &["id"], 2)?.num_rows(), 18_000);
+
+    let other = format!("{}/a%20b.parquet?X-Amz-Signature=secret", server.url);
+    let error = Dataset::open_with(&other, &impatient(0))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("access was denied") && !error.contains("secret"),
+        "{error}"
+    );
+    let error = Dataset::from_paths([address("a%20b.parquet"), other]).unwrap_err();
+    assert!(
+        error.to_string().contains("has another signature"),
+        "{error}"
+    );
+    let gone = address("y.csv");
+    let error = Dataset::open_with(&gone, &impatient(0))
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        format!("read `{}/y.csv`: there is no such object", server.url)
+    );
+    Ok(())
+}

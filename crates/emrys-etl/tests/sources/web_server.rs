@@ -22,6 +22,16 @@ pub struct WebServer {
 
 impl WebServer {
     pub fn start(folder: &Path, ranges: bool) -> WebServer {
+        WebServer::start_with(folder, ranges, None)
+    }
+
+    /// A server that gives files only to those who read with this query, as stores do whose
+    /// addresses are signed.
+    pub fn start_signed(folder: &Path, query: &'static str) -> WebServer {
+        WebServer::start_with(folder, true, Some(query))
+    }
+
+    fn start_with(folder: &Path, ranges: bool, signature: Option<&'static str>) -> WebServer {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -41,7 +51,12 @@ impl WebServer {
                 let (folder, script) = (folder.clone(), Arc::clone(&seen));
                 tokio::spawn(async move {
                     let answer = service_fn(move |request| {
-                        answer(folder.clone(), Arc::clone(&script), ranges, request)
+                        let may_read = signature.is_none_or(|signature| {
+                            request.uri().query() == Some(signature)
+                                && *request.method() == Method::GET
+                        });
+                        let folder = may_read.then(|| folder.clone());
+                        answer(folder, Arc::clone(&script), ranges, request)
                     });
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(socket), answer)
@@ -57,8 +72,9 @@ impl WebServer {
     }
 }
 
+/// The file; without a folder, a refusal.
 async fn answer(
-    folder: PathBuf,
+    folder: Option<PathBuf>,
     script: Arc<Script>,
     ranges: bool,
     request: Request<Incoming>,
@@ -69,6 +85,10 @@ async fn answer(
     {
         return Ok(response);
     }
+    let Some(folder) = folder else {
+        let refused = Response::builder().status(StatusCode::FORBIDDEN);
+        return Ok(refused.body(Body::empty()).unwrap());
+    };
     let name = request
         .uri()
         .path()

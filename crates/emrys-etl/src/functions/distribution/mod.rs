@@ -6,6 +6,7 @@
 //! the values alone, not on their order or on how they were split among threads, and the sum of
 //! two distributions is the distribution of all their values.
 
+mod cells;
 mod sketch;
 mod stored;
 
@@ -14,9 +15,12 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
 use emrys_schema::DType;
 
+use cells::{CellWriter, Cells};
 pub(crate) use sketch::value_distribution;
 pub(crate) use stored::StoredDistribution;
 
+use crate::operator::GroupedRows;
+use crate::storage::Storage;
 use crate::{Error, Result};
 
 /// The most cells of an approximate distribution.
@@ -32,8 +36,7 @@ pub(crate) struct Distribution {
     approximate: bool,
     /// How many leading bits of a key tell cells apart.
     bits: u32,
-    /// In rising order.
-    cells: Vec<Cell>,
+    cells: Cells,
 }
 
 /// How values are written as keys: unsigned numbers in the same order.
@@ -99,88 +102,91 @@ impl Number {
 }
 
 impl Distribution {
-    /// A distribution without values that is to become approximate.
-    fn approximate() -> Distribution {
+    /// An approximate distribution, from cells in any order.
+    fn approximate(bits: u32, mut cells: Vec<Cell>) -> Distribution {
+        // The sort is one that finds runs, and there are two after a merge.
+        cells.sort_by_key(|cell| cell.low);
+        let mut bits = bits;
+        join(&mut cells, bits);
+        while cells.len() > CELLS {
+            bits -= 1;
+            join(&mut cells, bits);
+        }
         Distribution {
             kind: Kind::Float,
             approximate: true,
-            bits: 64,
-            cells: Vec::new(),
+            bits,
+            cells: cells.into(),
         }
     }
 
-    /// The exact distribution, from batches of distinct values and their counts.
+    /// The exact distribution, from distinct values and their counts; it lies on disk if memory is
+    /// short.
     ///
     /// # Errors
-    /// [`Error::Internal`] if the batches hold something else.
+    /// [`Error::Internal`] if the rows hold something else; if a spill file cannot be read or
+    /// written.
     pub(crate) fn from_counts(
         dtype: DType,
-        batches: impl IntoIterator<Item = RecordBatch>,
+        rows: &GroupedRows,
+        storage: &Storage,
     ) -> Result<Distribution> {
         let kind = Kind::of(dtype);
-        let mut cells = Vec::new();
-        for batch in batches {
-            let keys = keys_of(kind, batch.column(0))?;
-            let counts = cast(batch.column(1), &DataType::UInt64)
-                .map_err(|error| Error::Internal(format!("counts of values: {error}")))?;
-            let counts = counts.as_primitive::<UInt64Type>();
-            for (key, count) in keys.into_iter().zip(counts) {
-                if let (Some(key), Some(count)) = (key, count) {
-                    cells.push(Cell {
-                        low: key,
-                        high: key,
-                        count,
-                    });
-                }
+        let mut writer = CellWriter::new(storage, rows.num_rows())?;
+        let batches = rows.batches()?.map(|batch| cells_of(kind, &batch?));
+        if rows.is_ordered() {
+            for cells in batches {
+                cells?.into_iter().try_for_each(|cell| writer.push(cell))?;
             }
+        } else {
+            let cells: Vec<Vec<Cell>> = batches.collect::<Result<_>>()?;
+            let mut cells = cells.concat();
+            cells.sort_unstable_by_key(|cell| cell.low);
+            cells.into_iter().try_for_each(|cell| writer.push(cell))?;
         }
-        let mut distribution = Distribution {
+        Ok(Distribution::exact(kind, writer.finish()?))
+    }
+
+    fn exact(kind: Kind, cells: Cells) -> Distribution {
+        Distribution {
             kind,
             approximate: false,
             bits: 64,
             cells,
-        };
-        distribution.arrange();
-        Ok(distribution)
-    }
-
-    /// Adds the values of another distribution of the same column.
-    pub(crate) fn merge(&mut self, other: &Distribution) {
-        self.bits = self.bits.min(other.bits);
-        self.cells.extend_from_slice(&other.cells);
-        self.arrange();
-    }
-
-    /// Sorts cells, and joins those that are not told apart.
-    fn arrange(&mut self) {
-        // The sort is one that finds runs, and there are two after a merge.
-        self.cells.sort_by_key(|cell| cell.low);
-        self.join();
-        while self.approximate && self.cells.len() > CELLS {
-            self.bits -= 1;
-            self.join();
         }
     }
 
-    fn join(&mut self) {
-        let shift = 64 - self.bits;
-        self.cells.dedup_by(|cell, kept| {
-            let same = cell.low >> shift == kept.low >> shift;
-            if same {
-                kept.count += cell.count;
-                kept.high = kept.high.max(cell.high);
+    /// The distribution of the values of both, which are of the same column.
+    ///
+    /// # Errors
+    /// If a spill file cannot be written.
+    pub(crate) fn merged(&self, other: &Distribution, storage: &Storage) -> Result<Distribution> {
+        if self.approximate {
+            return Ok(self.merged_approximately(other));
+        }
+        let mut writer = CellWriter::new(storage, self.cells.len() + other.cells.len())?;
+        let mut others = other.cells.iter().peekable();
+        for cell in self.cells.iter() {
+            while let Some(before) = others.next_if(|other| other.low < cell.low) {
+                writer.push(before)?;
             }
-            same
-        });
+            writer.push(cell)?;
+        }
+        others.try_for_each(|cell| writer.push(cell))?;
+        Ok(Distribution::exact(other.kind, writer.finish()?))
+    }
+
+    fn merged_approximately(&self, other: &Distribution) -> Distribution {
+        let cells = self.cells.iter().chain(other.cells.iter()).collect();
+        Distribution::approximate(self.bits.min(other.bits), cells)
     }
 
     /// The value in the middle: with an even number of values the mean of the two middle ones,
     /// which for integers is rounded, halves to even. `None` if there is no value.
     pub(crate) fn median(&self) -> Option<Number> {
-        let ranks = self.ranks();
-        let last = ranks.count().checked_sub(1)?;
-        let (low, high) = (ranks.value(last / 2), ranks.value(last - last / 2));
-        Some(match (low, high) {
+        let last = self.count().checked_sub(1)?;
+        let middle = self.values(&[last / 2, last - last / 2]);
+        Some(match (middle[0], middle[1]) {
             (Number::Int(low), Number::Int(high)) => {
                 let sum = low + high;
                 let floor = sum.div_euclid(2);
@@ -194,20 +200,22 @@ impl Distribution {
     /// The values that cut the rows into `parts` of the same size, without repetitions: at the
     /// positions `k / parts` of the sorted values, linear between two of them.
     pub(crate) fn quantiles(&self, parts: u32) -> Vec<f64> {
-        let ranks = self.ranks();
-        let Some(last) = ranks.count().checked_sub(1) else {
+        let Some(last) = self.count().checked_sub(1) else {
             return Vec::new();
         };
-        let mut values: Vec<f64> = (1..u64::from(parts))
-            .map(|part| {
-                // In whole numbers, since positions past 2^53 are no doubles.
-                let position = u128::from(part) * u128::from(last);
-                let (whole, rest) = (position / u128::from(parts), position % u128::from(parts));
-                // Not greater than `last`, which is a `u64`.
-                let rank = whole as u64;
-                let low = ranks.value(rank).to_f64();
-                let high = ranks.value((rank + 1).min(last)).to_f64();
-                between(low, high, rest as f64 / f64::from(parts))
+        // In whole numbers, since positions past 2^53 are no doubles.
+        let parts = u128::from(parts);
+        let positions = || (1..parts).map(|part| part * u128::from(last));
+        // Not greater than `last`, which is a `u64`.
+        let ranks = positions().map(|position| (position / parts) as u64);
+        let ranks = ranks.flat_map(|rank| [rank, (rank + 1).min(last)]);
+        let ends = self.values(&ranks.collect::<Vec<_>>());
+        let (ends, _) = ends.as_chunks::<2>();
+        let mut values: Vec<f64> = positions()
+            .zip(ends)
+            .map(|(position, [low, high])| {
+                let share = (position % parts) as f64 / parts as f64;
+                between(low.to_f64(), high.to_f64(), share)
             })
             .collect();
         values.dedup();
@@ -216,48 +224,55 @@ impl Distribution {
 
     /// The least value, if there is one.
     pub(crate) fn min(&self) -> Option<f64> {
-        let first = self.cells.first()?;
+        let first = self.cells.iter().next()?;
         Some(self.kind.number(first.low).to_f64())
     }
 
-    fn ranks(&self) -> Ranks<'_> {
-        let mut total = 0;
-        let ends = self.cells.iter().map(|cell| {
-            total += cell.count;
-            total
-        });
-        Ranks {
-            ends: ends.collect(),
-            distribution: self,
-        }
-    }
-}
-
-/// The values of a distribution by their position in sorted order.
-struct Ranks<'a> {
-    distribution: &'a Distribution,
-    /// For each cell, how many values there are up to its end.
-    ends: Vec<u64>,
-}
-
-impl Ranks<'_> {
+    /// The number of values.
     fn count(&self) -> u64 {
-        self.ends.last().copied().unwrap_or(0)
+        self.cells.iter().map(|cell| cell.count).sum()
     }
 
-    /// The value of a rank below [`count`](Ranks::count).
-    fn value(&self, rank: u64) -> Number {
-        let at = self.ends.partition_point(|end| *end <= rank);
-        let (kind, cell) = (self.distribution.kind, self.distribution.cells[at]);
+    /// The values at positions in sorted order, which are below [`count`](Distribution::count).
+    fn values(&self, ranks: &[u64]) -> Vec<Number> {
+        let mut rising: Vec<usize> = (0..ranks.len()).collect();
+        rising.sort_unstable_by_key(|at| ranks[*at]);
+        let mut rising = rising.into_iter().peekable();
+        let mut values = vec![Number::Int(0); ranks.len()];
+        let mut start = 0;
+        for cell in self.cells.iter() {
+            let end = start + cell.count;
+            while let Some(at) = rising.next_if(|at| ranks[*at] < end) {
+                values[at] = self.value(cell, ranks[at] - start);
+            }
+            start = end;
+        }
+        values
+    }
+
+    /// One of the values of a cell, by its position among them.
+    fn value(&self, cell: Cell, position: u64) -> Number {
         if cell.low == cell.high || cell.count < 2 {
-            return kind.number(cell.low);
+            return self.kind.number(cell.low);
         }
         // Only approximate distributions, which are of floats, come here.
-        let before = self.ends[at] - cell.count;
-        let share = (rank - before) as f64 / (cell.count - 1) as f64;
-        let (low, high) = (kind.number(cell.low), kind.number(cell.high));
-        Number::Float(between(low.to_f64(), high.to_f64(), share))
+        let share = position as f64 / (cell.count - 1) as f64;
+        let [low, high] = [cell.low, cell.high].map(|key| self.kind.number(key).to_f64());
+        Number::Float(between(low, high, share))
     }
+}
+
+/// Joins cells that are not told apart by so many leading bits.
+fn join(cells: &mut Vec<Cell>, bits: u32) {
+    let shift = 64 - bits;
+    cells.dedup_by(|cell, kept| {
+        let same = cell.low >> shift == kept.low >> shift;
+        if same {
+            kept.count += cell.count;
+            kept.high = kept.high.max(cell.high);
+        }
+        same
+    });
 }
 
 fn between(low: f64, high: f64, share: f64) -> f64 {
@@ -269,6 +284,23 @@ fn between(low: f64, high: f64, share: f64) -> f64 {
     } else {
         low * (1.0 - share) + high * share
     }
+}
+
+/// The cells of the values and counts of a batch, without null and NaN.
+fn cells_of(kind: Kind, batch: &RecordBatch) -> Result<Vec<Cell>> {
+    let keys = keys_of(kind, batch.column(0))?;
+    let counts = cast(batch.column(1), &DataType::UInt64)
+        .map_err(|error| Error::Internal(format!("counts of values: {error}")))?;
+    let pairs = keys.into_iter().zip(counts.as_primitive::<UInt64Type>());
+    let cells = pairs.filter_map(|(key, count)| {
+        let (key, count) = (key?, count?);
+        Some(Cell {
+            low: key,
+            high: key,
+            count,
+        })
+    });
+    Ok(cells.collect())
 }
 
 /// The keys of values; `None` for null and NaN.

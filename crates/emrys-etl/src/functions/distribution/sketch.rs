@@ -70,7 +70,7 @@ pub(super) struct Sketch {
 impl Sketch {
     pub(super) fn new() -> Sketch {
         Sketch {
-            cells: Distribution::approximate(),
+            cells: Distribution::approximate(64, Vec::new()),
             buffer: Vec::new(),
         }
     }
@@ -87,18 +87,14 @@ impl Sketch {
 
     fn flush(&mut self) {
         self.buffer.sort_unstable();
-        let mut new = Distribution::approximate();
-        new.cells = self
-            .buffer
-            .chunk_by(|a, b| a == b)
-            .map(|same| Cell {
-                low: same[0],
-                high: same[0],
-                count: same.len() as u64,
-            })
-            .collect();
+        let new = self.buffer.chunk_by(|a, b| a == b).map(|same| Cell {
+            low: same[0],
+            high: same[0],
+            count: same.len() as u64,
+        });
+        let new = Distribution::approximate(64, new.collect());
         self.buffer.clear();
-        self.cells.merge(&new);
+        self.cells = self.cells.merged_approximately(&new);
     }
 
     pub(super) fn finish(&mut self) -> &Distribution {
@@ -121,7 +117,7 @@ impl Accumulator for Sketch {
 
     fn size(&self) -> usize {
         size_of::<Sketch>()
-            + self.cells.cells.capacity() * size_of::<Cell>()
+            + self.cells.cells.num_bytes()
             + self.buffer.capacity() * size_of::<u64>()
     }
 
@@ -132,7 +128,9 @@ impl Accumulator for Sketch {
     fn merge_batch(&mut self, states: &[ArrayRef]) -> EngineResult<()> {
         let states = states[0].as_binary::<i32>();
         for state in states.iter().flatten() {
-            self.cells.merge(&Distribution::from_bytes(state)?);
+            self.cells = self
+                .cells
+                .merged_approximately(&Distribution::from_bytes(state)?);
         }
         Ok(())
     }

@@ -6,9 +6,12 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
 use arrow::datatypes::UInt64Type;
 use serde::{Deserialize, Serialize};
 
-use super::{Cell, Distribution, Kind};
+use super::{Cell, CellWriter, Distribution, Kind};
 use crate::operator::{ArtifactReader, ArtifactWriter};
 use crate::{Error, Result};
+
+/// How many cells are written at once.
+const TABLE_CELLS: usize = 1 << 16;
 
 /// What of a distribution is not in its table.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,7 +36,7 @@ impl Distribution {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(8 + 24 * self.cells.len());
         bytes.extend(u64::from(self.bits).to_le_bytes());
-        for cell in &self.cells {
+        for cell in self.cells.iter() {
             for number in [cell.low, cell.high, cell.count] {
                 bytes.extend(number.to_le_bytes());
             }
@@ -51,7 +54,8 @@ impl Distribution {
         let bits = numbers.next().and_then(|bits| u32::try_from(bits).ok());
         let numbers: Vec<u64> = numbers.collect();
         let (cells, extra) = numbers.as_chunks::<3>();
-        let Some(bits) = bits.filter(|_| rest.is_empty() && extra.is_empty()) else {
+        let whole = rest.is_empty() && extra.is_empty();
+        let Some(bits) = bits.filter(|bits| whole && (1..=64).contains(bits)) else {
             return Err(Error::Internal("bytes are no distribution".to_owned()));
         };
         let cells = cells.iter().map(|[low, high, count]| Cell {
@@ -59,11 +63,7 @@ impl Distribution {
             high: *high,
             count: *count,
         });
-        Ok(Distribution {
-            bits,
-            cells: cells.collect(),
-            ..Distribution::approximate()
-        })
+        Ok(Distribution::approximate(bits, cells.collect()))
     }
 
     /// Writes the cells as a table.
@@ -75,18 +75,15 @@ impl Distribution {
         name: &str,
         artifacts: &mut ArtifactWriter,
     ) -> Result<StoredDistribution> {
-        let column = |part: fn(&Cell) -> u64| -> ArrayRef {
-            Arc::new(UInt64Array::from_iter_values(self.cells.iter().map(part)))
-        };
-        let columns = [
-            ("low", column(|cell| cell.low)),
-            ("high", column(|cell| cell.high)),
-            ("count", column(|cell| cell.count)),
-        ];
-        let batch = RecordBatch::try_from_iter(columns)
-            .map_err(|error| Error::Internal(format!("table of a distribution: {error}")))?;
+        let mut cells = self.cells.iter().peekable();
+        let tables = std::iter::from_fn(|| {
+            cells.peek()?;
+            let some: Vec<Cell> = cells.by_ref().take(TABLE_CELLS).collect();
+            Some(table(&some))
+        });
+        let schema = table(&[])?.schema();
         Ok(StoredDistribution {
-            file: artifacts.write_batch(name, &batch)?,
+            file: artifacts.write_batches(name, schema, tables)?,
             kind: match self.kind {
                 Kind::Float => StoredKind::Float,
                 Kind::Int => StoredKind::Int,
@@ -105,29 +102,19 @@ impl Distribution {
         stored: &StoredDistribution,
         artifacts: &ArtifactReader,
     ) -> Result<Distribution> {
-        let batch = artifacts.read_batch(&stored.file)?;
+        let tables = artifacts.read_batches(&stored.file)?;
         let wrong = || artifacts.wrong(format!("`{}` holds no distribution", stored.file));
-        let column = |name: &str| {
-            batch
-                .column_by_name(name)
-                .and_then(|column| column.as_primitive_opt::<UInt64Type>())
-                .map(|column| column.values())
-                .ok_or_else(wrong)
-        };
-        let (lows, highs, counts) = (column("low")?, column("high")?, column("count")?);
-        let cells: Vec<Cell> = (0..batch.num_rows())
-            .map(|row| Cell {
-                low: lows[row],
-                high: highs[row],
-                count: counts[row],
-            })
-            .collect();
-        let total = cells.iter().try_fold(0_u64, |total, cell| {
-            let sound = cell.count > 0 && cell.low <= cell.high;
-            total.checked_add(cell.count).filter(|_| sound)
-        });
-        let sorted = cells.is_sorted_by_key(|cell| cell.low);
-        if !(1..=64).contains(&stored.bits) || !sorted || total.is_none() {
+        let mut writer = CellWriter::new(artifacts.storage(), tables.num_rows)?;
+        let (mut total, mut last) = (0_u64, 0);
+        for table in tables {
+            for cell in cells_of_table(&table?).ok_or_else(wrong)? {
+                let sound = cell.count > 0 && last <= cell.low && cell.low <= cell.high;
+                let sum = total.checked_add(cell.count).filter(|_| sound);
+                (total, last) = (sum.ok_or_else(wrong)?, cell.low);
+                writer.push(cell)?;
+            }
+        }
+        if !(1..=64).contains(&stored.bits) {
             return Err(wrong());
         }
         Ok(Distribution {
@@ -138,7 +125,34 @@ impl Distribution {
             },
             approximate: stored.approximate,
             bits: stored.bits,
-            cells,
+            cells: writer.finish()?,
         })
     }
+}
+
+fn table(cells: &[Cell]) -> Result<RecordBatch> {
+    let column = |part: fn(&Cell) -> u64| -> ArrayRef {
+        Arc::new(UInt64Array::from_iter_values(cells.iter().map(part)))
+    };
+    let columns = [
+        ("low", column(|cell| cell.low)),
+        ("high", column(|cell| cell.high)),
+        ("count", column(|cell| cell.count)),
+    ];
+    RecordBatch::try_from_iter(columns)
+        .map_err(|error| Error::Internal(format!("table of a distribution: {error}")))
+}
+
+/// The cells of a table; `None` if it is something else.
+fn cells_of_table(table: &RecordBatch) -> Option<impl Iterator<Item = Cell>> {
+    let column = |name: &str| {
+        let column = table.column_by_name(name)?;
+        Some(column.as_primitive_opt::<UInt64Type>()?.values().clone())
+    };
+    let (lows, highs, counts) = (column("low")?, column("high")?, column("count")?);
+    Some((0..table.num_rows()).map(move |row| Cell {
+        low: lows[row],
+        high: highs[row],
+        count: counts[row],
+    }))
 }

@@ -7,11 +7,13 @@ use rand::{Rng, SeedableRng};
 
 use super::sketch::Sketch;
 use super::*;
+use crate::StateStorage;
 
 fn exact(dtype: DType, values: ArrayRef) -> Distribution {
     let counts: ArrayRef = Arc::new(Int64Array::from(vec![1; values.len()]));
     let batch = RecordBatch::try_from_iter([("value", values), ("count", counts)]).unwrap();
-    Distribution::from_counts(dtype, [batch]).unwrap()
+    let rows = GroupedRows::from_batches(batch.schema(), vec![batch]);
+    Distribution::from_counts(dtype, &rows, &Storage::default()).unwrap()
 }
 
 fn floats(values: &[f64]) -> Distribution {
@@ -123,10 +125,10 @@ fn a_sketch_does_not_depend_on_order_or_parts() {
         let whole = sketch(&values);
         assert!(whole.cells.len() <= CELLS);
         values.shuffle(&mut StdRng::seed_from_u64(1));
-        let mut merged = Distribution::approximate();
+        let mut merged = Distribution::approximate(64, Vec::new());
         for part in values.chunks(30_011) {
             let part = Distribution::from_bytes(&sketch(part).to_bytes()).unwrap();
-            merged.merge(&part);
+            merged = merged.merged(&part, &Storage::default()).unwrap();
         }
         assert_eq!(merged, whole, "{name}");
     }
@@ -134,10 +136,33 @@ fn a_sketch_does_not_depend_on_order_or_parts() {
 
 #[test]
 fn exact_distributions_add_up() {
-    let mut both = floats(&[1.0, 3.0]);
-    both.merge(&floats(&[2.0, 3.0, 9.0]));
+    let (one, other) = (floats(&[1.0, 3.0]), floats(&[2.0, 3.0, 9.0]));
+    let both = one.merged(&other, &Storage::default()).unwrap();
     assert_eq!(both, floats(&[9.0, 3.0, 3.0, 2.0, 1.0]));
     assert_eq!(both.median(), Some(Number::Float(3.0)));
+}
+
+#[test]
+fn what_exceeds_a_quarter_of_the_limit_lies_on_disk() {
+    let values: ArrayRef = Arc::new(Int64Array::from_iter_values(0..10_000));
+    let counts: ArrayRef = Arc::new(Int64Array::from(vec![2; 10_000]));
+    let batch = RecordBatch::try_from_iter([("value", values), ("count", counts)]).unwrap();
+    let rows = GroupedRows::from_batches(batch.schema(), vec![batch]);
+    let made = |limit| {
+        let storage = Storage::new(StateStorage::Auto, limit, None);
+        let made = Distribution::from_counts(DType::Int64, &rows, &storage).unwrap();
+        let both = made.merged(&made, &storage).unwrap();
+        (made, both, storage.held())
+    };
+    let (made_on_disk, both_on_disk, held) = made(Some(700_000));
+    assert_eq!(held, 0);
+    let (made_in_memory, both_in_memory, held) = made(Some(8 << 20));
+    assert!(held >= 2 * 240_000, "{held}");
+    assert_eq!(
+        (made_on_disk, both_on_disk),
+        (made_in_memory.clone(), both_in_memory.clone())
+    );
+    assert_eq!(both_in_memory.count(), 2 * made_in_memory.count());
 }
 
 #[test]

@@ -493,6 +493,6 @@ fn files_of_different_formats_are_refused() -> TestResult {
         folder.path().join("a.parquet"),
         "s3://bucket/b.parquet".into(),
     ]);
-    assert_snapshot!(mixed.unwrap_err(), @"read `s3://bucket/b.parquet`: it is in another store than the files before; let all files of a list be in one bucket, or local");
+    assert_snapshot!(mixed.unwrap_err(), @"read `s3://bucket/b.parquet`: it is in another store than the files before, or has another signature; let all files of a list be in one bucket, or local");
     Ok(())
 }

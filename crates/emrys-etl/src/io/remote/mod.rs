@@ -25,6 +25,9 @@ pub(crate) use list::{files, is_pattern};
 pub(crate) use runtime::{block_on, handle, spawn};
 pub(crate) use store::RemoteStore;
 
+/// The schemes of web servers.
+const WEB: [&str; 2] = ["http", "https"];
+
 /// A URL, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Location<'a> {
@@ -34,6 +37,8 @@ pub(crate) struct Location<'a> {
     pub(crate) authority: &'a str,
     /// What follows the slash, as it was written.
     pub(crate) key: &'a str,
+    /// What follows the question mark in an address of the web, such as a signature.
+    pub(crate) query: Option<&'a str>,
 }
 
 impl<'a> Location<'a> {
@@ -44,11 +49,16 @@ impl<'a> Location<'a> {
             && scheme
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+        let (rest, query) = match rest.split_once('?') {
+            Some((rest, query)) if WEB.contains(&scheme) => (rest, Some(query)),
+            _ => (rest, None),
+        };
         let (authority, key) = rest.split_once('/').unwrap_or((rest, ""));
         is_scheme.then_some(Location {
             scheme,
             authority,
             key,
+            query,
         })
     }
 
@@ -73,7 +83,7 @@ impl<'a> Location<'a> {
 
     /// Whether it is on a plain web server, which cannot be asked which files there are.
     pub(crate) fn is_web(&self) -> bool {
-        ["http", "https"].contains(&self.scheme)
+        WEB.contains(&self.scheme)
     }
 }
 
@@ -98,12 +108,6 @@ pub(crate) fn connect(
     let url = location.base();
     if location.authority.is_empty() {
         return Err(problem(&url, "the URL names no bucket or server; give one"));
-    }
-    if location.is_web() && location.key.contains('?') {
-        return Err(problem(
-            &format!("{url}/{}", location.key),
-            "URLs with a query (`?`) are not supported; give one without, or download the file",
-        ));
     }
     let retry = RetryConfig {
         backoff: BackoffConfig {
@@ -159,10 +163,15 @@ pub(crate) fn connect(
             built.map(|store| Arc::new(store) as _)
         }
         "http" | "https" => {
+            // The query goes with every request for what is below the root.
+            let root = match location.query {
+                Some(query) => format!("{url}?{query}"),
+                None => url.clone(),
+            };
             let builder = client
                 .into_iter()
                 .fold(
-                    HttpBuilder::new().with_url(&url),
+                    HttpBuilder::new().with_url(root),
                     |builder, (key, value)| builder.with_config(key, value),
                 )
                 // Whoever writes `http://` means it.
@@ -189,7 +198,8 @@ pub(crate) fn connect(
             format!("the store cannot be used ({error}); check its settings in the environment"),
         )
     })?;
-    Ok(Arc::new(RemoteStore::new(store, url, options)))
+    let query = location.query.map(str::to_owned);
+    Ok(Arc::new(RemoteStore::new(store, url, query, options)))
 }
 
 #[cfg(test)]
@@ -206,6 +216,10 @@ mod tests {
             parse("abfss://c@a.dfs.core.windows.net/k"),
             Some(("abfss", "c@a.dfs.core.windows.net", "k"))
         );
+        let signed = Location::parse("https://h/a.csv?X=1/2?3").unwrap();
+        assert_eq!((signed.key, signed.query), ("a.csv", Some("X=1/2?3")));
+        let pattern = Location::parse("s3://b/a?.csv").unwrap();
+        assert_eq!((pattern.key, pattern.query), ("a?.csv", None));
         for path in ["/a/b", "a.csv", "C:/x", "a b://c", "://x"] {
             assert_eq!(parse(path), None, "{path}");
         }
@@ -221,6 +235,5 @@ mod tests {
         };
         insta::assert_snapshot!(error("ftp://x/y"), @"read `ftp://x`: `ftp://` is not supported; use s3, gs, az, abfs, http or https, or a path of the file system");
         insta::assert_snapshot!(error("s3:///y"), @"read `s3://`: the URL names no bucket or server; give one");
-        insta::assert_snapshot!(error("https://x/y?z=1"), @"read `https://x/y?z=1`: URLs with a query (`?`) are not supported; give one without, or download the file");
     }
 }

@@ -17,6 +17,7 @@ use object_store::{
     PutResult,
 };
 
+use super::Location;
 use crate::io::open_options::RemoteOptions;
 use crate::{Error, Result};
 
@@ -41,6 +42,8 @@ const METADATA_BYTES: usize = 64 << 20;
 pub(crate) struct RemoteStore {
     inner: Arc<dyn ObjectStore>,
     base: String,
+    /// What goes with every request; often a secret.
+    query: Option<String>,
     retries: usize,
     pause: Duration,
     /// The objects that were opened, as they were then.
@@ -55,11 +58,13 @@ impl RemoteStore {
     pub(crate) fn new(
         inner: Arc<dyn ObjectStore>,
         base: String,
+        query: Option<String>,
         options: &RemoteOptions,
     ) -> RemoteStore {
         RemoteStore {
             inner,
             base,
+            query,
             retries: options.retries(),
             pause: options.pause(),
             opened: Mutex::default(),
@@ -70,9 +75,21 @@ impl RemoteStore {
         }
     }
 
-    /// Scheme and authority, under which sessions know the store.
-    pub(crate) fn base(&self) -> &str {
-        &self.base
+    /// Whether the location is in this store, and may be read with the same query.
+    pub(crate) fn holds(&self, location: &Location<'_>) -> bool {
+        self.base == location.base() && self.query.as_deref() == location.query
+    }
+
+    /// The URL under which sessions know the store.
+    pub(crate) fn engine_url(&self) -> String {
+        match &self.query {
+            None => self.base.clone(),
+            // Stores of other queries are others.
+            Some(query) => {
+                let hash = crate::hash::hash_bytes(query.as_bytes());
+                self.base.replacen("://", &format!("+{hash:016x}://"), 1)
+            }
+        }
     }
 
     pub(crate) fn url(&self, key: &Key) -> String {
@@ -89,7 +106,15 @@ impl RemoteStore {
             head: true,
             ..GetOptions::default()
         };
-        let found = self.inner.get_opts(key, options).await;
+        let mut found = self.inner.get_opts(key, options).await;
+        if found.is_err() && self.query.is_some() {
+            // A signature may be for reading alone; the answer to a range tells the size, too.
+            let options = GetOptions {
+                range: Some(GetRange::Bounded(0..1)),
+                ..GetOptions::default()
+            };
+            found = self.inner.get_opts(key, options).await;
+        }
         let meta = found.map_err(|error| self.error(key, &error))?.meta;
         self.remember(meta.clone());
         Ok(meta)
@@ -240,6 +265,13 @@ impl RemoteStore {
     /// The error for a request that failed for good.
     pub(crate) fn error(&self, key: &Key, error: &object_store::Error) -> Error {
         use object_store::Error as E;
+        let describe = |error| {
+            let text = describe(error);
+            match &self.query {
+                Some(query) => text.replace(query.as_str(), "..."),
+                None => text,
+            }
+        };
         let problem = match error {
             E::NotFound { .. } => "there is no such object".to_owned(),
             E::PermissionDenied { .. } | E::Unauthenticated { .. } => format!(

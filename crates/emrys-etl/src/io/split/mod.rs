@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use self::rule::Rule;
 use self::selection::Selection;
 use super::atomic::{AtomicDir, Existing};
-use super::writer::{Output, Writer, Written, common_schema, is_remote, run_tasks};
+use super::writer::{Output, Writer, Written, common_schema, is_remote, local_path, run_tasks};
 use super::{Dataset, Manifest, WriteOptions};
 use crate::session::Session;
 use crate::{Error, Result};
@@ -170,7 +170,7 @@ impl Split {
         out: impl AsRef<Path>,
         options: &WriteOptions,
     ) -> Result<SplitOutput> {
-        let out = out.as_ref();
+        let out = local_path(out.as_ref());
         let activity = format!("writing `{}`", out.display());
         let split = async {
             self.rule.check(dataset)?;

@@ -66,7 +66,7 @@ pub(super) fn plan(
             (url, reader)
         }
         Some(store) => {
-            let url = ObjectStoreUrl::parse(store.base())?;
+            let url = ObjectStoreUrl::parse(store.engine_url())?;
             let store_of_scan: Arc<dyn ObjectStore> = Arc::clone(store) as _;
             // The engine looks the store up by its URL, although the reader holds it.
             environment.register_object_store(url.as_ref(), Arc::clone(&store_of_scan));

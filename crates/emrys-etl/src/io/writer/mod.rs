@@ -23,7 +23,8 @@ use futures::StreamExt;
 pub use self::options::{Compression, FileLayout, WriteOptions};
 pub(in crate::io) use self::output::{Output, Writer, Written};
 pub use self::shuffle::Shuffle;
-pub(in crate::io) use self::store::is_remote;
+pub(in crate::io) use self::store::{is_remote, local_path};
+pub(crate) use self::tasks::Stop;
 pub(in crate::io) use self::tasks::run_tasks;
 use super::manifest::Manifest;
 use crate::{Error, Result};
@@ -49,7 +50,8 @@ use crate::{Error, Result};
 /// that finds the one or does not find the other has come too early. After an error everything
 /// is deleted; what a killed process leaves is deleted by the next one that writes to `path`,
 /// except for uploads that were under way, which stores forget by a rule of their own (set one).
-/// Credentials come from the environment, as `AWS_ACCESS_KEY_ID`.
+/// Credentials come from the environment, as `AWS_ACCESS_KEY_ID`; requests are sent again as
+/// [`WriteOptions::with_remote`] says.
 ///
 /// It must run in a tokio runtime, such as [`Session::block_on`](crate::Session::block_on).
 ///
@@ -64,9 +66,20 @@ pub async fn write_partitions(
     path: &Path,
     options: &WriteOptions,
 ) -> Result<Manifest> {
+    write_until(streams, schema, path, options, Stop::default()).await
+}
+
+/// The same as [`write_partitions`], of streams that end with an error when the run is stopped.
+pub(crate) async fn write_until(
+    streams: Vec<SendableRecordBatchStream>,
+    schema: &Schema,
+    path: &Path,
+    options: &WriteOptions,
+    stop: Stop,
+) -> Result<Manifest> {
     let arrow = common_schema(&streams)?;
     let output = Output::create(&arrow, schema, path, options).await?;
-    write_output(streams, path, output).await
+    write_output(streams, path, output.with_stop(stop)).await
 }
 
 async fn write_output(

@@ -3,6 +3,7 @@
 use parquet::basic::{BrotliLevel, GzipLevel, ZstdLevel};
 
 use super::shuffle::Shuffle;
+use crate::io::open_options::RemoteOptions;
 use crate::{Error, Result};
 
 /// How a folder is written: row groups, files, compression, order of the rows, folders by value,
@@ -30,6 +31,7 @@ pub struct WriteOptions {
     open_files: usize,
     buffer_bytes: usize,
     overwrite: bool,
+    remote: RemoteOptions,
 }
 
 /// How rows are divided into files.
@@ -158,6 +160,17 @@ impl WriteOptions {
         self
     }
 
+    /// How requests to object stores are sent, and sent again.
+    #[must_use]
+    pub fn with_remote(mut self, remote: RemoteOptions) -> WriteOptions {
+        self.remote = remote;
+        self
+    }
+
+    pub(super) fn remote(&self) -> &RemoteOptions {
+        &self.remote
+    }
+
     pub(crate) fn row_group_rows(&self) -> usize {
         self.row_group_rows
     }
@@ -263,6 +276,7 @@ impl Default for WriteOptions {
             open_files: 64,
             buffer_bytes: 256 << 20,
             overwrite: false,
+            remote: RemoteOptions::default(),
         }
     }
 }

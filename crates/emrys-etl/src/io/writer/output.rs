@@ -1,5 +1,7 @@
 //! An output in the making: its folder, its tasks, and what makes it whole.
 
+mod reorder;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,15 +11,15 @@ use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use emrys_schema::{SCHEMA_JSON, Schema};
 use tempfile::TempDir;
 
+use super::WriteOptions;
 use super::encoding::Encoding;
 use super::hive::{Folders, HiveSink};
 use super::place::Place;
 use super::remote_folder::RemoteFolder;
-use super::shuffle::{Shuffle, ShuffledPart, Shuffler, Spool, Spooled, Window};
+use super::shuffle::{Shuffle, Spool, Spooled, Window};
 use super::sink::{Part, Sink, joined};
 use super::store;
-use super::tasks::run_tasks;
-use super::{FileLayout, WriteOptions};
+use super::tasks::Stop;
 use crate::io::atomic::{AtomicDir, Existing, INCOMPLETE_MARKER};
 use crate::io::manifest::{MANIFEST_FILE, Manifest, ManifestFile};
 use crate::io::plain::plain_schema;
@@ -39,6 +41,7 @@ pub(in crate::io) struct Output<'a> {
     /// The columns as readers find them.
     schema: Schema,
     options: &'a WriteOptions,
+    stop: Stop,
 }
 
 /// What makes the folder appear, or go away.
@@ -63,10 +66,10 @@ impl<'a> Output<'a> {
         options: &'a WriteOptions,
     ) -> Result<Output<'a>> {
         let begun = Begun::new(arrow, schema, options)?;
-        if let Some(url) = store::url_of(path) {
-            let (store, prefix) = store::store_for(url)?;
+        if let Some((store, prefix)) = store::store_for(path, options.remote())? {
             return Output::create_remote(begun, store, prefix, path).await;
         }
+        let path = store::local_path(path);
         let existing = match options.overwrite() {
             true => Existing::ReplaceIfHolds(MANIFEST_FILE),
             false => Existing::Refuse,
@@ -98,9 +101,15 @@ impl<'a> Output<'a> {
         url: &'a Path,
     ) -> Result<Output<'a>> {
         let staging = TempDir::with_prefix("emrys-").map_err(Error::io("create", "temporary"))?;
-        let folder = RemoteFolder::create(store, prefix, url, begun.options.overwrite()).await?;
+        let folder = RemoteFolder::create(store, prefix, url, begun.options).await?;
         let place = Place::Remote(folder.place.clone());
         Ok(begun.at(url, Home::Remote { folder, staging }, place))
+    }
+
+    /// The same output, whose shuffle ends early when the run is stopped.
+    pub(in crate::io) fn with_stop(mut self, stop: Stop) -> Output<'a> {
+        self.stop = stop;
+        self
     }
 
     /// A local folder for files that describe the output or are of no use when it is whole.
@@ -215,52 +224,6 @@ impl<'a> Output<'a> {
         self.finish(parts).await
     }
 
-    /// Writes spooled rows in their shuffled order.
-    async fn shuffle(&self, spooled: Vec<Spooled>, activity: &str) -> Result<Vec<Part>> {
-        let (Shuffle::Full { seed }, false) = (self.options.shuffle(), spooled.is_empty()) else {
-            return Ok(Vec::new());
-        };
-        let parts = match self.options.layout() {
-            FileLayout::Files(files) => files,
-            _ => spooled.len(),
-        };
-        let shuffler = Arc::new(Shuffler::new(
-            &self.spill_folder(),
-            seed,
-            &self.plain,
-            &spooled,
-            parts,
-            self.options.buffer_bytes(),
-        ));
-        let mut first = 0;
-        let mut tasks = Vec::with_capacity(spooled.len());
-        for file in spooled {
-            let shuffler = Arc::clone(&shuffler);
-            let start = first;
-            first += file.rows();
-            tasks.push(async move { shuffler.divide(&file, start) });
-        }
-        run_tasks(tasks, activity).await?;
-        let shuffler = Arc::into_inner(shuffler)
-            .ok_or_else(|| Error::Internal("a finished task still divides rows".into()))?;
-
-        let write = |(number, part): (usize, ShuffledPart)| {
-            let mut files = self.files(number, parts);
-            async move {
-                for batch in part {
-                    if let Err(error) = async { files.write(&batch?).await }.await {
-                        files.abort().await;
-                        return Err(error);
-                    }
-                }
-                files.finish().await
-            }
-        };
-        let tasks = shuffler.finish()?.into_iter().enumerate().map(write);
-        let written = run_tasks(tasks.collect(), activity).await?;
-        Ok(written.into_iter().flatten().collect())
-    }
-
     /// Gives the files their names, adds what describes them, and lets the folder appear.
     async fn finish(self, parts: Vec<Part>) -> Result<Manifest> {
         let manifest = match self.describe(parts).await {
@@ -272,7 +235,12 @@ impl<'a> Output<'a> {
             Home::Within(marker) => {
                 fs::remove_file(&marker).map_err(Error::io("write", &marker))?;
             }
-            Home::Remote { folder, staging } => folder.commit(staging.path()).await?,
+            Home::Remote { folder, staging } => {
+                if let Err(error) = folder.commit(staging.path()).await {
+                    folder.discard().await;
+                    return Err(error);
+                }
+            }
         }
         Ok(manifest)
     }
@@ -394,6 +362,7 @@ impl<'a> Begun<'a> {
             folders: self.folders,
             schema: self.schema,
             options: self.options,
+            stop: Stop::default(),
         }
     }
 }

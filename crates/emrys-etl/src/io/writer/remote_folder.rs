@@ -7,20 +7,27 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use emrys_schema::{SCHEMA_JSON, SCHEMA_PBTXT};
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
+use super::WriteOptions;
 use super::place::RemotePlace;
 use super::store::remote_error;
 use crate::io::atomic::INCOMPLETE_MARKER;
 use crate::io::manifest::MANIFEST_FILE;
+use crate::io::open_options::RemoteOptions;
 use crate::{Error, Result};
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// A remote folder in the making.
 pub(super) struct RemoteFolder {
     pub(super) place: RemotePlace,
+    retry: RemoteOptions,
 }
 
 impl RemoteFolder {
@@ -29,7 +36,7 @@ impl RemoteFolder {
         store: Arc<dyn ObjectStore>,
         prefix: object_store::path::Path,
         url: &Path,
-        overwrite: bool,
+        options: &WriteOptions,
     ) -> Result<RemoteFolder> {
         let place = RemotePlace {
             store,
@@ -51,7 +58,7 @@ impl RemoteFolder {
         }
         // What an interrupted writer has left is of no use to anybody.
         if !former.is_empty() && !is_unfinished {
-            if !overwrite {
+            if !options.overwrite() {
                 return Err(Error::OutputExists {
                     path: url.to_owned(),
                 });
@@ -67,7 +74,10 @@ impl RemoteFolder {
                 });
             }
         }
-        let folder = RemoteFolder { place };
+        let folder = RemoteFolder {
+            place,
+            retry: options.remote().clone(),
+        };
         folder.put(INCOMPLETE_MARKER, Vec::new()).await?;
         former.retain(|object| *object != marker);
         folder.delete(former).await?;
@@ -76,7 +86,7 @@ impl RemoteFolder {
 
     /// Uploads what describes the files from a local folder, the manifest last, and takes the
     /// marker away.
-    pub(super) async fn commit(self, staging: &Path) -> Result<()> {
+    pub(super) async fn commit(&self, staging: &Path) -> Result<()> {
         for name in [SCHEMA_JSON, SCHEMA_PBTXT, MANIFEST_FILE] {
             let path = staging.join(name);
             let bytes = fs::read(&path).map_err(Error::io("read", path))?;
@@ -88,6 +98,10 @@ impl RemoteFolder {
 
     /// Deletes what has been written, as far as that is possible; the marker last.
     pub(super) async fn discard(self) {
+        // It may be gone, if only the answer to its deletion is missing.
+        if self.put(INCOMPLETE_MARKER, Vec::new()).await.is_err() {
+            return;
+        }
         let found: Vec<_> = self
             .place
             .store
@@ -115,13 +129,31 @@ impl RemoteFolder {
             .map_err(remote_error("write", self.place.url.join(name)))
     }
 
+    /// Deletes objects, of which some may be gone already. Stores do not send such requests again by
+    /// themselves after a time-out or a broken connection.
     async fn delete(&self, objects: Vec<object_store::path::Path>) -> Result<()> {
-        let objects = futures::stream::iter(objects.into_iter().map(Ok)).boxed();
+        let mut tries = 0;
+        let mut pause = self.retry.pause();
+        loop {
+            match self.try_delete(&objects).await {
+                Err(_) if tries < self.retry.retries() => {
+                    tokio::time::sleep(pause).await;
+                    tries += 1;
+                    pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+                }
+                outcome => return outcome.map_err(remote_error("delete in", &self.place.url)),
+            }
+        }
+    }
+
+    async fn try_delete(&self, objects: &[object_store::path::Path]) -> object_store::Result<()> {
+        let objects: Vec<_> = objects.iter().cloned().map(Ok).collect();
+        let objects = futures::stream::iter(objects).boxed();
         let mut deleted = self.place.store.delete_stream(objects);
         while let Some(outcome) = deleted.next().await {
             match outcome {
                 Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(remote_error("delete in", &self.place.url)(error)),
+                Err(error) => return Err(error),
             }
         }
         Ok(())

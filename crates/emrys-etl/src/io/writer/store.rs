@@ -4,38 +4,53 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use object_store::ObjectStore;
-use url::Url;
+use object_store::path::Path as Key;
 
+use crate::io::open_options::RemoteOptions;
+use crate::io::remote::{self, Location};
 use crate::{Error, Result};
 
-/// The address that a path is, such as `s3://bucket/clicks`; `None` for a path of the file system.
-pub(super) fn url_of(path: &Path) -> Option<&str> {
-    let text = path.to_str()?;
-    let (scheme, _) = text.split_once("://")?;
-    let is_scheme = !scheme.is_empty()
-        && scheme
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    is_scheme.then_some(text)
+/// What a path means: `None` for one of the file system, which `file://` may come before.
+fn location(path: &Path) -> Option<Location<'_>> {
+    let location = path.to_str().and_then(Location::parse)?;
+    (location.scheme != "file").then_some(location)
 }
 
 /// Whether a path is an address.
 pub(in crate::io) fn is_remote(path: &Path) -> bool {
-    url_of(path).is_some()
+    location(path).is_some()
 }
 
-/// The store of an address (`s3://`, `gs://`, `az://`, `https://`, `file://`), and the place in
-/// it. Credentials and endpoints are taken from the environment (`AWS_ACCESS_KEY_ID` and so on).
-pub(super) fn store_for(url: &str) -> Result<(Arc<dyn ObjectStore>, object_store::path::Path)> {
-    let invalid = |problem: String| Error::File {
-        action: "open",
-        path: PathBuf::from(url),
-        problem: format!("it is no address of an object store ({problem})"),
+/// The path of a local output.
+pub(in crate::io) fn local_path(path: &Path) -> &Path {
+    let text = path.to_str().and_then(|text| text.strip_prefix("file://"));
+    text.map_or(path, Path::new)
+}
+
+/// The store of an address, as it is read from, and the place in it; `None` for a path of the file
+/// system.
+pub(super) fn store_for(
+    path: &Path,
+    options: &RemoteOptions,
+) -> Result<Option<(Arc<dyn ObjectStore>, Key)>> {
+    let Some(location) = location(path) else {
+        return Ok(None);
     };
-    let parsed = Url::parse(url).map_err(|error| invalid(error.to_string()))?;
-    let (store, path) = object_store::parse_url_opts(&parsed, std::env::vars())
-        .map_err(|error| invalid(error.to_string()))?;
-    Ok((Arc::from(store), path))
+    if location.is_web() {
+        return Err(Error::File {
+            action: "write",
+            path: path.to_owned(),
+            problem: "a web server is read only; give a bucket (s3, gs, az) or a local folder"
+                .into(),
+        });
+    }
+    let store = remote::connect(&location, options)?;
+    // A folder may be written with or without a slash at its end.
+    let key = Location {
+        key: location.key.trim_end_matches('/'),
+        ..location
+    };
+    Ok(Some((store, key.store_key()?)))
 }
 
 /// Wraps an error of an object store.
@@ -60,18 +75,21 @@ mod tests {
 
     #[test]
     fn addresses_and_paths_are_told_apart() {
-        assert_eq!(url_of(Path::new("s3://bucket/a")), Some("s3://bucket/a"));
-        assert_eq!(url_of(Path::new("/data/a")), None);
-        assert_eq!(url_of(Path::new("a:b/c://d")), None);
-        assert_eq!(url_of(Path::new("://d")), None);
+        assert!(is_remote(Path::new("s3://bucket/a")));
+        for path in ["/data/a", "a:b/c://d", "://d", "file:///data/a"] {
+            assert!(!is_remote(Path::new(path)), "{path}");
+        }
+        assert_eq!(
+            local_path(Path::new("file:///data/a")),
+            Path::new("/data/a")
+        );
+        assert_eq!(local_path(Path::new("data/a")), Path::new("data/a"));
     }
 
     #[test]
-    fn an_unknown_scheme_is_named() {
-        let error = store_for("ftp://host/a").unwrap_err().to_string();
-        assert!(
-            error.starts_with("open `ftp://host/a`: it is no address of an object store ("),
-            "{error}"
-        );
+    fn what_cannot_be_written_to_is_named() {
+        let error = |path: &str| store_for(Path::new(path), &RemoteOptions::new()).unwrap_err();
+        insta::assert_snapshot!(error("ftp://host/a"), @"read `ftp://host`: `ftp://` is not supported; use s3, gs, az, abfs, http or https, or a path of the file system");
+        insta::assert_snapshot!(error("https://host/a"), @"write `https://host/a`: a web server is read only; give a bucket (s3, gs, az) or a local folder");
     }
 }

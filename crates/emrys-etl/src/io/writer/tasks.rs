@@ -4,7 +4,28 @@ use std::future::Future;
 
 use tokio::task::JoinSet;
 
-use crate::{Error, Result};
+use crate::{Error, Progress, Result};
+
+/// Whether a run was stopped, for work that waits for nothing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stop(Option<Progress>);
+
+impl Stop {
+    /// By this progress, if there is one.
+    pub(crate) fn when_cancelled(progress: Option<&Progress>) -> Stop {
+        Stop(progress.cloned())
+    }
+
+    /// To be called between steps: fails if the run was stopped, and does not come back if the
+    /// task was.
+    pub(super) async fn pause(&self) -> Result<()> {
+        if self.0.as_ref().is_some_and(Progress::is_cancelled) {
+            return Err(Error::Interrupted);
+        }
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+}
 
 /// Runs futures as tasks and returns their results in order; at the first error the others are
 /// stopped. Panics become errors.

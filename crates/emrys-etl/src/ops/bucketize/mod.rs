@@ -27,7 +27,8 @@ use bucket::bucket_of;
 /// # Fits
 /// Nothing if boundaries are given. With [`quantiles`](Bucketize::quantiles), the count of every
 /// distinct value of each column, in one query per column that spills to disk if memory is short;
-/// the state holds 24 bytes for each distinct value, so that more data can be added. With
+/// the state holds 24 bytes for each distinct value, so that more data can be added; where memory
+/// is limited, on disk if they take too much of it. With
 /// [`with_approximate`](Bucketize::with_approximate), 1.5 MiB per column in one scan for all.
 /// # Output
 /// The same columns as `int32`, from 0 to the number of boundaries.
@@ -344,8 +345,10 @@ impl Operator for Bucketize {
         if self.quantiles.is_none() {
             return Ok(state.clone());
         }
+        let storage = results.storage.clone();
         let new = self.fit(input, results)?;
-        self.state(state.distributions.merged(&new.distributions), input)
+        let distributions = state.distributions.merged(&new.distributions, &storage)?;
+        self.state(distributions, input)
     }
 
     fn lower(&self, state: &Quantiles, input: &Relation) -> Result<Lowered> {

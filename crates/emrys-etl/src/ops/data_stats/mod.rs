@@ -5,8 +5,8 @@ mod summary;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
-use arrow::datatypes::{DataType, UInt64Type};
+use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
+use arrow::datatypes::DataType;
 use datafusion::functions::unicode::expr_fn::character_length;
 use datafusion::functions_aggregate::expr_fn::{count, max, min};
 use datafusion::logical_expr::{cast, lit, when};
@@ -37,7 +37,8 @@ use summary::Summary;
 /// # Fits
 /// All numbers of scalar columns in one scan. The cardinality of each column that is not of floats
 /// in a query of its own, which spills to disk if memory is short; the state holds 8 bytes for each
-/// distinct value, so that more data can be added. With
+/// distinct value, so that more data can be added; where memory is limited, on disk if they take too
+/// much of it. With
 /// [`with_approximate`](DataStats::with_approximate), 128 KiB per column in the one scan.
 ///
 /// Texts are told apart by hashes of 64 bits: the odds that the cardinality of 100 million texts is
@@ -197,24 +198,14 @@ fn whole(value: &ScalarValue) -> u64 {
     }
 }
 
-fn hashes_of(batches: &[RecordBatch]) -> Result<Vec<u64>> {
-    let mut hashes = Vec::new();
-    for batch in batches {
-        let column = batch.column(0).as_primitive_opt::<UInt64Type>();
-        let column =
-            column.ok_or_else(|| Error::Internal("hashes have another type".to_owned()))?;
-        hashes.extend(column.iter().flatten());
-    }
-    Ok(hashes)
-}
-
 impl State for Statistics {
     fn save(&self, artifacts: &mut ArtifactWriter) -> Result<Value> {
         let mut columns = Vec::new();
         for (i, (name, summary)) in self.columns.iter().enumerate() {
             let mut file = None;
             if let Some(distinct) = &summary.distinct {
-                let hashes: ArrayRef = Arc::new(UInt64Array::from(distinct.hashes().to_vec()));
+                let hashes = UInt64Array::new(distinct.hashes().clone(), None);
+                let hashes: ArrayRef = Arc::new(hashes);
                 let batch = RecordBatch::try_from_iter([("hash", hashes)])
                     .map_err(|error| Error::Internal(format!("table of hashes: {error}")))?;
                 file = Some(artifacts.write_batch(&format!("distinct_{i:03}.parquet"), &batch)?);
@@ -246,8 +237,14 @@ impl State for Statistics {
         let mut columns = BTreeMap::new();
         for mut column in saved.columns {
             if let Some(file) = column.distinct {
-                let hashes = hashes_of(&[artifacts.read_batch(&file)?])?;
-                column.summary.distinct = Some(DistinctHashes::new(column.estimated, hashes));
+                let tables = artifacts.read_batches(&file)?;
+                let (rows, storage) = (tables.num_rows, artifacts.storage());
+                let hashes = DistinctHashes::from_rising(column.estimated, tables, rows, storage);
+                let hashes = hashes.map_err(|error| match error {
+                    Error::Internal(problem) => artifacts.wrong(format!("`{file}`: {problem}")),
+                    error => error,
+                })?;
+                column.summary.distinct = Some(hashes);
             }
             columns.insert(column.name, column.summary);
         }
@@ -299,8 +296,8 @@ impl Operator for DataStats {
                         other => return Err(Error::Internal(format!("{other} is no hashes"))),
                     }
                 } else {
-                    let batches = results.take_grouped(&distinct_name(name))?.into_batches()?;
-                    DistinctHashes::new(false, hashes_of(&batches)?)
+                    let rows = results.take_grouped(&distinct_name(name))?;
+                    DistinctHashes::exact(&rows, &results.storage)?
                 });
             }
             columns.insert(name.to_owned(), summary);
@@ -315,10 +312,11 @@ impl Operator for DataStats {
         results: FitResults,
         _ids: NewIds,
     ) -> Result<Statistics> {
+        let storage = results.storage.clone();
         let mut statistics = self.fit(input, results)?;
         for (name, summary) in &mut statistics.columns {
             if let Some(known) = state.columns.get(name) {
-                *summary = known.merged(summary);
+                *summary = known.merged(summary, &storage)?;
             }
         }
         Ok(statistics)

@@ -3,8 +3,10 @@
 use emrys_schema::DType;
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
 use crate::functions::{DistinctHashes, ExactSquares};
 use crate::operator::any_float;
+use crate::storage::Storage;
 
 /// What [`DataStats`](super::DataStats) knows of a column.
 ///
@@ -122,26 +124,22 @@ impl Summary {
     }
 
     /// The numbers of two parts of a column.
-    pub(super) fn merged(&self, other: &Summary) -> Summary {
+    pub(super) fn merged(&self, other: &Summary, storage: &Storage) -> Result<Summary> {
         let distinct = match (&self.distinct, &other.distinct) {
-            (Some(left), Some(right)) => {
-                let mut both = left.clone();
-                both.merge(right);
-                Some(both)
-            }
+            (Some(left), Some(right)) => Some(left.merged(right, storage)?),
             _ => None,
         };
         let measures = match (self.measures, other.measures) {
             (Some(left), Some(right)) => Some(left.merged(right)),
             (left, right) => left.or(right),
         };
-        Summary {
+        Ok(Summary {
             dtype: other.dtype,
             rows: self.rows + other.rows,
             present: self.present + other.present,
             measures,
             distinct,
-        }
+        })
     }
 
     pub(super) fn describe(&self, name: &str) -> ColumnStatistics {
@@ -181,8 +179,10 @@ mod tests {
     #[test]
     fn parts_add_up_to_the_whole() {
         let values = [1e9, 1e9 + 1.0, 1e9 + 2.0, 1e9 + 3.0, 1e9 + 4.0];
-        let merged = summary(&values[..1]).merged(&summary(&values[1..]));
-        let merged = merged.merged(&summary(&[])).describe("x");
+        let storage = Storage::default();
+        let merged = summary(&values[..1]).merged(&summary(&values[1..]), &storage);
+        let merged = merged.unwrap().merged(&summary(&[]), &storage);
+        let merged = merged.unwrap().describe("x");
         let std = merged.std.unwrap();
         assert!((std - 2.5f64.sqrt()).abs() < 1e-12, "{std}");
         assert_eq!((merged.min, merged.max), (Some(1e9), Some(1e9 + 4.0)));

@@ -22,6 +22,7 @@ use arrow::ipc::writer::StreamWriter;
 
 use super::Keys;
 use super::permute::{Permuted, gather, shuffling};
+use crate::io::writer::tasks::Stop;
 use crate::{Error, Result};
 
 /// The column that carries the keys within the temporary files.
@@ -148,27 +149,33 @@ impl Shuffler {
 
     /// Divides the rows of one partition, whose first has the given number among all rows; the
     /// file is deleted.
-    pub(in crate::io::writer) fn divide(&self, spooled: &Spooled, first: u64) -> Result<()> {
+    pub(in crate::io::writer) async fn divide(
+        &self,
+        spooled: &Spooled,
+        first: u64,
+        stop: &Stop,
+    ) -> Result<()> {
         let path = &spooled.path;
         let mut held = Vec::new();
         let mut held_rows = 0;
         let mut next = first;
         for batch in open(path)? {
+            stop.pause().await?;
             let batch = batch.map_err(at("read", path))?;
             held_rows += batch.num_rows();
             held.push(batch);
             if held_rows >= self.window_rows {
-                self.scatter(&held, next)?;
+                self.scatter(&held, next, stop).await?;
                 next += held_rows as u64;
                 held.clear();
                 held_rows = 0;
             }
         }
-        self.scatter(&held, next)?;
+        self.scatter(&held, next, stop).await?;
         fs::remove_file(path).map_err(Error::io("remove", path))
     }
 
-    fn scatter(&self, batches: &[RecordBatch], first: u64) -> Result<()> {
+    async fn scatter(&self, batches: &[RecordBatch], first: u64, stop: &Stop) -> Result<()> {
         let places = batches
             .iter()
             .enumerate()
@@ -180,6 +187,7 @@ impl Shuffler {
         // Rows of one bucket are neighbours when they are sorted by their keys.
         placed.sort_unstable();
         for rows in placed.chunk_by(|left, right| self.bucket(left.0) == self.bucket(right.0)) {
+            stop.pause().await?;
             let places: Vec<_> = rows.iter().map(|(_, place)| *place).collect();
             let keys = UInt64Array::from_iter_values(rows.iter().map(|(key, _)| *key));
             let gathered = gather(batches, &places)?;
@@ -290,10 +298,27 @@ pub(in crate::io::writer) struct ShuffledPart {
 }
 
 impl ShuffledPart {
-    fn load(&self, path: &Path) -> Result<Permuted> {
+    /// The next rows; `None` if there are no more.
+    pub(in crate::io::writer) async fn next(&mut self, stop: &Stop) -> Result<Option<RecordBatch>> {
+        loop {
+            stop.pause().await?;
+            if let Some(batch) = self.current.as_mut().and_then(Iterator::next) {
+                return batch.map(Some);
+            }
+            // The former bucket is let go before the next is read.
+            self.current = None;
+            let Some(path) = self.buckets.pop_front() else {
+                return Ok(None);
+            };
+            self.current = Some(self.load(&path, stop).await?);
+        }
+    }
+
+    async fn load(&self, path: &Path, stop: &Stop) -> Result<Permuted> {
         let mut batches = Vec::new();
         let mut keys = Vec::new();
         for batch in open(path)? {
+            stop.pause().await?;
             let mut batch = batch.map_err(at("read", path))?;
             let column = batch.remove_column(batch.num_columns() - 1);
             keys.extend_from_slice(column.as_primitive::<UInt64Type>().values());
@@ -301,25 +326,6 @@ impl ShuffledPart {
         }
         fs::remove_file(path).map_err(Error::io("remove", path))?;
         Ok(Permuted::new(batches, &keys, self.batch_rows))
-    }
-}
-
-impl Iterator for ShuffledPart {
-    type Item = Result<RecordBatch>;
-
-    fn next(&mut self) -> Option<Result<RecordBatch>> {
-        loop {
-            if let Some(batch) = self.current.as_mut().and_then(Iterator::next) {
-                return Some(batch);
-            }
-            // The former bucket is let go before the next is read.
-            self.current = None;
-            let path = self.buckets.pop_front()?;
-            match self.load(&path) {
-                Ok(permuted) => self.current = Some(permuted),
-                Err(error) => return Some(Err(error)),
-            }
-        }
     }
 }
 

@@ -166,3 +166,22 @@ fn files_come_near_the_size_that_is_asked_for() -> TestResult {
     assert!(last.bytes < wanted * 125 / 100);
     Ok(())
 }
+
+#[test]
+fn addresses_of_files_are_paths() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("out");
+    let rows = numbered(0..5);
+    let schema = schema_of(&rows);
+    let url = PathBuf::from(format!("file://{}", out.display()));
+    write_batches(
+        [Ok(rows.clone())],
+        &rows.schema(),
+        &schema,
+        &url,
+        &WriteOptions::new(),
+    )?;
+    assert_eq!(ids_of(&session(1), &Dataset::open(&url)?), [0, 1, 2, 3, 4]);
+    assert_eq!(names(folder.path()), ["out"]);
+    Ok(())
+}

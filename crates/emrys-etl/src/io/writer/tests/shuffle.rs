@@ -188,3 +188,91 @@ fn lists_and_texts_survive_a_full_shuffle() -> TestResult {
     assert_eq!(sorted(rows_of(&out)), sorted(rows_of(&plain)));
     Ok(())
 }
+
+/// A shuffle of rows that take long to compress, in a folder, and how far it is.
+struct SlowShuffle {
+    folder: tempfile::TempDir,
+}
+
+impl SlowShuffle {
+    fn new() -> SlowShuffle {
+        let folder = tempfile::tempdir().unwrap();
+        SlowShuffle { folder }
+    }
+
+    async fn run(&self, stop: Stop) -> Result<Manifest> {
+        let options = WriteOptions::new()
+            .with_shuffle(Shuffle::Full { seed: 1 })
+            .with_compression(Compression::Brotli(11))
+            .with_row_group_rows(1000);
+        let parts = [0..1_000_000, 1_000_000..2_000_000];
+        let batches = parts.map(|part| vec![Ok(numbered(part))]);
+        let out = self.folder.path().join("out");
+        let schema = schema_of(&numbered(0..0));
+        write_until(streams(batches.into()), &schema, &out, &options, stop).await
+    }
+
+    /// Waits until shuffled rows are written, which begins when all others have been read.
+    async fn is_merging(&self) {
+        let begun = |path: PathBuf| {
+            let names = fs::read_dir(path).into_iter().flatten().flatten();
+            names
+                .map(|entry| entry.file_name().into_string().unwrap())
+                .any(|name| name.starts_with("unnamed_"))
+        };
+        while !names(self.folder.path())
+            .iter()
+            .any(|name| begun(self.folder.path().join(name)))
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// Far less than the shuffle would take.
+const SOON: std::time::Duration = std::time::Duration::from_secs(5);
+
+#[test]
+fn a_shuffle_that_is_dropped_while_it_merges_stops_at_once() {
+    let shuffle = SlowShuffle::new();
+    let session = session(2);
+    let started = std::time::Instant::now();
+    session.block_on(async {
+        tokio::select! {
+            _ = shuffle.run(Stop::default()) => panic!("it was done too soon"),
+            () = shuffle.is_merging() => {}
+        }
+        let dropped = std::time::Instant::now();
+        let metrics = tokio::runtime::Handle::current().metrics();
+        while metrics.num_alive_tasks() > 0 {
+            assert!(
+                dropped.elapsed() < SOON,
+                "tasks go on, {:?}",
+                started.elapsed()
+            );
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    });
+    assert_eq!(names(shuffle.folder.path()), Vec::<String>::new());
+}
+
+#[test]
+fn a_shuffle_that_is_cancelled_while_it_merges_stops_at_once() {
+    let shuffle = SlowShuffle::new();
+    let progress = crate::Progress::new();
+    let outcome = session(2).block_on(async {
+        let stop = Stop::when_cancelled(Some(&progress));
+        let cancel = async {
+            shuffle.is_merging().await;
+            progress.cancel();
+            tokio::time::sleep(SOON).await;
+            panic!("it goes on");
+        };
+        tokio::select! {
+            outcome = shuffle.run(stop) => outcome,
+            () = cancel => unreachable!(),
+        }
+    });
+    assert!(matches!(outcome, Err(Error::Interrupted)), "{outcome:?}");
+    assert_eq!(names(shuffle.folder.path()), Vec::<String>::new());
+}
