@@ -50,7 +50,7 @@ impl Pass {
 ///
 /// ```compile_fail,E0080
 /// use burn::module::{Module, Param};
-/// use burn::tensor::Tensor;
+/// use burn::tensor::{Device, Tensor};
 /// use emrys_models::{Block, BoxedBlock, Pass, Result, Value};
 ///
 /// #[derive(Debug, Module)]
@@ -64,10 +64,8 @@ impl Pass {
 ///     }
 /// }
 ///
-/// fn boxed(block: Volumes) -> BoxedBlock {
-///     BoxedBlock::new(block)
-/// }
-/// # fn main() {}
+/// let kernel = Tensor::zeros([1; 9], &Device::default());
+/// BoxedBlock::new(Volumes { kernel: Param::from_tensor(kernel) });
 /// ```
 pub trait Block: Module + Sync + 'static {
     /// Computes the output.
