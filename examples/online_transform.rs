@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .write(folder.path().join("raw"))?;
 
     println!("1. fitted, cut down to what a request has, saved and loaded");
-    let ids = cols(["user_id", "item_id", "city"]) >> Categorify::new().num_buckets(8);
+    let ids = cols(["user_id", "item_id", "city"]) >> Categorify::new().with_num_buckets(8);
     let price = cols(["price"]) >> LogOp >> Normalize::default() >> FillMissing::with(0.0);
     let rates = cols(["user_id", "item_id"]) >> TargetEncoding::new("click");
     let click = cols(["click"]) >> TagAs::BINARY_TARGET;

@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     println!("\n2. features");
     let categories = cols(["user_id", "city", "device", "item_id", "category", "tags"])
-        >> Categorify::new().id_type(IdType::Int32);
+        >> Categorify::new().with_id_type(IdType::Int32);
     let numbers = cols(["price", "session_seconds"])
         >> LogOp
         >> Normalize::default()

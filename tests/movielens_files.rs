@@ -141,7 +141,7 @@ fn edition_1m_has_double_colons_and_latin_1() -> Result<()> {
     assert_eq!(movies.num_rows(), 3_883);
 
     let text = cols(["title"]) >> TokenizeText::default();
-    let words = text >> Categorify::new().max_size(500) >> ListSlice::first(8).with_padding(0);
+    let words = text >> Categorify::new().with_max_size(500) >> ListSlice::first(8).with_padding(0);
     let ids = cols(["movieId"]) >> Categorify::new() >> TagAs::ITEM_ID;
     let fitted = Workflow::new(ids + words).fit(&movies)?;
     let rows = fitted.transform(&movies)?.collect()?;

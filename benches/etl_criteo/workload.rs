@@ -35,7 +35,7 @@ pub(crate) fn filled_categories(keys: Keys) -> Node {
 /// The workflow.
 pub(crate) fn workflow(keys: Keys, threshold: u64) -> Workflow {
     let label = cols(["label"]) >> TagAs::new([Tag::Target, Tag::BinaryClassification]);
-    let ids = filled_categories(keys) >> Categorify::new().freq_threshold(threshold);
+    let ids = filled_categories(keys) >> Categorify::new().with_freq_threshold(threshold);
     let numbers = cols(number_names())
         >> FillMissing::with(0)
         >> Clip::at_least(0)

@@ -162,14 +162,14 @@ fn categorify_and_target_encoding() {
         ),
         case(
             "categorify: no room for a vocabulary",
-            |_| fit(cols(["user"]) >> Categorify::new().max_size(2)),
+            |_| fit(cols(["user"]) >> Categorify::new().with_max_size(2)),
             "categorify: `max_size` is 2, but `user` needs at least 3 ids: padding, null and 1 for unseen values; raise it, or lower num_buckets",
         ),
         case(
             "categorify: a vocabulary file that is not there",
             |dir| {
                 fit(cols(["user"])
-                    >> Categorify::new().vocabulary_file("user", dir.join("users.parquet")))
+                    >> Categorify::new().with_vocabulary_file("user", dir.join("users.parquet")))
             },
             "categorify (node 1): read `[dir]/users.parquet`: No such file or directory (os error 2)",
         ),

@@ -66,13 +66,16 @@ pub(super) fn cases() -> Result<Vec<Case>> {
         case(
             "Categorify",
             CATEGORIES,
-            texts() >> Categorify::new().id_type(IdType::Int32),
+            texts() >> Categorify::new().with_id_type(IdType::Int32),
         )
         .with("ids of 32 bits"),
         case(
             "Categorify",
             CATEGORIES,
-            texts() >> Categorify::new().freq_threshold(15).num_buckets(100),
+            texts()
+                >> Categorify::new()
+                    .with_freq_threshold(15)
+                    .with_num_buckets(100),
         )
         .with("threshold 15, 100 buckets"),
         case("Categorify", 1, items() >> Categorify::new()).with("lists"),

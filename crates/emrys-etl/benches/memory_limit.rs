@@ -214,7 +214,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
         values: arguments.values,
     };
     let data = Dataset::generated(clicks)?;
-    let ids = cols(["user"]) >> Categorify::new().id_type(IdType::Int32);
+    let ids = cols(["user"]) >> Categorify::new().with_id_type(IdType::Int32);
     let encoded = cols(["user"]) >> TargetEncoding::new("click").with_kfold(3);
     let stats = [Stat::Count, Stat::Mean, Stat::Std];
     let joined = cols(["user"]) >> JoinGroupby::of(["price"]).with_stats(stats);

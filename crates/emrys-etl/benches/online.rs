@@ -34,7 +34,7 @@ fn main() -> Result<()> {
         >> Clip::between(0, 1_000_000)
         >> LogOp
         >> Normalize::default();
-    let ids = cols(categories) >> Categorify::new().id_type(IdType::Int32);
+    let ids = cols(categories) >> Categorify::new().with_id_type(IdType::Int32);
     let workflow = Workflow::new(numbers + ids + "label").fit(&data)?;
     let started = Instant::now();
     workflow.transform_batch(&rows.slice(0, 1))?;

@@ -117,7 +117,7 @@ fn graph(tables: &MovieLensTables, seed: u64) -> Node {
         "occupation",
         "zipcode",
     ];
-    let ids = joined.clone().subset(categories) >> Categorify::new().id_type(IdType::Int32);
+    let ids = joined.clone().subset(categories) >> Categorify::new().with_id_type(IdType::Int32);
     let ids = (ids.clone().subset("userId") >> TagAs::USER_ID)
         + (ids.clone().subset("movieId") >> TagAs::ITEM_ID)
         + (ids.clone().subset(["title", "genres"]) >> TagAs::ITEM_FEATURES)

@@ -120,17 +120,23 @@ fn known_categories_keep_their_ids_and_new_ones_follow_by_count() {
 
 #[test]
 fn counts_below_the_threshold_are_remembered() {
-    let node = cols(["text"]) >> Categorify::new().freq_threshold(2);
+    let node = cols(["text"]) >> Categorify::new().with_freq_threshold(2);
     let learned = refit(&node, &texts("aab"), &texts("bc"), NewIds::Append);
     assert_eq!(ids(&learned, "abc"), [3, 4, 2]);
-    let forgetful = cols(["text"]) >> Categorify::new().freq_threshold(2).keep_counts(false);
+    let forgetful = cols(["text"])
+        >> Categorify::new()
+            .with_freq_threshold(2)
+            .with_kept_counts(false);
     let learned = refit(&forgetful, &texts("aab"), &texts("bc"), NewIds::Append);
     assert_eq!(ids(&learned, "abc"), [3, 2, 2]);
 }
 
 #[test]
 fn numbering_anew_without_the_counts_is_refused() {
-    let node = cols(["text"]) >> Categorify::new().freq_threshold(2).keep_counts(false);
+    let node = cols(["text"])
+        >> Categorify::new()
+            .with_freq_threshold(2)
+            .with_kept_counts(false);
     let (a, b) = (dataset(&texts("aab")), dataset(&texts("bc")));
     let options = SessionOptions::new();
     let error = fit_and_refit(&node, &a, Some((&b, NewIds::ByCount)), options).unwrap_err();
@@ -143,7 +149,7 @@ fn numbering_anew_without_the_counts_is_refused() {
 
 #[test]
 fn a_full_vocabulary_takes_no_new_values() {
-    let node = cols(["text"]) >> Categorify::new().max_size(5);
+    let node = cols(["text"]) >> Categorify::new().with_max_size(5);
     let learned = refit(&node, &texts("aab"), &texts("cccc"), NewIds::Append);
     assert_eq!(ids(&learned, "abc"), [3, 4, 2]);
     let learned = refit(&node, &texts("aab"), &texts("cccc"), NewIds::ByCount);
@@ -152,11 +158,11 @@ fn a_full_vocabulary_takes_no_new_values() {
 
 #[test]
 fn a_given_vocabulary_is_extended_only_if_asked() {
-    let given = || Categorify::new().vocabulary("text", ["q", "a"]);
+    let given = || Categorify::new().with_vocabulary("text", ["q", "a"]);
     let node = cols(["text"]) >> given();
     let fixed = refit(&node, &texts("aab"), &texts("bc"), NewIds::Append);
     assert_eq!(ids(&fixed, "qabc"), [3, 4, 2, 2]);
-    let node = cols(["text"]) >> given().extend_vocabularies(true);
+    let node = cols(["text"]) >> given().with_extended_vocabularies(true);
     let extended = fit(&node, &texts("aabcc-"));
     assert_eq!(ids(&extended, "qabc"), [3, 4, 6, 5]);
     let learned = refit(&node, &texts("aab"), &texts("bcc"), NewIds::ByCount);
@@ -194,10 +200,10 @@ proptest! {
     #[test]
     fn numbering_anew_is_fitting_on_all(a in rows(), b in rows(), limit in 0..4_u64, by_size in any::<bool>()) {
         let limited = match by_size {
-            true => Categorify::new().max_size(PerColumn::All(3 + limit)),
-            false => Categorify::new().freq_threshold(PerColumn::All(limit)),
+            true => Categorify::new().with_max_size(PerColumn::All(3 + limit)),
+            false => Categorify::new().with_freq_threshold(PerColumn::All(limit)),
         };
-        let pairs = limited.clone().encode_type(EncodeType::Combo);
+        let pairs = limited.clone().with_encode_type(EncodeType::Combo);
         let node = (cols(["text", "number", "float"]) >> limited)
             + (group(["text", "number"]) >> pairs);
         let all = [a.clone(), b.clone()].concat();
@@ -209,7 +215,7 @@ proptest! {
 
     #[test]
     fn appending_keeps_known_ids_and_counts_everything(a in rows(), b in rows(), least in 0..3_u64) {
-        let node = cols(["text"]) >> Categorify::new().freq_threshold(least);
+        let node = cols(["text"]) >> Categorify::new().with_freq_threshold(least);
         let all = [a.clone(), b.clone()].concat();
         let (before, after) = (fit(&node, &a), refit(&node, &a, &b, NewIds::Append));
         let (old, new) = (transform(&before, &all), transform(&after, &all));

@@ -17,8 +17,8 @@ use crate::operator::NewIds;
 use crate::{Dataset, FittedWorkflow, Node, SessionOptions, StateStorage, Workflow, cols, group};
 
 fn everything() -> Node {
-    let ids = || Categorify::new().freq_threshold(2).num_buckets(3);
-    let pairs = ids().encode_type(EncodeType::Combo);
+    let ids = || Categorify::new().with_freq_threshold(2).with_num_buckets(3);
+    let pairs = ids().with_encode_type(EncodeType::Combo);
     let encoding = || TargetEncoding::targets(["number"]).with_kfold(3);
     let distinct = JoinGroupby::of(["float", "number"])
         .with_stats([Stat::Nunique])
@@ -190,7 +190,7 @@ proptest! {
         // They learn alike, too.
         prop_assume!(more.iter().any(|row| row.1.is_some()));
         let more = dataset(&more);
-        let node = (cols(["text", "float"]) >> Categorify::new().freq_threshold(2))
+        let node = (cols(["text", "float"]) >> Categorify::new().with_freq_threshold(2))
             + (cols(["text"]) >> statistics());
         for ids in [NewIds::Append, NewIds::ByCount] {
             let learn = |storage, limit| {

@@ -51,7 +51,7 @@ use crate::{Error, Result};
 /// // The 10000 most frequent words, of which each title shows its first 4.
 /// let words = cols(["title"])
 ///     >> TokenizeText::words()
-///     >> Categorify::default().max_size(10_000)
+///     >> Categorify::default().with_max_size(10_000)
 ///     >> ListSlice::first(4).with_padding(0);
 /// let rows = &Workflow::new(words).fit(&items)?.transform(&items)?.collect()?[0];
 /// let titles = rows.column(0).as_fixed_size_list();

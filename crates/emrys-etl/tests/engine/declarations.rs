@@ -47,7 +47,7 @@ fn graphs() -> Vec<(&'static str, Node)> {
         (
             "odd groups",
             select(Selector::group([ODD, "user"]))
-                >> Categorify::new().encode_type(EncodeType::Combo),
+                >> Categorify::new().with_encode_type(EncodeType::Combo),
         ),
         (
             "columns before nodes",

@@ -149,7 +149,7 @@ fn names_and_lists_of_names_are_added_like_nodes() {
 fn a_group_of_nodes_is_one_key() {
     let data = json!({"a": ["x", "X", "y"], "b": [1, 1, 1]});
     let lower = cols(["a"]) >> Lambda::new("lower(x)");
-    let combined = Categorify::default().encode_type(EncodeType::Combo);
+    let combined = Categorify::default().with_encode_type(EncodeType::Combo);
     let node = group_of([lower, cols(["b"])]) >> combined;
     assert_eq!(run(node, &data), json!({"a_b": [3, 3, 4]}));
 }
@@ -158,7 +158,7 @@ fn a_group_of_nodes_is_one_key() {
 fn plain_columns_come_before_groups() {
     let data = json!({"a": ["x", "x"], "b": [1, 1], "c": ["p", "q"]});
     let selector = Selector::group(["a", "b"]).and(Selector::names(["c"]));
-    let node = select(selector) >> Categorify::default().encode_type(EncodeType::Combo);
+    let node = select(selector) >> Categorify::default().with_encode_type(EncodeType::Combo);
     let output = run(node, &data);
     let names: Vec<_> = output.as_object().unwrap().keys().collect();
     assert_eq!(names, ["c", "a_b"]);
@@ -179,7 +179,7 @@ fn groups_of_groups_are_refused() {
 fn a_group_without_one_of_its_columns_is_no_group() {
     let data = json!({"a": ["x", "y"], "b": [1, 1], "c": [1, 1]});
     let node = (group(["a", "b"]) + cols(["c"]) - "b")
-        >> Categorify::default().encode_type(EncodeType::Combo);
+        >> Categorify::default().with_encode_type(EncodeType::Combo);
     assert_eq!(run(node, &data), json!({"c": [3, 3], "a": [3, 4]}));
 }
 
@@ -197,7 +197,7 @@ fn lists_are_transformed_element_by_element() {
 #[test]
 fn groups_make_one_output() {
     let data = json!({"a": ["x", "x", "y"], "b": [1, 1, 1]});
-    let node = group(["a", "b"]) >> Categorify::default().encode_type(EncodeType::Combo);
+    let node = group(["a", "b"]) >> Categorify::default().with_encode_type(EncodeType::Combo);
     assert_eq!(run(node, &data), json!({"a_b": [3, 3, 4]}));
 }
 

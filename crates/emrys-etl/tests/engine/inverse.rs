@@ -37,14 +37,14 @@ fn values_come_back_in_their_type() {
 #[test]
 fn lists_come_back_as_lists() {
     let data = json!({"tags": [["a"], ["b", null, "a"], [], null]});
-    let node = cols(["tags"]) >> Categorify::default().id_type(IdType::Int32);
+    let node = cols(["tags"]) >> Categorify::default().with_id_type(IdType::Int32);
     assert_eq!(there_and_back(node, &data, Markers::new()), data);
 }
 
 #[test]
 fn members_of_a_combination_come_back_one_by_one() {
     let data = json!({"a": ["x", "y", null], "b": [1, 2, null]});
-    let node = group(["a", "b"]) >> Categorify::default().encode_type(EncodeType::Combo);
+    let node = group(["a", "b"]) >> Categorify::default().with_encode_type(EncodeType::Combo);
     assert_eq!(
         there_and_back(node, &data, Markers::new()),
         json!({"a_b.a": ["x", "y", null], "a_b.b": [1, 2, null]})
@@ -63,7 +63,7 @@ fn shared_vocabularies_and_tables_are_told_apart() {
         ),
         json!({"a": ["x", "y"], "b": ["y", "z"]})
     );
-    let single = cols(["a", "b", "c"]) >> Categorify::default().single_table(true);
+    let single = cols(["a", "b", "c"]) >> Categorify::default().with_single_table(true);
     assert_eq!(there_and_back(single, &data, Markers::new()), data);
 }
 
@@ -83,7 +83,7 @@ fn ids_survive_names_tags_and_filters() {
 #[test]
 fn ids_without_a_value_are_null_or_marked() {
     let data = dataset(&json!({"user": ["u", "v"], "year": [1999, 2001]}));
-    let node = cols(["user", "year"]) >> Categorify::default().num_buckets(2);
+    let node = cols(["user", "year"]) >> Categorify::default().with_num_buckets(2);
     let fitted = Workflow::new(node).fit(&data).unwrap();
     let ids: ArrayRef = Arc::new(Int32Array::from(vec![
         Some(0),
@@ -134,24 +134,27 @@ fn every_id_of_the_older_convention_has_its_meaning() {
     let of = |categorify: Categorify, ids| {
         meanings(cols(["a"]) >> categorify, &data, "a", ids)["a"].clone()
     };
-    let from = |start| Categorify::default().start_index(start);
+    let from = |start| Categorify::default().with_start_index(start);
     assert_eq!(of(from(0), 0..4), json!(["<null>", "x", "y", "z"]));
     assert_eq!(
-        of(from(2).freq_threshold(2).num_buckets(2), 0..7),
+        of(from(2).with_freq_threshold(2).with_num_buckets(2), 0..7),
         json!(["<pad>", "<pad>", "<null>", "x", "y", "<new>", "<new>"])
     );
     // Null and two buckets leave room for one value.
     assert_eq!(
-        of(from(1).max_size(4).num_buckets(2), 0..5),
+        of(from(1).with_max_size(4).with_num_buckets(2), 0..5),
         json!(["<pad>", "<null>", "x", "<new>", "<new>"])
     );
     assert_eq!(
-        of(from(1).num_buckets(2), 0..3),
+        of(from(1).with_num_buckets(2), 0..3),
         json!(["<pad>", "<new>", "<new>"]),
         "without a limit all values are hashed"
     );
     assert_eq!(
-        of(Categorify::default().max_size(5).num_buckets(2), 0..5),
+        of(
+            Categorify::default().with_max_size(5).with_num_buckets(2),
+            0..5
+        ),
         json!(["<pad>", "<null>", "<new>", "<new>", "x"]),
         "the usual convention"
     );
@@ -160,17 +163,17 @@ fn every_id_of_the_older_convention_has_its_meaning() {
 #[test]
 fn values_come_back_from_ids_of_the_older_convention() {
     let data = json!({"a": ["x", "y", null, "x"], "b": [1, 2, null, 1], "l": [["p"], ["q", null], [], null]});
-    let plain = cols(["a", "b", "l"]) >> Categorify::default().start_index(3);
+    let plain = cols(["a", "b", "l"]) >> Categorify::default().with_start_index(3);
     assert_eq!(there_and_back(plain, &data, Markers::new()), data);
     let pair = group(["a", "b"])
         >> Categorify::default()
-            .start_index(1)
-            .encode_type(EncodeType::Combo);
+            .with_start_index(1)
+            .with_encode_type(EncodeType::Combo);
     assert_eq!(
         there_and_back(pair, &data, Markers::new()),
         json!({"a_b.a": ["x", "y", null, "x"], "a_b.b": [1, 2, null, 1]})
     );
-    let joint = group(["a", "c"]) >> Categorify::default().start_index(1);
+    let joint = group(["a", "c"]) >> Categorify::default().with_start_index(1);
     let texts = json!({"a": ["x", "y", null], "c": ["z", "x", "x"]});
     assert_eq!(there_and_back(joint, &texts, Markers::new()), texts);
 }
@@ -179,7 +182,7 @@ fn values_come_back_from_ids_of_the_older_convention() {
 fn ids_beyond_the_older_convention_are_errors() {
     let data = dataset(&json!({"user": ["u", "v"]}));
     let failed = |categorify: Categorify, id: i64| {
-        let node = cols(["user"]) >> categorify.start_index(1);
+        let node = cols(["user"]) >> categorify.with_start_index(1);
         let fitted = Workflow::new(node).fit(&data).unwrap();
         let ids: ArrayRef = Arc::new(Int64Array::from(vec![id]));
         let error = fitted.inverse_transform("user", &ids).unwrap_err();
@@ -190,7 +193,7 @@ fn ids_beyond_the_older_convention_are_errors() {
         "categorify: 4 is no id of `user`, whose values have the ids 2 to 3"
     );
     assert_eq!(
-        failed(Categorify::default().num_buckets(2), 3),
+        failed(Categorify::default().with_num_buckets(2), 3),
         "categorify: 3 is no id of `user`, none of whose ids stands for one value"
     );
 }

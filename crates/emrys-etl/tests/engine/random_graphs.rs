@@ -52,15 +52,15 @@ const BRANCHES: [Branch; 15] = [
 /// The node of a branch whose outputs no other branch has.
 fn node(branch: Branch, number: usize, source: &Node) -> Node {
     let take = |names: &[&str]| source.clone().subset(names.to_vec());
-    let combo = || Categorify::default().encode_type(EncodeType::Combo);
+    let combo = || Categorify::default().with_encode_type(EncodeType::Combo);
     let node = match branch {
         Branch::Filled => take(&["x"]) >> FillMissing::with(0.5).with_flags(true),
         Branch::Scaled => take(&["x", "y"]) >> Clip::between(-5.0, 5.0) >> Normalize::default(),
         Branch::Buckets => take(&["y"]) >> Bucketize::new([-1.0, 0.0, 2.5]),
         Branch::Encoded => take(&["y"]) >> Lambda::new("x * 2 + 1") >> LogOp,
-        Branch::Ids => take(&["c", "l"]) >> Categorify::default().freq_threshold(2),
+        Branch::Ids => take(&["c", "l"]) >> Categorify::default().with_freq_threshold(2),
         Branch::Pair => take(&["c", "d"]).grouped() >> combo(),
-        Branch::Joint => take(&["c", "d"]).grouped() >> Categorify::default().num_buckets(3),
+        Branch::Joint => take(&["c", "d"]).grouped() >> Categorify::default().with_num_buckets(3),
         Branch::DerivedPair => {
             group_of([take(&["c"]) >> Lambda::new("upper(x)"), take(&["d"])]) >> combo()
         }

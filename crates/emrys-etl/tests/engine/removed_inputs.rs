@@ -22,7 +22,7 @@ fn graph() -> Node {
     let kept = all_columns() >> Filter::new("age > 10");
     let ids = kept.clone().subset(["user", "city"]) >> Categorify::default();
     let pair = kept.clone().subset(["user", "city"]).grouped()
-        >> Categorify::default().encode_type(EncodeType::Combo);
+        >> Categorify::default().with_encode_type(EncodeType::Combo);
     let price = kept.clone().subset(["price"]) >> FillMissing::with(1.0) >> LogOp;
     let ratio = (kept.clone().subset(["price"]) >> Lambda::new("x / age")) >> Rename::to("ratio");
     let rate = kept.clone().subset(["city"]) >> TargetEncoding::new("click");
@@ -158,7 +158,8 @@ fn an_unfitted_workflow_is_fitted_without_them() {
 
 #[test]
 fn a_group_goes_as_a_whole() {
-    let node = (group(["user", "city"]) >> Categorify::default().encode_type(EncodeType::Combo))
+    let node = (group(["user", "city"])
+        >> Categorify::default().with_encode_type(EncodeType::Combo))
         + (cols(["price"]) >> FillMissing::with(0.0) >> Normalize::default());
     let workflow = Workflow::new(node).remove_inputs(["city"]);
     assert_eq!(

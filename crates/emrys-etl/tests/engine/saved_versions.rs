@@ -26,14 +26,14 @@ fn graph() -> Node {
     let cities = batch(&json!({"city": ["rome", "oslo"], "country": ["it", "no"]}));
     let kept = all_columns() >> Filter::new("age > 0 or user is null");
     let joined = kept.clone().subset(["city"]) >> JoinExternal::table(cities, ["city"]);
-    let places = (joined >> Categorify::default().num_buckets(2)).named("places");
+    let places = (joined >> Categorify::default().with_num_buckets(2)).named("places");
     let users = kept.clone().subset(["user", "tags"])
         >> Categorify::default()
-            .freq_threshold(2)
-            .id_type(IdType::Int32)
+            .with_freq_threshold(2)
+            .with_id_type(IdType::Int32)
         >> TagAs::USER_FEATURES;
     let pair = kept.clone().subset(["user", "city"]).grouped()
-        >> Categorify::default().encode_type(EncodeType::Combo);
+        >> Categorify::default().with_encode_type(EncodeType::Combo);
     let price = kept.clone().subset(["price"]) >> FillMissing::with(1.0).with_flags(true);
     let scaled = price.clone().subset(["price"])
         >> Lambda::new("x * 2.5")

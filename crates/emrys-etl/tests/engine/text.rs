@@ -23,7 +23,7 @@ fn a_vocabulary_is_limited_and_texts_are_of_one_length() {
     let train = dataset(&json!({"title": ["a a a b b c", "a b"]}));
     let node = cols(["title"])
         >> TokenizeText::whitespace()
-        >> Categorify::default().max_size(5)
+        >> Categorify::default().with_max_size(5)
         >> ListSlice::last(3)
             .with_padding(0)
             .with_pad_side(PadSide::Left);

@@ -12,7 +12,7 @@ use crate::hash::hash_tuples;
 use crate::lookup::{ABSENT, LookupError};
 
 /// How ids are laid out that start at an index; see
-/// [`start_index`](super::Categorify::start_index).
+/// [`with_start_index`](super::Categorify::with_start_index).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct LegacyIds {
     start: u32,

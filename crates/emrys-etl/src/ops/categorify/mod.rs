@@ -53,12 +53,12 @@ pub use vocabulary::{Observed, Vocabulary};
 ///
 /// Learning from more data ([`NewIds`](crate::operator::NewIds)): known values keep their ids and
 /// new ones follow, or all are numbered as if fitted on the old and the new data. For this the
-/// counts of values that were left out are kept (see [`keep_counts`](Categorify::keep_counts)).
+/// counts of values that were left out are kept (see [`with_kept_counts`](Categorify::with_kept_counts)).
 /// Given vocabularies stay as they are, unless they are extended.
 /// # Output
 /// One column per input under the same name, for a combination one column under the joined names;
 /// single columns come before groups. Rows and their order are kept. `int64` unless
-/// [`id_type`](Categorify::id_type) says otherwise; no id is null.
+/// [`with_id_type`](Categorify::with_id_type) says otherwise; no id is null.
 /// # Schema
 /// Tag `categorical`; domain from 0 to cardinality - 1 under the vocabulary's name (shared by
 /// the columns of a group); properties `num_buckets`, `freq_threshold`, `max_size`, `cat_path` (the
@@ -94,7 +94,7 @@ pub use vocabulary::{Observed, Vocabulary};
 /// use emrys_etl::{Workflow, cols};
 /// use emrys_schema::{ColumnSchema, DType, Schema, Tag};
 ///
-/// let categories = Categorify::new().freq_threshold(2).id_type(IdType::Int32);
+/// let categories = Categorify::new().with_freq_threshold(2).with_id_type(IdType::Int32);
 /// let schema = Schema::new([ColumnSchema::new("genre", DType::String)])?;
 /// let output = Workflow::new(cols(["genre"]) >> categories).output_schema(&schema)?;
 /// let genre = output.column("genre")?;
@@ -173,9 +173,9 @@ impl Categorify {
     }
 
     /// Leaves values out that occur less often than this; default 0, none. Not together with
-    /// [`max_size`](Self::max_size).
+    /// [`with_max_size`](Self::with_max_size).
     #[must_use]
-    pub fn freq_threshold(mut self, count: impl Into<PerColumn<u64>>) -> Categorify {
+    pub fn with_freq_threshold(mut self, count: impl Into<PerColumn<u64>>) -> Categorify {
         self.freq_threshold = count.into();
         self
     }
@@ -183,28 +183,28 @@ impl Categorify {
     /// Limits the number of ids, padding, null and unseen ids included: the vocabulary keeps the
     /// `max_size - 2 - num_buckets` most frequent values; default 0, no limit.
     #[must_use]
-    pub fn max_size(mut self, ids: impl Into<PerColumn<u64>>) -> Categorify {
+    pub fn with_max_size(mut self, ids: impl Into<PerColumn<u64>>) -> Categorify {
         self.max_size = ids.into();
         self
     }
 
     /// Gives unseen values, and those left out, so many ids by their hash; default 1.
     #[must_use]
-    pub fn num_buckets(mut self, buckets: impl Into<PerColumn<u32>>) -> Categorify {
+    pub fn with_num_buckets(mut self, buckets: impl Into<PerColumn<u32>>) -> Categorify {
         self.num_buckets = Some(buckets.into());
         self
     }
 
     /// Says what groups of columns mean; default [`EncodeType::Joint`].
     #[must_use]
-    pub fn encode_type(mut self, encode_type: EncodeType) -> Categorify {
+    pub fn with_encode_type(mut self, encode_type: EncodeType) -> Categorify {
         self.encode_type = encode_type;
         self
     }
 
     /// Joins the names of a group's columns with this; default `_`.
     #[must_use]
-    pub fn name_sep(mut self, separator: impl Into<String>) -> Categorify {
+    pub fn with_name_sep(mut self, separator: impl Into<String>) -> Categorify {
         self.name_sep = separator.into();
         self
     }
@@ -212,7 +212,7 @@ impl Categorify {
     /// Numbers a column's values (or a joint group's, by its joined name) in the given order,
     /// without counting them. Nulls are left out.
     #[must_use]
-    pub fn vocabulary(
+    pub fn with_vocabulary(
         mut self,
         column: impl Into<String>,
         values: impl IntoIterator<Item = impl Into<Value>>,
@@ -225,7 +225,7 @@ impl Categorify {
 
     /// Takes a column's values from a parquet file that Emrys or NVTabular stored.
     #[must_use]
-    pub fn vocabulary_file(
+    pub fn with_vocabulary_file(
         mut self,
         column: impl Into<String>,
         path: impl Into<PathBuf>,
@@ -238,7 +238,7 @@ impl Categorify {
     /// Counts the columns of given vocabularies too, and appends what they do not hold to them by
     /// falling count; `freq_threshold` and `max_size` hold for what is appended. Default no.
     #[must_use]
-    pub fn extend_vocabularies(mut self, extend: bool) -> Categorify {
+    pub fn with_extended_vocabularies(mut self, extend: bool) -> Categorify {
         self.extend = extend;
         self
     }
@@ -247,7 +247,7 @@ impl Categorify {
     /// more data needs to add up; default yes. Without them it starts to count these values anew,
     /// and cannot renumber.
     #[must_use]
-    pub fn keep_counts(mut self, keep: bool) -> Categorify {
+    pub fn with_kept_counts(mut self, keep: bool) -> Categorify {
         self.keep_counts = keep;
         self
     }
@@ -263,21 +263,21 @@ impl Categorify {
     ///
     /// With `num_buckets` but neither `freq_threshold` nor `max_size` there is no vocabulary: the id
     /// of every value, null included, is `start + hash % num_buckets`. `max_size` counts null and the
-    /// buckets. Not together with [`single_table`](Self::single_table).
+    /// buckets. Not together with [`with_single_table`](Self::with_single_table).
     ///
     /// From ids back to values, the start is null and ids below it are padding; a bucket stands for
     /// no value, so without a vocabulary every id is null (or has its
     /// [marker](crate::operator::Markers)). Files of saved vocabularies number their values as the
     /// table above does, whatever the start.
     #[must_use]
-    pub fn start_index(mut self, index: u32) -> Categorify {
+    pub fn with_start_index(mut self, index: u32) -> Categorify {
         self.start_index = Some(index);
         self
     }
 
     /// The type of the ids; default [`IdType::Int64`], as in NVTabular.
     #[must_use]
-    pub fn id_type(mut self, id_type: IdType) -> Categorify {
+    pub fn with_id_type(mut self, id_type: IdType) -> Categorify {
         self.dtype = Some(id_type);
         self
     }
@@ -285,14 +285,14 @@ impl Categorify {
     /// Numbers the vocabularies one after another, so that one embedding table serves all columns;
     /// they share the ids of padding, null and unseen values. Default no.
     #[must_use]
-    pub fn single_table(mut self, single: bool) -> Categorify {
+    pub fn with_single_table(mut self, single: bool) -> Categorify {
         self.single_table = single;
         self
     }
 
     /// How wide embeddings are suggested to be; default NVTabular's rule.
     #[must_use]
-    pub fn embedding_rule(mut self, rule: EmbeddingRule) -> Categorify {
+    pub fn with_embedding_rule(mut self, rule: EmbeddingRule) -> Categorify {
         self.embedding_rule = rule;
         self
     }

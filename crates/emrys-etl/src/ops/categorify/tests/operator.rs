@@ -86,22 +86,22 @@ fn ids_up_to_23_05_start_with_null_and_unseen_values() {
             cardinality,
         )
     };
-    let plain = encoded(Categorify::new().start_index(0));
+    let plain = encoded(Categorify::new().with_start_index(0));
     assert_eq!(plain, (vec![1, 2, 3, 0, 0], Some(4)));
-    let shifted = encoded(Categorify::new().start_index(5).max_size(3));
+    let shifted = encoded(Categorify::new().with_start_index(5).with_max_size(3));
     assert_eq!(shifted, (vec![6, 7, 5, 5, 5], Some(8)));
     let (some, cardinality) = encoded(
         Categorify::new()
-            .start_index(0)
-            .freq_threshold(2)
-            .num_buckets(4),
+            .with_start_index(0)
+            .with_freq_threshold(2)
+            .with_num_buckets(4),
     );
     assert_eq!(
         (&some[..2], some[4], cardinality),
         (&[1, 2][..], 0, Some(7))
     );
     assert!(some[2..4].iter().all(|id| (3..7).contains(id)), "{some:?}");
-    let (hashed, cardinality) = encoded(Categorify::new().start_index(0).num_buckets(4));
+    let (hashed, cardinality) = encoded(Categorify::new().with_start_index(0).with_num_buckets(4));
     assert!(hashed.iter().all(|id| (0..4).contains(id)), "{hashed:?}");
     assert_eq!(cardinality, Some(4));
 }
@@ -114,7 +114,10 @@ fn lists_are_encoded_by_element() {
         id_lists(&all["a"]),
         [vec![3], vec![3, 6], vec![5, 4], vec![4]].map(Some)
     );
-    let node = cols(["a"]) >> Categorify::new().freq_threshold(2).id_type(IdType::Int32);
+    let node = cols(["a"])
+        >> Categorify::new()
+            .with_freq_threshold(2)
+            .with_id_type(IdType::Int32);
     let frequent = transform(&fit(node, &columns), &columns);
     let expected =
         [[3].as_slice(), &[3, 2], &[2, 4], &[4]].map(|row| Some(row.iter().copied().map(Some)));
@@ -137,7 +140,7 @@ fn nulls_in_lists_are_1_and_null_lists_stay_null() {
 fn lists_have_buckets() {
     let columns = [("a", lists([Some("xx"), Some("y")]))];
     let workflow = fit(
-        cols(["a"]) >> Categorify::new().freq_threshold(2).num_buckets(7),
+        cols(["a"]) >> Categorify::new().with_freq_threshold(2).with_num_buckets(7),
         &columns,
     );
     let encoded = id_lists(&transform(&workflow, &[("a", lists([Some("xyqy")]))])["a"]);
@@ -204,7 +207,10 @@ fn lists_and_single_values_share_a_vocabulary() {
 #[test]
 fn a_joint_group_uses_its_buckets() {
     let columns = [("a", letters("xy")), ("b", letters("yz"))];
-    let node = group(["a", "b"]) >> Categorify::new().freq_threshold(2).num_buckets(1_000);
+    let node = group(["a", "b"])
+        >> Categorify::new()
+            .with_freq_threshold(2)
+            .with_num_buckets(1_000);
     let batch = transform(&fit(node, &columns), &columns);
     assert_eq!(ids(&batch, "a")[1], 1_002);
     assert_eq!(ids(&batch, "b")[0], 1_002);
@@ -216,9 +222,9 @@ fn a_joint_group_uses_its_buckets() {
 fn another_separator_does_not_disturb_the_counts() {
     let columns = [("a", letters("zzzabc")), ("b", letters("111111"))];
     let options = Categorify::new()
-        .name_sep("|")
-        .encode_type(EncodeType::Combo)
-        .max_size(4);
+        .with_name_sep("|")
+        .with_encode_type(EncodeType::Combo)
+        .with_max_size(4);
     let node = (cols(["a"]) + group(["a", "b"])) >> options;
     let batch = transform(&fit(node, &columns), &columns);
     assert_eq!(ids(&batch, "a"), [3, 3, 3, 2, 2, 2]);
@@ -232,8 +238,8 @@ fn given_vocabularies_are_numbered_in_their_order() {
         ("b", array(Int64Array::from(vec![10, 20, 30]))),
     ];
     let options = Categorify::new()
-        .vocabulary("a", ["z", "y", "x"])
-        .vocabulary("b", [20, 10]);
+        .with_vocabulary("a", ["z", "y", "x"])
+        .with_vocabulary("b", [20, 10]);
     let workflow = fit(cols(["a", "b"]) >> options, &columns);
     let asked = [
         ("a", letters("xy-xk")),
@@ -270,7 +276,9 @@ fn a_given_vocabulary_may_come_from_a_file() {
         &path,
     )
     .unwrap();
-    let options = Categorify::new().vocabulary_file("a", &path).num_buckets(2);
+    let options = Categorify::new()
+        .with_vocabulary_file("a", &path)
+        .with_num_buckets(2);
     let second = fit(cols(["a"]) >> options, &[("a", letters("q"))]);
     assert_eq!(
         ids(&transform(&second, &[("a", letters("xy-"))]), "a"),
@@ -298,8 +306,8 @@ fn find(folder: &Path, name: &str) -> std::path::PathBuf {
 fn a_single_table_shares_its_reserved_ids() {
     let columns = [("a", letters("xyx-")), ("b", letters("qqrs"))];
     let options = Categorify::new()
-        .single_table(true)
-        .num_buckets(PerColumn::ByColumn(
+        .with_single_table(true)
+        .with_num_buckets(PerColumn::ByColumn(
             [("b".to_owned(), 2)].into_iter().collect(),
         ));
     let workflow = fit(cols(["a", "b"]) >> options, &columns);
@@ -322,7 +330,7 @@ fn the_schema_tells_tags_domain_options_and_embedding_size() {
         ("b", letters("yz-qx")),
         ("c", letters("abcde")),
     ];
-    let node = (group(["a", "b"]) + cols(["c"])) >> Categorify::new().freq_threshold(1);
+    let node = (group(["a", "b"]) + cols(["c"])) >> Categorify::new().with_freq_threshold(1);
     let workflow = fit(node, &columns);
     let schema = workflow.output_schema();
     assert_eq!(schema.names(), ["c", "a", "b"]);
@@ -359,8 +367,8 @@ fn a_saved_workflow_gives_the_same_ids_wherever_it_is_moved() {
         ("name/with\\separators", letters("mnno")),
     ];
     let options = Categorify::new()
-        .num_buckets(3)
-        .encode_type(EncodeType::Combo);
+        .with_num_buckets(3)
+        .with_encode_type(EncodeType::Combo);
     let node = (cols(["a", "b", "l", "name/with\\separators"]) + group(["a", "b"])) >> options;
     let workflow = fit(node, &columns);
     let folder = TempDir::new().unwrap();
@@ -404,13 +412,13 @@ fn configurations_read_nvtabulars_names() {
     });
     let options: Categorify = serde_json::from_value(config).unwrap();
     let expected = Categorify::new()
-        .freq_threshold(PerColumn::ByColumn(
+        .with_freq_threshold(PerColumn::ByColumn(
             [("a".to_owned(), 3)].into_iter().collect(),
         ))
-        .num_buckets(4)
-        .encode_type(EncodeType::Combo)
-        .name_sep("-")
-        .id_type(IdType::Int32);
+        .with_num_buckets(4)
+        .with_encode_type(EncodeType::Combo)
+        .with_name_sep("-")
+        .with_id_type(IdType::Int32);
     assert_eq!(options, expected);
     let text = serde_json::to_string(&options).unwrap();
     assert_eq!(serde_json::from_str::<Categorify>(&text).unwrap(), options);
@@ -421,12 +429,12 @@ fn configurations_read_nvtabulars_names() {
 fn options_that_make_no_sense_are_refused_before_data_are_read() {
     let text = [("a", DType::String), ("b", DType::Int64)];
     let case = |options: Categorify| message(cols(["a", "b"]) >> options, &text);
-    insta::assert_snapshot!(case(Categorify::new().freq_threshold(2).max_size(9)), @"categorify: `max_size` is given together with freq_threshold, but only one of them can limit a vocabulary; set the other to 0");
-    insta::assert_snapshot!(case(Categorify::new().num_buckets(0)), @"categorify: `num_buckets` is 0, but unseen values need an id; use 1 or leave it out");
-    insta::assert_snapshot!(case(Categorify::new().max_size(4).num_buckets(3)), @"categorify: `max_size` is 4, but `a` needs at least 5 ids: padding, null and 3 for unseen values; raise it, or lower num_buckets");
+    insta::assert_snapshot!(case(Categorify::new().with_freq_threshold(2).with_max_size(9)), @"categorify: `max_size` is given together with freq_threshold, but only one of them can limit a vocabulary; set the other to 0");
+    insta::assert_snapshot!(case(Categorify::new().with_num_buckets(0)), @"categorify: `num_buckets` is 0, but unseen values need an id; use 1 or leave it out");
+    insta::assert_snapshot!(case(Categorify::new().with_max_size(4).with_num_buckets(3)), @"categorify: `max_size` is 4, but `a` needs at least 5 ids: padding, null and 3 for unseen values; raise it, or lower num_buckets");
     let typo = PerColumn::ByColumn([("aa".to_owned(), 2)].into_iter().collect());
-    insta::assert_snapshot!(case(Categorify::new().freq_threshold(typo)), @"categorify: column `aa` is not in the input (input: a, b)");
-    insta::assert_snapshot!(case(Categorify::new().vocabulary("q", ["x"])), @"categorify: column `q` is not in the input (input: a, b)");
+    insta::assert_snapshot!(case(Categorify::new().with_freq_threshold(typo)), @"categorify: column `aa` is not in the input (input: a, b)");
+    insta::assert_snapshot!(case(Categorify::new().with_vocabulary("q", ["x"])), @"categorify: column `q` is not in the input (input: a, b)");
     insta::assert_snapshot!(message(group(["a", "b"]) >> Categorify::new(), &text), @"categorify: column `b` is int64, but it shares a vocabulary with `a`, which holds strings; cast one of them");
     let twice = (cols(["a"]) + group(["a", "c"])) >> Categorify::new();
     insta::assert_snapshot!(message(twice, &[("a", DType::String), ("c", DType::String)]), @"categorify: two columns are called `a`; rename one of them");
@@ -435,12 +443,12 @@ fn options_that_make_no_sense_are_refused_before_data_are_read() {
             .into_iter()
             .collect(),
     );
-    let joint = group(["a", "c"]) >> Categorify::new().max_size(disagreeing);
+    let joint = group(["a", "c"]) >> Categorify::new().with_max_size(disagreeing);
     insta::assert_snapshot!(message(joint, &[("a", DType::String), ("c", DType::String)]), @"categorify: `max_size` is 2 for `a` and 3 for `c`, but they share one vocabulary; give one value for `a_c`");
     let given = group(["a", "b"])
         >> Categorify::new()
-            .encode_type(EncodeType::Combo)
-            .vocabulary("a_b", ["x"]);
+            .with_encode_type(EncodeType::Combo)
+            .with_vocabulary("a_b", ["x"]);
     insta::assert_snapshot!(message(given, &text), @"categorify: `vocabs` is given for `a_b`, but vocabularies of combinations cannot be given; leave it out");
 }
 
@@ -453,9 +461,9 @@ fn given_values_of_another_type_are_refused() {
             .unwrap_err()
             .to_string()
     };
-    insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", [1, 2])), @"categorify (node 1): column `a` is Utf8, but its vocabulary holds integers; cast one of them");
-    insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", [json!(1), json!("x")])), @"categorify (node 1): `vocabs` is a list of different things for `a`, but the values must be all strings, all numbers or all booleans");
-    insta::assert_snapshot!(fails(Categorify::new().vocabulary("a", ["x", "y", "x"])), @"categorify (node 1): `a`: the value in row 2 is the same as in row 0; values must be distinct");
+    insta::assert_snapshot!(fails(Categorify::new().with_vocabulary("a", [1, 2])), @"categorify (node 1): column `a` is Utf8, but its vocabulary holds integers; cast one of them");
+    insta::assert_snapshot!(fails(Categorify::new().with_vocabulary("a", [json!(1), json!("x")])), @"categorify (node 1): `vocabs` is a list of different things for `a`, but the values must be all strings, all numbers or all booleans");
+    insta::assert_snapshot!(fails(Categorify::new().with_vocabulary("a", ["x", "y", "x"])), @"categorify (node 1): `a`: the value in row 2 is the same as in row 0; values must be distinct");
 }
 
 #[test]
@@ -464,7 +472,7 @@ fn given_dates_are_written_as_strings() {
         "a",
         array(Date32Array::from(vec![Some(0), Some(365), None])),
     )];
-    let options = Categorify::new().vocabulary("a", ["1971-01-01", "1970-01-01"]);
+    let options = Categorify::new().with_vocabulary("a", ["1971-01-01", "1970-01-01"]);
     assert_eq!(
         ids(
             &transform(&fit(cols(["a"]) >> options, &columns), &columns),
