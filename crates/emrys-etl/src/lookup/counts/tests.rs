@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use arrow::array::{DictionaryArray, Int32Array, StringArray, StringViewArray, new_null_array};
 use proptest::prelude::*;
 
+use super::packed::MOST;
 use super::*;
 
 /// What was counted, by the values in words.

@@ -1,8 +1,9 @@
 //! How often each value of a column occurs: the counterpart of [`ValueIndex`](super::ValueIndex)
 //! for fitting.
 
-use std::collections::BTreeMap;
-use std::hash::BuildHasher;
+mod long;
+mod packed;
+
 use std::sync::Arc;
 
 use arrow::array::{
@@ -10,13 +11,13 @@ use arrow::array::{
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Int32Type};
-use foldhash::fast::FixedState;
 
 use super::bytes::{ByteValues, LONG, unpacked};
 use super::keys::{integer_of_key, plain_type, with_keys};
-use super::slots::Slots;
-use super::table::{BLOCK, KEY_MASK, home_of, is_near, prefetch, slot_of};
+use super::table::BLOCK;
 use super::{Family, LookupError, strict_cast, with_bytes};
+use long::LongCounts;
+use packed::PackedCounts;
 
 /// How often each distinct value of a column occurs.
 ///
@@ -262,267 +263,16 @@ fn valid<'a>(
 
 /// The bits of a slot above the key.
 const COUNT: u32 = 96;
-const MOST: u64 = u32::MAX as u64;
-
-/// Counts by keys of 96 bits: slots as those of a [`PackedTable`](super::table::PackedTable), with
-/// a count in place of the code.
-#[derive(Debug)]
-struct PackedCounts {
-    slots: Slots,
-    len: usize,
-    /// What the 32 bits of a slot do not hold.
-    carried: BTreeMap<u128, u64>,
-}
 
 /// How many slots hold this many keys with at most two of three taken.
 fn slots_for(len: usize) -> usize {
     (len + len / 2 + 1).max(2 * BLOCK)
 }
 
-impl PackedCounts {
-    fn with_room_for(len: usize) -> PackedCounts {
-        PackedCounts {
-            slots: Slots::empty(slots_for(len)),
-            len: 0,
-            carried: BTreeMap::new(),
-        }
-    }
-
-    /// Counts each key once.
-    fn count(&mut self, mut keys: impl Iterator<Item = u128>) {
-        let mut block = [(0, 0); BLOCK];
-        loop {
-            self.reserve(BLOCK);
-            let (slots, carried) = (&mut *self.slots, &mut self.carried);
-            let (mut filled, mut new) = (0, 0);
-            if is_near(slots) {
-                for key in keys.by_ref().take(BLOCK) {
-                    let home = home_of(key, slots.len());
-                    new += usize::from(add(slots, carried, key, home, 1));
-                    filled += 1;
-                }
-            } else {
-                for (place, key) in block.iter_mut().zip(keys.by_ref()) {
-                    let home = home_of(key, slots.len());
-                    prefetch(slots, home);
-                    *place = (key, home);
-                    filled += 1;
-                }
-                for (key, home) in &block[..filled] {
-                    new += usize::from(add(slots, carried, *key, *home, 1));
-                }
-            }
-            self.len += new;
-            if filled < BLOCK {
-                return;
-            }
-        }
-    }
-
-    /// Counts a key some times.
-    fn add(&mut self, key: u128, amount: u64) {
-        self.reserve(1);
-        let home = home_of(key, self.slots.len());
-        let is_new = add(&mut self.slots, &mut self.carried, key, home, amount);
-        self.len += usize::from(is_new);
-    }
-
-    fn reserve(&mut self, more: usize) {
-        let needed = slots_for(self.len + more);
-        if needed <= self.slots.len() {
-            return;
-        }
-        let mut larger = Slots::empty(needed.max(2 * self.slots.len()));
-        let slots = &mut *larger;
-        for slot in self.slots.iter().filter(|slot| **slot != 0) {
-            let mut at = home_of(slot & KEY_MASK, slots.len());
-            while slots[at] != 0 {
-                at = next(at, slots);
-            }
-            slots[at] = *slot;
-        }
-        self.slots = larger;
-    }
-
-    fn merge(&mut self, other: &PackedCounts) {
-        // Keys come in the order of their hashes, which fills a table evenly only if it is large
-        // enough for all of them.
-        self.reserve(other.len);
-        for (key, count) in other.iter() {
-            self.add(key, count);
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (u128, u64)> {
-        let used = self.slots.iter().filter(|slot| **slot != 0);
-        used.map(|slot| {
-            let key = slot & KEY_MASK;
-            let carried = match self.carried.is_empty() {
-                true => 0,
-                false => self.carried.get(&key).copied().unwrap_or(0),
-            };
-            (key, (slot >> COUNT) as u64 + carried)
-        })
-    }
-}
-
-/// Counts a key some times, from its first slot on; whether it is new. One slot must be empty.
-#[inline]
-fn add(
-    slots: &mut [u128],
-    carried: &mut BTreeMap<u128, u64>,
-    key: u128,
-    home: usize,
-    amount: u64,
-) -> bool {
-    let mut at = home;
-    loop {
-        let slot = slots[at];
-        let is_new = slot == 0;
-        if is_new || slot & KEY_MASK == key {
-            let count = (slot >> COUNT) as u64 + amount;
-            if count > MOST {
-                carry(carried, key, count - MOST);
-            }
-            slots[at] = key | u128::from(count.min(MOST)) << COUNT;
-            return is_new;
-        }
-        at = next(at, slots);
-    }
-}
-
-/// Keeps what the bits of a slot cannot count.
-#[cold]
-fn carry(carried: &mut BTreeMap<u128, u64>, key: u128, more: u64) {
-    *carried.entry(key).or_default() += more;
-}
-
 /// The slot behind another; the first comes after the last.
 #[inline]
 fn next(at: usize, slots: &[u128]) -> usize {
     if at + 1 == slots.len() { 0 } else { at + 1 }
-}
-
-/// Counts of values whose bytes do not fit a slot.
-///
-/// A slot has, from the top, 32 bits that number the value, 32 of its length, 24 of its hash and 40
-/// of its place in the arena.
-#[derive(Debug)]
-struct LongCounts {
-    slots: Slots,
-    len: usize,
-    counts: Vec<u64>,
-    arena: Vec<u8>,
-}
-
-const PLACE_MASK: u128 = (1 << 40) - 1;
-const TAG_MASK: u128 = KEY_MASK - PLACE_MASK;
-
-impl LongCounts {
-    fn with_room_for(len: usize) -> LongCounts {
-        LongCounts {
-            slots: Slots::empty(slots_for(len)),
-            len: 0,
-            counts: Vec::new(),
-            arena: Vec::new(),
-        }
-    }
-
-    /// Counts some rows once each, in three steps, so that the cache misses of each overlap.
-    fn count(&mut self, values: &impl ByteValues, rows: &[usize]) {
-        let mut block = [(0, 0); BLOCK];
-        for rows in rows.chunks(BLOCK) {
-            self.reserve(BLOCK);
-            for (place, row) in block.iter_mut().zip(rows) {
-                *place = self.tag_and_home(values.bytes(*row));
-                prefetch(&self.slots, place.1);
-            }
-            for (tag, at) in &mut block[..rows.len()] {
-                *at = self.candidate(*tag, *at);
-                prefetch(&self.arena, (self.slots[*at] & PLACE_MASK) as usize);
-            }
-            for ((tag, at), row) in block.iter().zip(rows) {
-                self.add_from(*tag, *at, values.bytes(*row), 1);
-            }
-        }
-    }
-
-    fn add(&mut self, bytes: &[u8], amount: u64) {
-        self.reserve(1);
-        let (tag, home) = self.tag_and_home(bytes);
-        self.add_from(tag, home, bytes, amount);
-    }
-
-    fn add_from(&mut self, tag: u128, home: usize, bytes: &[u8], amount: u64) {
-        let mut at = home;
-        loop {
-            at = self.candidate(tag, at);
-            let slot = self.slots[at];
-            if slot == 0 {
-                // A slot in use has a tag, as its length is not zero.
-                self.slots[at] = (self.len as u128) << COUNT | tag | self.arena.len() as u128;
-                self.len += 1;
-                self.counts.push(amount);
-                self.arena.extend_from_slice(bytes);
-                return;
-            }
-            if stored(&self.arena, slot) == bytes {
-                self.counts[(slot >> COUNT) as usize] += amount;
-                return;
-            }
-            at = next(at, &self.slots);
-        }
-    }
-
-    /// The next slot from `at` on that is empty or has the tag.
-    fn candidate(&self, tag: u128, mut at: usize) -> usize {
-        while self.slots[at] != 0 && self.slots[at] & TAG_MASK != tag {
-            at = next(at, &self.slots);
-        }
-        at
-    }
-
-    fn tag_and_home(&self, bytes: &[u8]) -> (u128, usize) {
-        let hash = FixedState::with_seed(0).hash_one(bytes);
-        let tag = u128::from(hash & 0xFF_FFFF) << 40 | (bytes.len() as u128) << 64;
-        (tag & TAG_MASK, slot_of(hash, self.slots.len()))
-    }
-
-    fn reserve(&mut self, more: usize) {
-        let needed = slots_for(self.len + more);
-        if needed <= self.slots.len() {
-            return;
-        }
-        let larger = Slots::empty(needed.max(2 * self.slots.len()));
-        let old = std::mem::replace(&mut self.slots, larger);
-        for slot in old.iter().filter(|slot| **slot != 0) {
-            let (_, mut at) = self.tag_and_home(stored(&self.arena, *slot));
-            while self.slots[at] != 0 {
-                at = next(at, &self.slots);
-            }
-            self.slots[at] = *slot;
-        }
-    }
-
-    fn merge(&mut self, other: &LongCounts) {
-        self.reserve(other.len);
-        for (bytes, count) in other.iter() {
-            self.add(bytes, count);
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
-        let used = self.slots.iter().filter(|slot| **slot != 0);
-        used.map(|slot| {
-            let count = self.counts[(slot >> COUNT) as usize];
-            (stored(&self.arena, *slot), count)
-        })
-    }
-}
-
-fn stored(arena: &[u8], slot: u128) -> &[u8] {
-    let (place, len) = ((slot & PLACE_MASK) as usize, (slot >> 64) as u32 as usize);
-    &arena[place..place + len]
 }
 
 #[cfg(test)]
