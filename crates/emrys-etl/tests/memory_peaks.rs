@@ -1,7 +1,8 @@
 //! A session with a limit of memory takes about as much, whatever the data.
 //!
 //! Every allocation of the process is counted, and so is what the limit does not: batches on their
-//! way, and the buffers of files.
+//! way, and the buffers of files. Only the hash tables of four mebibytes and more are not, whose
+//! pages come from the system; with these limits, tables of that size lie on disk.
 
 #![allow(
     unsafe_code,

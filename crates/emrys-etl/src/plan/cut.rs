@@ -78,7 +78,9 @@ pub(crate) fn remaining(graph: &Graph, binding: &Binding) -> Result<Graph> {
             expected: "no output is left without them; keep some".to_owned(),
         });
     }
-    cut.finish(graph.output)
+    let graph = cut.finish(graph.output)?;
+    // Nobody may be left who wants a node, though something is left of it.
+    Ok(part(&graph, &States::new(), graph.output)?.0)
 }
 
 /// Steps under new numbers.

@@ -190,3 +190,17 @@ fn the_mapping_tells_where_outputs_come_from() {
         })
     );
 }
+
+#[test]
+fn a_subset_of_which_nothing_is_left_goes_alone() {
+    let data =
+        dataset(&json!({"x": [0.5, null], "c": ["a", "b"], "d": ["u", "u"], "l": ["p", "q"]}));
+    let ids = (cols(["c", "d", "l"]) >> Categorify::default()).subset(["l", "c"]);
+    let node = (ids >> Rename::postfix("_id")) + (cols(["x"]) >> FillMissing::with(0.0));
+    let fitted = Workflow::new(node)
+        .remove_inputs(["c", "l"])
+        .fit(&data)
+        .unwrap();
+    assert_eq!(fitted.output_schema().names(), ["x"]);
+    assert_eq!(fitted.input_schema().names(), ["x"]);
+}
