@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, ToByteSlice};
 use siphasher::sip128::SipHasher13;
 
 use super::bytes::{ByteValues, LONG, with_bytes};
-use super::keys::{plain_type, strict_cast, with_keys};
+use super::keys::{all_null, plain_type, strict_cast, with_keys};
 use super::table::{KEY_MASK, PackedTable};
 use super::{ABSENT, Family, LookupError, align, canonical};
 use crate::storage::Storage;
@@ -257,19 +257,6 @@ fn read_slots(file: BufWriter<File>) -> Result<Vec<u128>> {
 
 fn storing(error: Error) -> LookupError {
     LookupError::Storage(Box::new(error))
-}
-
-/// Whether all members of a row are null.
-fn all_null(columns: &[ArrayRef]) -> impl Fn(usize) -> bool {
-    let masks: Vec<_> = columns
-        .iter()
-        .map(|column| column.logical_nulls())
-        .collect();
-    move |row| {
-        masks
-            .iter()
-            .all(|mask| mask.as_ref().is_some_and(|mask| mask.is_null(row)))
-    }
 }
 
 /// The key of each row, and for single values which rows are null.

@@ -318,3 +318,16 @@ macro_rules! with_keys {
     }};
 }
 pub(crate) use with_keys;
+
+/// Whether all members of a row are null.
+pub(crate) fn all_null(columns: &[ArrayRef]) -> impl Fn(usize) -> bool + use<> {
+    let masks: Vec<_> = columns
+        .iter()
+        .map(|column| column.logical_nulls())
+        .collect();
+    move |row| {
+        masks
+            .iter()
+            .all(|mask| mask.as_ref().is_some_and(|mask| mask.is_null(row)))
+    }
+}

@@ -26,7 +26,9 @@ pub(crate) use counts::ValueCounts;
 pub(crate) use disk::DiskIndexBuilder;
 pub(crate) use index::ValueIndex;
 pub(crate) use keyed_table::{KeyRuns, KeyedTable, Records, Word, WordKind, key_columns, key_name};
-pub(crate) use keys::{Family, align, canonical, common_type, plain_type, strict_cast, with_keys};
+pub(crate) use keys::{
+    Family, align, all_null, canonical, common_type, plain_type, strict_cast, with_keys,
+};
 
 /// The code of a value that is not in an index.
 pub(crate) const ABSENT: u32 = 0;

@@ -14,7 +14,7 @@ use rayon::slice::ParallelSliceMut;
 use super::vocabulary::Counted;
 #[cfg(test)]
 use super::vocabulary::{Layout, Observed, Vocabulary};
-use crate::lookup::{Family, LookupError, canonical, common_type, strict_cast};
+use crate::lookup::{Family, LookupError, all_null, canonical, common_type, strict_cast};
 
 /// Which of the counted values enter the vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,19 +64,6 @@ pub(super) fn from_counts(
         left_out: selected.left_out,
     };
     Vocabulary::new(layout, selected.known.values, Some(observed))
-}
-
-/// Whether all columns are null in a row.
-pub(super) fn all_null(columns: &[ArrayRef]) -> impl Fn(usize) -> bool + use<> {
-    let masks: Vec<_> = columns
-        .iter()
-        .map(|column| column.logical_nulls())
-        .collect();
-    move |row| {
-        masks
-            .iter()
-            .all(|mask| mask.as_ref().is_some_and(|mask| mask.is_null(row)))
-    }
 }
 
 /// Selects the values of a vocabulary.

@@ -8,8 +8,7 @@ use arrow::compute::filter;
 use arrow::datatypes::DataType;
 
 use super::{VocabularyFiles, column_of, failed, integers};
-use crate::lookup::{DiskIndexBuilder, ValueIndex, canonical, plain_type, strict_cast};
-use crate::ops::categorify::build::all_null;
+use crate::lookup::{DiskIndexBuilder, ValueIndex, all_null, canonical, plain_type, strict_cast};
 use crate::ops::categorify::files::{index_column, size_column, wrong};
 use crate::ops::categorify::vocabulary::{Counted, Layout, NULL_ID, Observed, Vocabulary};
 use crate::storage::{ColumnSink, Storage};
