@@ -9,8 +9,8 @@ use arrow::datatypes::{ArrowNativeType, DataType};
 use foldhash::fast::FixedState;
 
 use super::LookupError;
-use super::slots::Slots;
-use super::table::{BLOCK, PackedTable, is_near, prefetch, slot_of};
+use super::slots::{Slots, slot_of};
+use super::table::{BLOCK, PackedTable, is_near, prefetch};
 
 /// Values of up to this many bytes are keys themselves; of longer ones the table holds a tag and
 /// the place of the bytes.

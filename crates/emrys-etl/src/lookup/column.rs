@@ -5,7 +5,7 @@ use arrow::datatypes::{ArrowDictionaryKeyType, DataType};
 
 use super::bytes::{BytesTable, with_bytes};
 use super::keys::{NAN_KEY, integer_key, integer_of_key, plain_type, strict_cast, with_keys};
-use super::table::{DenseTable, PackedTable};
+use super::table::{DenseTable, NarrowTable, PackedTable};
 use super::{ABSENT, Family, LookupError, align, canonical};
 
 /// Codes (not zero) of the distinct values of a column.
@@ -20,6 +20,7 @@ pub(super) struct ColumnIndex {
 enum Table {
     Empty,
     Dense(DenseTable),
+    Narrow(NarrowTable),
     Packed(PackedTable),
     Bytes(BytesTable),
 }
@@ -100,27 +101,29 @@ impl ColumnIndex {
                 }
                 Table::Bytes(table)
             }
-            _ => with_keys!(&values, keys => match dense_table(family, &values)? {
-                Some(mut table) => {
-                    for (row, key) in keys.enumerate() {
+            _ => with_keys!(&values, keys => {
+                let mut table = Table::of_numbers(family, &values)?;
+                let ahead = keys.clone().skip(AHEAD).map(Some).chain(std::iter::repeat(None));
+                match &mut table {
+                    Table::Dense(table) => for (row, key) in keys.enumerate() {
                         number(row, &mut |code| table.insert(key, code));
-                    }
-                    Table::Dense(table)
-                }
-                None => {
-                    let mut table = PackedTable::with_capacity(values.len() + 1);
-                    let mut ahead = keys.clone().skip(AHEAD);
-                    for (row, key) in keys.enumerate() {
-                        if let Some(soon) = ahead.next() {
-                            table.expect(soon);
+                    },
+                    Table::Narrow(table) => for ((row, key), ahead) in keys.enumerate().zip(ahead) {
+                        ahead.into_iter().for_each(|key| table.expect(key));
+                        number(row, &mut |code| table.insert(key, code));
+                    },
+                    Table::Packed(table) => {
+                        for ((row, key), ahead) in keys.enumerate().zip(ahead) {
+                            ahead.into_iter().for_each(|key| table.expect(key));
+                            number(row, &mut |code| table.insert(key, code));
                         }
-                        number(row, &mut |code| table.insert(key, code));
+                        if family == Family::Float && null_code != ABSENT {
+                            table.insert(NAN_KEY, null_code);
+                        }
                     }
-                    if family == Family::Float && null_code != ABSENT {
-                        table.insert(NAN_KEY, null_code);
-                    }
-                    Table::Packed(table)
+                    Table::Empty | Table::Bytes(_) => {}
                 }
+                table
             }),
         };
         Ok((
@@ -138,6 +141,7 @@ impl ColumnIndex {
         match &self.table {
             Table::Empty => 0,
             Table::Dense(table) => table.num_bytes(),
+            Table::Narrow(table) => table.num_bytes(),
             Table::Packed(table) => table.num_bytes(),
             Table::Bytes(table) => table.num_bytes(),
         }
@@ -166,6 +170,7 @@ impl ColumnIndex {
             // Only nulls are known, among them NaN.
             Table::Empty => return Ok(self.with_nulls(codes, &canonical(&values))),
             Table::Dense(table) => with_keys!(&values, keys => table.lookup(keys, &mut codes)),
+            Table::Narrow(table) => with_keys!(&values, keys => table.lookup(keys, &mut codes)),
             Table::Packed(table) => with_keys!(&values, keys => table.lookup(keys, &mut codes)),
             Table::Bytes(table) => {
                 with_bytes!(&values, bytes => table.lookup(&bytes, &mut codes));
@@ -233,19 +238,27 @@ impl ColumnIndex {
     }
 }
 
-/// An empty dense table for integers, if their range is narrow enough.
-fn dense_table(family: Family, values: &ArrayRef) -> Result<Option<DenseTable>, LookupError> {
-    if family != Family::Integer && family != Family::Boolean {
-        return Ok(None);
-    }
-    let (mut first, mut last) = (i128::MAX, i128::MIN);
-    with_keys!(values, keys => for (row, key) in keys.enumerate() {
-        if values.is_valid(row) {
-            let value = integer_of_key(key);
-            first = first.min(value);
-            last = last.max(value);
+impl Table {
+    /// An empty table for numbers, booleans or times: the closer the values, the smaller.
+    fn of_numbers(family: Family, values: &ArrayRef) -> Result<Table, LookupError> {
+        let capacity = values.len() + 1;
+        if family != Family::Integer && family != Family::Boolean {
+            return Ok(Table::Packed(PackedTable::with_capacity(capacity)));
         }
-    });
-    let range = DenseTable::worthwhile(first, last, values.len());
-    Ok(range.map(|range| DenseTable::new(integer_key(first), range)))
+        let (mut first, mut last) = (i128::MAX, i128::MIN);
+        with_keys!(values, keys => for (row, key) in keys.enumerate() {
+            if values.is_valid(row) {
+                let value = integer_of_key(key);
+                first = first.min(value);
+                last = last.max(value);
+            }
+        });
+        if let Some(range) = DenseTable::worthwhile(first, last, values.len()) {
+            return Ok(Table::Dense(DenseTable::new(integer_key(first), range)));
+        }
+        Ok(match NarrowTable::holds(first, last) {
+            true => Table::Narrow(NarrowTable::new(integer_key(first), capacity)),
+            false => Table::Packed(PackedTable::with_capacity(capacity)),
+        })
+    }
 }

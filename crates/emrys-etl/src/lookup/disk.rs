@@ -10,7 +10,8 @@ use siphasher::sip128::SipHasher13;
 
 use super::bytes::{ByteValues, LONG, with_bytes};
 use super::keys::{all_null, plain_type, strict_cast, with_keys};
-use super::table::{KEY_MASK, PackedTable};
+use super::slots::KEY_MASK;
+use super::table::PackedTable;
 use super::{ABSENT, Family, LookupError, align, canonical};
 use crate::storage::Storage;
 use crate::{Error, Result};
@@ -34,7 +35,7 @@ const NULL_MEMBER: u128 = u128::MAX;
 #[derive(Debug, Clone)]
 pub(crate) struct DiskIndex {
     families: Vec<Family>,
-    table: PackedTable<ScalarBuffer<u128>>,
+    table: PackedTable<u128, ScalarBuffer<u128>>,
     null_code: u32,
 }
 
@@ -96,7 +97,7 @@ pub(crate) struct DiskIndexBuilder {
     null_code: u32,
     rows: usize,
     seen_null: bool,
-    shape: PackedTable<ScalarBuffer<u128>>,
+    shape: PackedTable<u128, ScalarBuffer<u128>>,
     parts: Vec<BufWriter<File>>,
 }
 

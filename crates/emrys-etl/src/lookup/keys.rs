@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
 use arrow::util::display::FormatOptions;
 
 use super::LookupError;
-use super::table::KEY_MASK;
+use super::slots::KEY_MASK;
 
 /// Types whose values can be compared without loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,114 @@
-//! The memory of hash tables.
+//! The slots of hash tables: what one holds, and their memory.
 
+use std::fmt::Debug;
 use std::ops::{Deref, DerefMut};
 
+use bytemuck::Pod;
 use memmap2::MmapMut;
+
+/// A word that holds a key and, above it, a number that is not zero; zero is an empty slot.
+///
+/// Narrow slots take half the memory, so that more of a table is in the caches.
+pub(super) trait Slot: Pod + Eq + Debug {
+    /// A key, as wide as a slot holds it.
+    type Key: Copy + Ord + Default + Into<u128> + Debug;
+
+    /// A slot of a key.
+    fn new(key: Self::Key, number: u32) -> Self;
+
+    fn key(self) -> Self::Key;
+
+    fn number(self) -> u32;
+
+    /// The key as wide as it is held; `None` if it is too wide.
+    fn fit(key: u128) -> Option<Self::Key>;
+
+    /// The slot among `slots` where a key is looked for first.
+    fn home_of(key: Self::Key, slots: usize) -> usize;
+
+    fn is_empty(self) -> bool {
+        self == Self::zeroed()
+    }
+}
+
+/// The bits of a wide slot that hold the key.
+pub(super) const KEY_MASK: u128 = (1 << 96) - 1;
+
+const MIX_LOW: u64 = 0x9E37_79B9_7F4A_7C15;
+const MIX_HIGH: u64 = 0xD1B5_4A32_D192_ED03;
+
+/// Keys of 96 bits.
+impl Slot for u128 {
+    type Key = u128;
+
+    #[inline]
+    fn new(key: u128, number: u32) -> u128 {
+        key | u128::from(number) << 96
+    }
+
+    #[inline]
+    fn key(self) -> u128 {
+        self & KEY_MASK
+    }
+
+    #[inline]
+    fn number(self) -> u32 {
+        (self >> 96) as u32
+    }
+
+    #[inline]
+    fn fit(key: u128) -> Option<u128> {
+        Some(key)
+    }
+
+    #[inline]
+    fn home_of(key: u128, slots: usize) -> usize {
+        let (low, high) = (key as u64 ^ MIX_LOW, (key >> 64) as u64 ^ MIX_HIGH);
+        slot_of(folded_product(low, high), slots)
+    }
+}
+
+/// Keys of 32 bits.
+impl Slot for u64 {
+    type Key = u32;
+
+    #[inline]
+    fn new(key: u32, number: u32) -> u64 {
+        u64::from(key) | u64::from(number) << 32
+    }
+
+    #[inline]
+    fn key(self) -> u32 {
+        self as u32
+    }
+
+    #[inline]
+    fn number(self) -> u32 {
+        (self >> 32) as u32
+    }
+
+    #[inline]
+    fn fit(key: u128) -> Option<u32> {
+        u32::try_from(key).ok()
+    }
+
+    #[inline]
+    fn home_of(key: u32, slots: usize) -> usize {
+        slot_of(folded_product(u64::from(key) ^ MIX_LOW, MIX_HIGH), slots)
+    }
+}
+
+#[inline]
+fn folded_product(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// The slot among `slots` that a hash points to, by its upper bits.
+#[inline]
+pub(super) fn slot_of(hash: u64, slots: usize) -> usize {
+    ((u128::from(hash) * slots as u128) >> 64) as usize
+}
 
 /// What one entry of the processor's table of addresses covers at most.
 const HUGE_PAGE: usize = 2 << 20;
@@ -17,11 +123,11 @@ const LARGE: usize = 2 * HUGE_PAGE;
 /// them at once: pages that come one by one, as slots are read and then written, cost two faults
 /// each and an interruption of the other threads.
 #[derive(Debug)]
-pub(super) struct Slots(Memory);
+pub(super) struct Slots<W = u128>(Memory<W>);
 
 #[derive(Debug)]
-enum Memory {
-    Small(Vec<u128>),
+enum Memory<W> {
+    Small(Vec<W>),
     /// The first slots of the pages.
     Large {
         pages: MmapMut,
@@ -29,10 +135,10 @@ enum Memory {
     },
 }
 
-impl Slots {
+impl<W: Slot> Slots<W> {
     /// A number of empty slots.
-    pub(super) fn empty(len: usize) -> Slots {
-        let bytes = len * size_of::<u128>();
+    pub(super) fn empty(len: usize) -> Slots<W> {
+        let bytes = len * size_of::<W>();
         if bytes >= LARGE
             && let Ok(pages) = huge_pages(bytes)
         {
@@ -41,15 +147,15 @@ impl Slots {
         // Written, not only asked for as zero: pages that are read before they are written to
         // cost two faults each.
         let mut slots = Vec::with_capacity(len);
-        slots.resize(len, std::hint::black_box(0));
+        slots.resize(len, std::hint::black_box(W::zeroed()));
         Slots(Memory::Small(slots))
     }
 
     /// Adds an empty slot behind the others.
     pub(super) fn push_empty(&mut self) {
         match &mut self.0 {
-            Memory::Small(slots) => slots.push(0),
-            Memory::Large { pages, len } if (*len + 1) * size_of::<u128>() <= pages.len() => {
+            Memory::Small(slots) => slots.push(W::zeroed()),
+            Memory::Large { pages, len } if (*len + 1) * size_of::<W>() <= pages.len() => {
                 *len += 1;
             }
             Memory::Large { len, .. } => {
@@ -61,11 +167,11 @@ impl Slots {
     }
 }
 
-impl Deref for Slots {
-    type Target = [u128];
+impl<W: Pod> Deref for Slots<W> {
+    type Target = [W];
 
     #[inline]
-    fn deref(&self) -> &[u128] {
+    fn deref(&self) -> &[W] {
         match &self.0 {
             Memory::Small(slots) => slots,
             Memory::Large { pages, len } => &bytemuck::cast_slice(pages)[..*len],
@@ -73,9 +179,9 @@ impl Deref for Slots {
     }
 }
 
-impl DerefMut for Slots {
+impl<W: Pod> DerefMut for Slots<W> {
     #[inline]
-    fn deref_mut(&mut self) -> &mut [u128] {
+    fn deref_mut(&mut self) -> &mut [W] {
         match &mut self.0 {
             Memory::Small(slots) => slots,
             Memory::Large { pages, len } => &mut bytemuck::cast_slice_mut(pages)[..*len],
@@ -83,8 +189,8 @@ impl DerefMut for Slots {
     }
 }
 
-impl Clone for Slots {
-    fn clone(&self) -> Slots {
+impl<W: Slot> Clone for Slots<W> {
+    fn clone(&self) -> Slots<W> {
         let mut copy = Slots::empty(self.len());
         copy.copy_from_slice(self);
         copy
@@ -105,19 +211,41 @@ fn huge_pages(bytes: usize) -> std::io::Result<MmapMut> {
 
 #[cfg(test)]
 mod tests {
-    use super::{HUGE_PAGE, LARGE, Slots};
+    use super::{HUGE_PAGE, KEY_MASK, LARGE, Slot, Slots};
 
-    #[test]
-    fn large_and_small_slots_are_alike() {
-        for len in [1, 1000, LARGE / 16, 3 * HUGE_PAGE / 16 - 1] {
-            let mut slots = Slots::empty(len);
-            assert!(slots.iter().all(|slot| *slot == 0));
-            slots[len - 1] = u128::MAX;
+    fn large_and_small_are_alike<W: Slot>(last: W) {
+        let bytes = size_of::<W>();
+        for len in [1, 1000, LARGE / bytes, 3 * HUGE_PAGE / bytes - 1] {
+            let mut slots = Slots::<W>::empty(len);
+            assert!(slots.iter().all(|slot| slot.is_empty()));
+            slots[len - 1] = last;
             slots.push_empty();
             slots.push_empty();
             assert_eq!(slots.len(), len + 2);
-            assert_eq!(slots[len - 1..], [u128::MAX, 0, 0]);
+            assert_eq!(slots[len - 1..], [last, W::zeroed(), W::zeroed()]);
             assert_eq!(slots.clone()[..], slots[..]);
         }
+    }
+
+    #[test]
+    fn large_and_small_slots_are_alike() {
+        large_and_small_are_alike(u128::MAX);
+        large_and_small_are_alike(u64::MAX);
+    }
+
+    #[test]
+    fn slots_hold_keys_and_numbers() {
+        for number in [1, 77, u32::MAX] {
+            for key in [0, 1, u32::MAX] {
+                let slot = <u64 as Slot>::new(key, number);
+                assert_eq!((slot.key(), slot.number()), (key, number));
+            }
+            for key in [0, 1, KEY_MASK] {
+                let slot = <u128 as Slot>::new(key, number);
+                assert_eq!((slot.key(), slot.number()), (key, number));
+            }
+        }
+        assert_eq!(u64::fit(u128::from(u32::MAX)), Some(u32::MAX));
+        assert_eq!(u64::fit(1 << 32), None);
     }
 }

@@ -1,11 +1,9 @@
 //! Open-addressing tables of small keys.
 
+use std::marker::PhantomData;
 use std::ops::Deref;
 
-use super::slots::Slots;
-
-/// The bits of a slot that hold the key.
-pub(super) const KEY_MASK: u128 = (1 << 96) - 1;
+use super::slots::{KEY_MASK, Slot, Slots};
 
 /// How many rows are hashed before the first of them is looked up; the cache misses of these rows
 /// overlap.
@@ -14,55 +12,52 @@ pub(super) const BLOCK: usize = 128;
 /// Tables up to this many bytes stay in the nearest caches, where fetching ahead only costs.
 const NEAR_BYTES: usize = 128 << 10;
 
-/// Codes (not zero) by keys of 96 bits.
+/// Codes (not zero) by keys: of 96 bits in slots of `u128`, of 32 bits in slots of `u64`.
 ///
-/// A slot is one `u128`, the code above the key, so that a probe touches one cache line; zero is an
+/// A slot is one word, the code above the key, so that a probe touches one cache line; zero is an
 /// empty slot. Collisions go to the next slot. Values put in first are found first, so callers
 /// insert the most frequent values first.
 ///
 /// The slots are in memory while the table is made; a table that is only read may have them in a
 /// mapped file.
 #[derive(Debug, Clone)]
-pub(super) struct PackedTable<S = Slots> {
+pub(super) struct PackedTable<W = u128, S = Slots<W>> {
     slots: S,
     /// How many slots a hash can point to; those behind are the overflow of the last one.
     homes: usize,
     len: usize,
+    words: PhantomData<W>,
 }
 
-impl PackedTable<Slots> {
+impl<W: Slot> PackedTable<W> {
     /// A table with room for `capacity` keys; it grows when more come.
-    pub(super) fn with_capacity(capacity: usize) -> PackedTable {
+    pub(super) fn with_capacity(capacity: usize) -> PackedTable<W> {
         let homes = (2 * capacity).max(1);
-        PackedTable {
-            slots: Slots::empty(homes + 1),
-            homes,
-            len: 0,
-        }
+        PackedTable::over(Slots::empty(homes + 1), homes)
     }
 
     /// Stores the code unless the key is there; returns the code that the key has now.
-    pub(super) fn insert(&mut self, key: u128, code: u32) -> u32 {
+    pub(super) fn insert(&mut self, key: W::Key, code: u32) -> u32 {
         debug_assert!(
-            key <= KEY_MASK && code != 0,
-            "keys have 96 bits and zero means empty"
+            key.into() <= KEY_MASK && code != 0,
+            "keys have at most 96 bits and zero means empty"
         );
         if 2 * self.len >= self.homes {
             self.grow();
         }
-        let mut at = self.home(key);
+        let mut at = W::home_of(key, self.homes);
         let slots = &mut *self.slots;
         loop {
             let slot = slots[at];
-            if slot == 0 {
+            if slot.is_empty() {
                 break;
             }
-            if slot & KEY_MASK == key {
-                return code_of(slot);
+            if slot.key() == key {
+                return slot.number();
             }
             at += 1;
         }
-        slots[at] = key | u128::from(code) << 96;
+        slots[at] = W::new(key, code);
         self.len += 1;
         // Probes stop at an empty slot, so there is always one at the end.
         if at + 1 == slots.len() {
@@ -73,20 +68,21 @@ impl PackedTable<Slots> {
 
     fn grow(&mut self) {
         let mut larger = PackedTable::with_capacity(2 * self.homes);
-        for slot in self.slots.iter().filter(|slot| **slot != 0) {
-            larger.insert(slot & KEY_MASK, code_of(*slot));
+        for slot in self.slots.iter().filter(|slot| !slot.is_empty()) {
+            larger.insert(slot.key(), slot.number());
         }
         *self = larger;
     }
 }
 
-impl<S: Deref<Target = [u128]>> PackedTable<S> {
+impl<W: Slot, S: Deref<Target = [W]>> PackedTable<W, S> {
     /// A table of slots that are filled already, the last of which is empty.
-    pub(super) fn over(slots: S, homes: usize) -> PackedTable<S> {
+    pub(super) fn over(slots: S, homes: usize) -> PackedTable<W, S> {
         PackedTable {
             slots,
             homes,
             len: 0,
+            words: PhantomData,
         }
     }
 
@@ -97,28 +93,38 @@ impl<S: Deref<Target = [u128]>> PackedTable<S> {
 
     /// How many bytes the slots take.
     pub(super) fn num_bytes(&self) -> usize {
-        size_of_val::<[u128]>(&self.slots)
+        size_of_val::<[W]>(&self.slots)
     }
 
     /// The code of each key, zero where it is absent.
     pub(super) fn lookup(&self, mut keys: impl Iterator<Item = u128>, codes: &mut [u32]) {
-        let (slots, homes) = (&*self.slots, self.homes);
+        let slots = &*self.slots;
         if is_near(slots) {
             for (code, key) in codes.iter_mut().zip(keys) {
-                *code = probe(slots, key, home_of(key, homes));
+                let (key, home) = self.place(key);
+                *code = probe(slots, key, home);
             }
             return;
         }
-        let mut block = [(0, 0); BLOCK];
+        let mut block = [(W::Key::default(), 0); BLOCK];
         for codes in codes.chunks_mut(BLOCK) {
             for (place, key) in block[..codes.len()].iter_mut().zip(keys.by_ref()) {
-                let home = home_of(key, homes);
-                prefetch(slots, home);
-                *place = (key, home);
+                *place = self.place(key);
+                prefetch(slots, place.1);
             }
             for (code, (key, home)) in codes.iter_mut().zip(&block) {
                 *code = probe(slots, *key, *home);
             }
+        }
+    }
+
+    /// A key as the slots hold it, and its first slot: the last one, which is empty, for a key
+    /// that is too wide.
+    #[inline]
+    fn place(&self, key: u128) -> (W::Key, usize) {
+        match W::fit(key) {
+            Some(key) => (key, W::home_of(key, self.homes)),
+            None => (W::Key::default(), self.slots.len() - 1),
         }
     }
 
@@ -129,13 +135,13 @@ impl<S: Deref<Target = [u128]>> PackedTable<S> {
 
     /// Asks for the first slot of a key, which is to be inserted soon.
     #[inline]
-    pub(super) fn expect(&self, key: u128) {
+    pub(super) fn expect(&self, key: W::Key) {
         prefetch(&self.slots, self.home(key));
     }
 
     /// The first slot of a key, which is on its way from memory when this returns.
     #[inline]
-    pub(super) fn fetch_home(&self, key: u128) -> usize {
+    pub(super) fn fetch_home(&self, key: W::Key) -> usize {
         let home = self.home(key);
         prefetch(&self.slots, home);
         home
@@ -143,40 +149,29 @@ impl<S: Deref<Target = [u128]>> PackedTable<S> {
 
     /// The code of a key whose first slot is `home`.
     #[inline]
-    pub(super) fn probe(&self, key: u128, home: usize) -> u32 {
+    pub(super) fn probe(&self, key: W::Key, home: usize) -> u32 {
         probe(&self.slots, key, home)
     }
 
     /// The first slot of a key.
     #[inline]
-    pub(super) fn home(&self, key: u128) -> usize {
-        home_of(key, self.homes)
+    pub(super) fn home(&self, key: W::Key) -> usize {
+        W::home_of(key, self.homes)
     }
 }
 
 /// The code of a key whose first slot is `home`, zero if it is absent.
 #[inline]
-fn probe(slots: &[u128], key: u128, home: usize) -> u32 {
+fn probe<W: Slot>(slots: &[W], key: W::Key, home: usize) -> u32 {
     let mut at = home;
     loop {
         let slot = slots[at];
         // An empty slot looks like key zero with code zero, which is the right answer.
-        if slot & KEY_MASK == key || slot == 0 {
-            return code_of(slot);
+        if slot.key() == key || slot.is_empty() {
+            return slot.number();
         }
         at += 1;
     }
-}
-
-/// The slot among `slots` where a key of 96 bits is looked for first.
-#[inline]
-pub(super) fn home_of(key: u128, slots: usize) -> usize {
-    const LOW: u64 = 0x9E37_79B9_7F4A_7C15;
-    const HIGH: u64 = 0xD1B5_4A32_D192_ED03;
-    let low = (key as u64) ^ LOW;
-    let high = (key >> 64) as u64 ^ HIGH;
-    let product = u128::from(low) * u128::from(high);
-    slot_of(product as u64 ^ (product >> 64) as u64, slots)
 }
 
 /// Codes (not zero) of integers in a narrow range, one for each integer of the range.
@@ -234,18 +229,60 @@ impl DenseTable {
     }
 }
 
+/// Codes (not zero) of integers that are less than 2^32 apart, by their distance from the least.
+#[derive(Debug, Clone)]
+pub(super) struct NarrowTable {
+    first: u128,
+    table: PackedTable<u64>,
+}
+
+impl NarrowTable {
+    /// Whether a table holds a range of integers.
+    pub(super) fn holds(first: i128, last: i128) -> bool {
+        last.checked_sub(first)
+            .is_some_and(|range| range <= i128::from(u32::MAX))
+    }
+
+    /// A table for integers from the one with the given key on.
+    pub(super) fn new(first: u128, capacity: usize) -> NarrowTable {
+        NarrowTable {
+            first,
+            table: PackedTable::with_capacity(capacity),
+        }
+    }
+
+    /// Stores the code unless the key is there; returns the code that the key has now.
+    pub(super) fn insert(&mut self, key: u128, code: u32) -> u32 {
+        let distance = u64::fit(self.distance(key));
+        let distance = distance.expect("keys were measured when the table was made");
+        self.table.insert(distance, code)
+    }
+
+    /// Asks for the first slot of a key, which is to be inserted soon.
+    pub(super) fn expect(&self, key: u128) {
+        // Keys of nulls are arbitrary, and not inserted.
+        self.table.expect(self.distance(key) as u32);
+    }
+
+    /// The code of each key, zero where it is absent.
+    pub(super) fn lookup(&self, keys: impl Iterator<Item = u128>, codes: &mut [u32]) {
+        self.table.lookup(keys.map(|key| self.distance(key)), codes);
+    }
+
+    /// How many bytes the slots take.
+    pub(super) fn num_bytes(&self) -> usize {
+        self.table.num_bytes()
+    }
+
+    #[inline]
+    fn distance(&self, key: u128) -> u128 {
+        key.wrapping_sub(self.first) & KEY_MASK
+    }
+}
+
 /// Whether slots fit the nearest caches.
-pub(super) fn is_near(slots: &[u128]) -> bool {
+pub(super) fn is_near<W>(slots: &[W]) -> bool {
     size_of_val(slots) <= NEAR_BYTES
-}
-
-/// The slot among `slots` that a hash points to, by its upper bits.
-pub(super) fn slot_of(hash: u64, slots: usize) -> usize {
-    ((u128::from(hash) * slots as u128) >> 64) as usize
-}
-
-fn code_of(slot: u128) -> u32 {
-    (slot >> 96) as u32
 }
 
 /// Asks for the cache line of an element, without waiting for it.

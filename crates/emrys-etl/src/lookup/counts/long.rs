@@ -4,10 +4,10 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
-use super::{COUNT, next, slots_for};
+use super::{next, slots_for};
 use crate::lookup::bytes::ByteValues;
-use crate::lookup::slots::Slots;
-use crate::lookup::table::{BLOCK, KEY_MASK, prefetch, slot_of};
+use crate::lookup::slots::{KEY_MASK, Slots, slot_of};
+use crate::lookup::table::{BLOCK, prefetch};
 
 /// Counts of values whose bytes do not fit a slot.
 ///
@@ -21,6 +21,8 @@ pub(super) struct LongCounts {
     pub(super) arena: Vec<u8>,
 }
 
+/// The bits of a slot below the number of the value.
+const NUMBER: u32 = 96;
 const PLACE_MASK: u128 = (1 << 40) - 1;
 const TAG_MASK: u128 = KEY_MASK - PLACE_MASK;
 
@@ -66,14 +68,14 @@ impl LongCounts {
             let slot = self.slots[at];
             if slot == 0 {
                 // A slot in use has a tag, as its length is not zero.
-                self.slots[at] = (self.len as u128) << COUNT | tag | self.arena.len() as u128;
+                self.slots[at] = (self.len as u128) << NUMBER | tag | self.arena.len() as u128;
                 self.len += 1;
                 self.counts.push(amount);
                 self.arena.extend_from_slice(bytes);
                 return;
             }
             if stored(&self.arena, slot) == bytes {
-                self.counts[(slot >> COUNT) as usize] += amount;
+                self.counts[(slot >> NUMBER) as usize] += amount;
                 return;
             }
             at = next(at, &self.slots);
@@ -120,7 +122,7 @@ impl LongCounts {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
         let used = self.slots.iter().filter(|slot| **slot != 0);
         used.map(|slot| {
-            let count = self.counts[(slot >> COUNT) as usize];
+            let count = self.counts[(slot >> NUMBER) as usize];
             (stored(&self.arena, *slot), count)
         })
     }

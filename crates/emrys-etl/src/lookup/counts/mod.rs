@@ -13,7 +13,8 @@ use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Int32Type};
 
 use super::bytes::{ByteValues, LONG, unpacked};
-use super::keys::{integer_of_key, plain_type, with_keys};
+use super::keys::{integer_key, integer_of_key, plain_type, with_keys};
+use super::slots::KEY_MASK;
 use super::table::BLOCK;
 use super::{Family, LookupError, strict_cast, with_bytes};
 use long::LongCounts;
@@ -23,14 +24,17 @@ use packed::PackedCounts;
 ///
 /// Counts are kept in the slots of the hash table, so that counting a row touches one cache line;
 /// the cache misses of a block of rows overlap. It needs 24 to 48 bytes for a distinct value, and
-/// the bytes of values of more than eleven.
+/// the bytes of values of more than eleven; half of that for integers of 32 bits.
 #[derive(Debug)]
 pub(crate) struct ValueCounts {
     /// The type of the values, without dictionaries and views.
     plain: DataType,
     nulls: u64,
-    /// Numbers, booleans, and short strings.
-    packed: PackedCounts,
+    /// Integers by their distance from the [lowest](lowest), as long as those of all batches were
+    /// within 32 bits.
+    narrow: PackedCounts<u64>,
+    /// Other numbers, and short strings.
+    packed: PackedCounts<u128>,
     long: LongCounts,
     dictionary: Option<DictionaryCounts>,
 }
@@ -62,6 +66,7 @@ impl ValueCounts {
         ValueCounts {
             plain: plain_type(data_type),
             nulls: 0,
+            narrow: PackedCounts::with_room_for(0),
             packed: PackedCounts::with_room_for(0),
             long: LongCounts::with_room_for(0),
             dictionary: None,
@@ -87,11 +92,32 @@ impl ValueCounts {
                 Some(nulls) => self.add_bytes(&bytes, nulls.valid_indices()),
             }),
             _ => with_keys!(values, keys => match nulls {
-                None => self.packed.count(keys),
-                Some(nulls) => self.packed.count(valid(keys, nulls)),
+                None => self.add_integers(keys),
+                Some(nulls) => self.add_integers(valid(keys, nulls)),
             }),
         }
         Ok(())
+    }
+
+    fn add_integers(&mut self, keys: impl Iterator<Item = u128> + Clone) {
+        let lowest = integer_key(lowest(&self.plain));
+        let distances = keys.clone().map(|key| key.wrapping_sub(lowest) & KEY_MASK);
+        if self.packed.len == 0 && distances.clone().all(|far| far <= u128::from(u32::MAX)) {
+            self.narrow.count(distances.map(|near| near as u32));
+        } else {
+            self.packed.count(keys);
+        }
+    }
+
+    /// Moves integers that were counted by 32 bits to those that do not fit there, if there are any.
+    fn widen(&mut self) {
+        if self.packed.len == 0 || self.narrow.len == 0 {
+            return;
+        }
+        let narrow = std::mem::replace(&mut self.narrow, PackedCounts::with_room_for(0));
+        for (near, count) in narrow.iter() {
+            self.packed.add(key_at(near, &self.plain), count);
+        }
     }
 
     fn add_bytes(&mut self, values: &impl ByteValues, rows: impl Iterator<Item = usize>) {
@@ -174,21 +200,28 @@ impl ValueCounts {
     pub(crate) fn merge(mut self, mut other: ValueCounts) -> Result<ValueCounts, LookupError> {
         self.look_at_dictionary()?;
         other.look_at_dictionary()?;
-        if self.packed.len < other.packed.len {
-            std::mem::swap(&mut self, &mut other);
+        if self.long.len < other.long.len {
+            std::mem::swap(&mut self.long, &mut other.long);
         }
-        self.nulls += other.nulls;
-        self.packed.merge(&other.packed);
         self.long.merge(&other.long);
-        Ok(self)
+        Ok(ValueCounts {
+            plain: self.plain,
+            nulls: self.nulls + other.nulls,
+            narrow: self.narrow.merge(other.narrow),
+            packed: self.packed.merge(other.packed),
+            long: self.long,
+            dictionary: None,
+        })
     }
 
     /// The distinct values, null among them if there was one, and their counts (`Int64`), in no
     /// particular order.
     pub(crate) fn finish(mut self) -> Result<(ArrayRef, ArrayRef), LookupError> {
         self.look_at_dictionary()?;
-        let len = self.packed.len + self.long.len + usize::from(self.nulls > 0);
-        let mut counts: Vec<i64> = Vec::with_capacity(len);
+        self.widen();
+        let len = self.narrow.len + self.packed.len + self.long.len;
+        let mut counts: Vec<i64> = Vec::with_capacity(len + usize::from(self.nulls > 0));
+        counts.extend(self.narrow.iter().map(|(_, count)| count as i64));
         counts.extend(self.packed.iter().map(|(_, count)| count as i64));
         counts.extend(self.long.iter().map(|(_, count)| count as i64));
         let mut nulls = None;
@@ -197,7 +230,8 @@ impl ValueCounts {
             let is_value = |row| row + 1 < counts.len();
             nulls = Some((0..counts.len()).map(is_value).collect::<NullBuffer>());
         }
-        let keys = self.packed.iter().map(|(key, _)| key);
+        let near = self.narrow.iter().map(|(near, _)| key_at(near, &self.plain));
+        let keys = near.chain(self.packed.iter().map(|(key, _)| key));
         let values: ArrayRef = match Family::of(&self.plain)? {
             Family::Bytes => self.byte_values(nulls)?,
             Family::Boolean => {
@@ -254,15 +288,25 @@ impl ValueCounts {
 
 /// The keys of rows that are not null.
 fn valid<'a>(
-    keys: impl Iterator<Item = u128> + 'a,
+    keys: impl Iterator<Item = u128> + Clone + 'a,
     nulls: &'a NullBuffer,
-) -> impl Iterator<Item = u128> + 'a {
+) -> impl Iterator<Item = u128> + Clone + 'a {
     keys.zip(nulls)
         .filter_map(|(key, is_valid)| is_valid.then_some(key))
 }
 
-/// The bits of a slot above the key.
-const COUNT: u32 = 96;
+/// The integer from which distances are counted: below none that the type holds in 32 bits.
+fn lowest(data_type: &DataType) -> i64 {
+    match data_type {
+        DataType::Int8 | DataType::Int16 | DataType::Int32 => i64::from(i32::MIN),
+        _ => 0,
+    }
+}
+
+/// The key of the integer at a distance from the lowest.
+fn key_at(near: u32, data_type: &DataType) -> u128 {
+    integer_key(lowest(data_type) + i64::from(near))
+}
 
 /// How many slots hold this many keys with at most two of three taken.
 fn slots_for(len: usize) -> usize {
@@ -271,7 +315,7 @@ fn slots_for(len: usize) -> usize {
 
 /// The slot behind another; the first comes after the last.
 #[inline]
-fn next(at: usize, slots: &[u128]) -> usize {
+fn next<W>(at: usize, slots: &[W]) -> usize {
     if at + 1 == slots.len() { 0 } else { at + 1 }
 }
 

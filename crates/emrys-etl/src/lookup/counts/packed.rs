@@ -2,25 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use super::{COUNT, next, slots_for};
-use crate::lookup::slots::Slots;
-use crate::lookup::table::{BLOCK, KEY_MASK, home_of, is_near, prefetch};
+use super::{next, slots_for};
+use crate::lookup::slots::{Slot, Slots};
+use crate::lookup::table::{BLOCK, is_near, prefetch};
 
 /// The most that a slot counts.
 pub(super) const MOST: u64 = u32::MAX as u64;
 
-/// Counts by keys of 96 bits: slots as those of a [`PackedTable`](crate::lookup::table::PackedTable), with
-/// a count in place of the code.
+/// Counts by keys: slots as those of a [`PackedTable`](crate::lookup::table::PackedTable), with a
+/// count in place of the code.
 #[derive(Debug)]
-pub(super) struct PackedCounts {
-    slots: Slots,
+pub(super) struct PackedCounts<W: Slot> {
+    slots: Slots<W>,
     pub(super) len: usize,
     /// What the 32 bits of a slot do not hold.
-    carried: BTreeMap<u128, u64>,
+    carried: BTreeMap<W::Key, u64>,
 }
 
-impl PackedCounts {
-    pub(super) fn with_room_for(len: usize) -> PackedCounts {
+impl<W: Slot> PackedCounts<W> {
+    pub(super) fn with_room_for(len: usize) -> PackedCounts<W> {
         PackedCounts {
             slots: Slots::empty(slots_for(len)),
             len: 0,
@@ -29,21 +29,21 @@ impl PackedCounts {
     }
 
     /// Counts each key once.
-    pub(super) fn count(&mut self, mut keys: impl Iterator<Item = u128>) {
-        let mut block = [(0, 0); BLOCK];
+    pub(super) fn count(&mut self, mut keys: impl Iterator<Item = W::Key>) {
+        let mut block = [(W::Key::default(), 0); BLOCK];
         loop {
             self.reserve(BLOCK);
             let (slots, carried) = (&mut *self.slots, &mut self.carried);
             let (mut filled, mut new) = (0, 0);
             if is_near(slots) {
                 for key in keys.by_ref().take(BLOCK) {
-                    let home = home_of(key, slots.len());
+                    let home = W::home_of(key, slots.len());
                     new += usize::from(add(slots, carried, key, home, 1));
                     filled += 1;
                 }
             } else {
                 for (place, key) in block.iter_mut().zip(keys.by_ref()) {
-                    let home = home_of(key, slots.len());
+                    let home = W::home_of(key, slots.len());
                     prefetch(slots, home);
                     *place = (key, home);
                     filled += 1;
@@ -60,9 +60,9 @@ impl PackedCounts {
     }
 
     /// Counts a key some times.
-    pub(super) fn add(&mut self, key: u128, amount: u64) {
+    pub(super) fn add(&mut self, key: W::Key, amount: u64) {
         self.reserve(1);
-        let home = home_of(key, self.slots.len());
+        let home = W::home_of(key, self.slots.len());
         let is_new = add(&mut self.slots, &mut self.carried, key, home, amount);
         self.len += usize::from(is_new);
     }
@@ -72,11 +72,11 @@ impl PackedCounts {
         if needed <= self.slots.len() {
             return;
         }
-        let mut larger = Slots::empty(needed.max(2 * self.slots.len()));
+        let mut larger = Slots::<W>::empty(needed.max(2 * self.slots.len()));
         let slots = &mut *larger;
-        for slot in self.slots.iter().filter(|slot| **slot != 0) {
-            let mut at = home_of(slot & KEY_MASK, slots.len());
-            while slots[at] != 0 {
+        for slot in self.slots.iter().filter(|slot| !slot.is_empty()) {
+            let mut at = W::home_of(slot.key(), slots.len());
+            while !slots[at].is_empty() {
                 at = next(at, slots);
             }
             slots[at] = *slot;
@@ -84,47 +84,53 @@ impl PackedCounts {
         self.slots = larger;
     }
 
-    pub(super) fn merge(&mut self, other: &PackedCounts) {
+    /// What both counted.
+    pub(super) fn merge(self, other: PackedCounts<W>) -> PackedCounts<W> {
+        let (mut larger, smaller) = match self.len < other.len {
+            true => (other, self),
+            false => (self, other),
+        };
         // Keys come in the order of their hashes, which fills a table evenly only if it is large
         // enough for all of them.
-        self.reserve(other.len);
-        for (key, count) in other.iter() {
-            self.add(key, count);
+        larger.reserve(smaller.len);
+        for (key, count) in smaller.iter() {
+            larger.add(key, count);
         }
+        larger
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u128, u64)> {
-        let used = self.slots.iter().filter(|slot| **slot != 0);
+    pub(super) fn iter(&self) -> impl Iterator<Item = (W::Key, u64)> {
+        let used = self.slots.iter().filter(|slot| !slot.is_empty());
         used.map(|slot| {
-            let key = slot & KEY_MASK;
+            let key = slot.key();
             let carried = match self.carried.is_empty() {
                 true => 0,
                 false => self.carried.get(&key).copied().unwrap_or(0),
             };
-            (key, (slot >> COUNT) as u64 + carried)
+            (key, u64::from(slot.number()) + carried)
         })
     }
 }
 
 /// Counts a key some times, from its first slot on; whether it is new. One slot must be empty.
 #[inline]
-fn add(
-    slots: &mut [u128],
-    carried: &mut BTreeMap<u128, u64>,
-    key: u128,
+fn add<W: Slot>(
+    slots: &mut [W],
+    carried: &mut BTreeMap<W::Key, u64>,
+    key: W::Key,
     home: usize,
     amount: u64,
 ) -> bool {
     let mut at = home;
     loop {
         let slot = slots[at];
-        let is_new = slot == 0;
-        if is_new || slot & KEY_MASK == key {
-            let count = (slot >> COUNT) as u64 + amount;
+        let is_new = slot.is_empty();
+        if is_new || slot.key() == key {
+            let count = u64::from(slot.number()) + amount;
             if count > MOST {
                 carry(carried, key, count - MOST);
             }
-            slots[at] = key | u128::from(count.min(MOST)) << COUNT;
+            slots[at] = W::new(key, count.min(MOST) as u32);
             return is_new;
         }
         at = next(at, slots);
@@ -133,6 +139,6 @@ fn add(
 
 /// Keeps what the bits of a slot cannot count.
 #[cold]
-fn carry(carried: &mut BTreeMap<u128, u64>, key: u128, more: u64) {
+fn carry<K: Ord>(carried: &mut BTreeMap<K, u64>, key: K, more: u64) {
     *carried.entry(key).or_default() += more;
 }

@@ -78,16 +78,47 @@ fn zero_and_the_empty_string_are_values() {
 
 #[test]
 fn counts_beyond_32_bits_are_kept() {
-    let mut counts = PackedCounts::with_room_for(1);
+    let mut counts = PackedCounts::<u128>::with_room_for(1);
     counts.add(7, MOST - 1);
     for _ in 0..3 {
         counts.count([7, 8].into_iter());
     }
     let mut other = PackedCounts::with_room_for(1);
     other.add(7, 3 * MOST);
-    other.merge(&counts);
-    let found: BTreeMap<u128, u64> = other.iter().collect();
+    let found: BTreeMap<u128, u64> = other.merge(counts).iter().collect();
     assert_eq!(found, BTreeMap::from([(7, 4 * MOST + 2), (8, 3)]));
+}
+
+#[test]
+fn integers_of_32_bits_and_others_are_counted_together() {
+    let batches: [&[i64]; 4] = [
+        &[0, 7, 7, i64::from(u32::MAX)],
+        &[-1, 7, i64::MAX, 1 << 32],
+        &[7, 0],
+        &[i64::MIN],
+    ];
+    let arrays = batches.map(|batch| Arc::new(Int64Array::from(batch.to_vec())) as ArrayRef);
+    let words = batches.iter().flat_map(|batch| batch.iter());
+    let words: Vec<_> = words.map(|value| Some(value.to_string())).collect();
+    assert_eq!(counted(count(&arrays)), expected(&words));
+    let [first, .., last] = &arrays;
+    let merged = count(&arrays[..3]).merge(count(std::slice::from_ref(last)));
+    assert_eq!(counted(merged.unwrap()), expected(&words));
+    let merged = count(std::slice::from_ref(first)).merge(count(&arrays[1..]));
+    assert_eq!(counted(merged.unwrap()), expected(&words));
+}
+
+#[test]
+fn the_ends_of_every_type_are_kept() {
+    let signed: ArrayRef = Arc::new(Int32Array::from(vec![i32::MIN, -1, 0, i32::MAX, -1]));
+    let words = [i32::MIN, -1, 0, i32::MAX, -1].map(|value| Some(value.to_string()));
+    assert_eq!(counted(count(&[signed])), expected(&words));
+    let small: ArrayRef = Arc::new(arrow::array::Int8Array::from(vec![i8::MIN, i8::MAX]));
+    let words = [i8::MIN, i8::MAX].map(|value| Some(value.to_string()));
+    assert_eq!(counted(count(&[small])), expected(&words));
+    let flags: ArrayRef = Arc::new(BooleanArray::from(vec![true, false, true]));
+    let words = ["true", "false", "true"].map(|value| Some(value.to_owned()));
+    assert_eq!(counted(count(&[flags])), expected(&words));
 }
 
 #[test]
