@@ -10,7 +10,7 @@ use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
-use super::WriteOptions;
+use super::{WriteOptions, id_column};
 use crate::io::plain::{plain_schema, with_type};
 use crate::io::table::cast_batch;
 use crate::{Error, Result};
@@ -26,6 +26,8 @@ pub(super) struct Encoding {
     /// The columns as the encoder takes them: texts in any form, all else as stored.
     accepted: SchemaRef,
     pub(super) properties: WriterProperties,
+    /// By column, how many ids there are, where it holds ids that have an encoder of their own.
+    pub(super) domains: Vec<Option<usize>>,
 }
 
 impl Encoding {
@@ -53,8 +55,9 @@ impl Encoding {
                 operator: "write".into(),
                 problem: format!("a column has no parquet type ({error}); cast or drop it"),
             })?;
+        let compression = options.compression()?;
         let mut properties = WriterProperties::builder()
-            .set_compression(options.compression()?)
+            .set_compression(compression)
             .set_max_row_group_row_count(Some(options.row_group_rows()))
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_key_value_metadata(Some(vec![KeyValue::new(
@@ -73,10 +76,19 @@ impl Encoding {
                 properties = properties.set_column_dictionary_enabled(column.path().clone(), false);
             }
         }
+        let properties = properties.build();
+        let is_known = id_column::compresses(compression);
+        let domains = stored.fields().iter().map(|field| {
+            let is_integer = matches!(field.data_type(), DataType::Int32 | DataType::Int64);
+            let cardinality = schema.get(field.name())?.cardinality()?;
+            (is_known && is_integer && cardinality <= DICTIONARY_MAX_VALUES)
+                .then_some(cardinality as usize)
+        });
         Ok(Encoding {
+            domains: domains.collect(),
             stored,
             accepted,
-            properties: properties.build(),
+            properties,
         })
     }
 
