@@ -1,9 +1,12 @@
 //! Parquet folders that are either whole or not there.
 
+mod column;
 mod encoding;
 mod hive;
+mod id_column;
 mod options;
 mod output;
+mod parquet_file;
 mod place;
 mod remote_folder;
 mod shuffle;

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use parquet::arrow::ArrowWriter;
 
 use super::FileLayout;
 use super::encoding::Encoding;
+use super::parquet_file::ParquetFile;
 use super::place::{Place, PlacedFile};
 use crate::io::checksum::ChecksumWriter;
 use crate::{Error, Result};
@@ -41,7 +41,7 @@ pub(super) struct Sink {
 struct OpenPart {
     name: String,
     path: PathBuf,
-    writer: ArrowWriter<ChecksumWriter<PlacedFile>>,
+    writer: ParquetFile<ChecksumWriter<PlacedFile>>,
     rows: usize,
 }
 
@@ -96,7 +96,7 @@ impl Sink {
         }
         if let Some(open) = &mut self.open {
             let OpenPart { writer, path, .. } = open;
-            writer.inner_mut().get_mut().settle(path).await?;
+            writer.sink_mut().get_mut().settle(path).await?;
         }
         Ok(())
     }
@@ -117,7 +117,7 @@ impl Sink {
         match &mut self.open {
             Some(open) => open
                 .writer
-                .flush()
+                .end_row_group()
                 .map_err(Error::parquet("write", open.path.as_path())),
             None => Ok(()),
         }
@@ -137,8 +137,8 @@ impl Sink {
     /// Gives up what is open.
     pub(super) async fn abort(self) {
         if let Some(mut open) = self.open
-            && matches!(open.writer.inner_mut().get_mut(), PlacedFile::Remote(_))
-            && let Ok(sink) = open.writer.into_inner()
+            && matches!(open.writer.sink_mut().get_mut(), PlacedFile::Remote(_))
+            && let Ok(sink) = open.writer.finish()
         {
             sink.into_inner().abort().await;
         }
@@ -155,12 +155,8 @@ impl Sink {
         let name_in_output = joined(&self.folder, &name);
         let path = self.place.path(&name_in_output);
         let file = self.place.create(&name_in_output).await?;
-        let writer = ArrowWriter::try_new(
-            ChecksumWriter::new(file),
-            Arc::clone(&self.encoding.stored),
-            Some(self.encoding.properties.clone()),
-        )
-        .map_err(Error::parquet("write", path.as_path()))?;
+        let writer = ParquetFile::new(ChecksumWriter::new(file), Arc::clone(&self.encoding))
+            .map_err(Error::parquet("write", path.as_path()))?;
         Ok(OpenPart {
             name,
             path,
@@ -180,13 +176,13 @@ impl Sink {
 impl OpenPart {
     /// About how large the file would be if it were closed now.
     fn size(&self) -> u64 {
-        (self.writer.bytes_written() + self.writer.in_progress_size()) as u64
+        self.writer.size() as u64
     }
 
     async fn close(self, folder: &str) -> Result<Part> {
         let sink = self
             .writer
-            .into_inner()
+            .finish()
             .map_err(Error::parquet("write", self.path.as_path()))?;
         let (bytes, xxh64) = (sink.bytes(), sink.checksum());
         sink.into_inner().finish(&self.path).await?;

@@ -1,5 +1,6 @@
 mod hive;
 mod modes;
+mod parquet_file;
 mod remote;
 mod shuffle;
 
@@ -15,6 +16,8 @@ use insta::assert_snapshot;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rstest::rstest;
 
+use super::encoding::Encoding;
+use super::parquet_file::ParquetFile;
 use super::*;
 use crate::io::MANIFEST_FILE;
 use crate::io::testing::{TestResult, batch, frame, integers, numbered, session, write_parquet};

@@ -1,0 +1,142 @@
+//! Numbers for the distinct ids of a column chunk.
+
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+
+use super::integer::Integer;
+
+/// The most ids that 16-bit numbers tell apart.
+pub(super) const MOST_IDS: usize = 1 << 16;
+
+/// Ids that are looked up together before it is known whether all have numbers.
+const BLOCK: usize = 16;
+
+/// The distinct ids of a column chunk, numbered from zero in the order in which they first occur.
+pub(super) struct Dictionary<T> {
+    /// The first `count` are by their numbers.
+    ids: Vec<T>,
+    count: usize,
+    /// By id, its number plus one; zero if it has none.
+    places: Vec<u16>,
+    /// The numbers that `places` cannot hold: of ids beyond its end, and the highest number.
+    others: HashMap<T, u16, FixedState>,
+    most: usize,
+}
+
+impl<T: Integer> Dictionary<T> {
+    /// A dictionary of at most `most` ids, mostly from `0..cardinality`.
+    pub(super) fn new(cardinality: usize, most: usize) -> Dictionary<T> {
+        Dictionary {
+            ids: Vec::new(),
+            count: 0,
+            places: vec![0; cardinality],
+            others: HashMap::default(),
+            most: most.min(MOST_IDS),
+        }
+    }
+
+    /// The ids by their numbers.
+    pub(super) fn ids(&self) -> &[T] {
+        &self.ids[..self.count]
+    }
+
+    /// Appends the numbers of ids and returns of how many; the others found the dictionary full.
+    pub(super) fn number(&mut self, ids: &[T], numbers: &mut Vec<u16>) -> usize {
+        let before = numbers.len();
+        numbers.resize(before + ids.len(), 0);
+        let blocks = ids.chunks(BLOCK).zip(numbers[before..].chunks_mut(BLOCK));
+        for (at, (ids, numbers_of_block)) in blocks.enumerate() {
+            if !self.look_up(ids, numbers_of_block)
+                && let Err(numbered) = self.number_block(ids, numbers_of_block)
+            {
+                let numbered = at * BLOCK + numbered;
+                numbers.truncate(before + numbered);
+                return numbered;
+            }
+        }
+        ids.len()
+    }
+
+    /// Whether all ids have numbers, which are written then.
+    #[inline(always)]
+    fn look_up(&self, ids: &[T], numbers: &mut [u16]) -> bool {
+        for (id, number) in ids.iter().zip(numbers.iter_mut()) {
+            *number = self.places.get(id.place()).copied().unwrap_or(0);
+        }
+        let are_known = numbers.iter().all(|number| *number != 0);
+        for number in numbers {
+            *number = number.wrapping_sub(1);
+        }
+        are_known
+    }
+
+    /// Writes the numbers of ids, of which some may be new; the error is of how many there are
+    /// numbers if the dictionary was found full.
+    fn number_block(&mut self, ids: &[T], numbers: &mut [u16]) -> Result<(), usize> {
+        let are_in_domain = ids.iter().all(|id| id.place() < self.places.len());
+        if are_in_domain && self.count + BLOCK < self.most {
+            self.number_fast(ids, numbers);
+            return Ok(());
+        }
+        for (at, (&id, number)) in ids.iter().zip(numbers).enumerate() {
+            *number = self.number_of(id).ok_or(at)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the numbers of ids of the domain, for which there is room. It takes the same steps
+    /// for new ids as for others, since which of them comes next is hard to predict.
+    fn number_fast(&mut self, ids: &[T], numbers: &mut [u16]) {
+        if self.ids.len() < self.count + BLOCK {
+            self.ids.resize(2 * self.ids.len() + BLOCK, T::default());
+        }
+        let (known, places) = (self.ids.as_mut_slice(), self.places.as_mut_slice());
+        let mut count = self.count;
+        for (&id, number) in ids.iter().zip(numbers) {
+            let place = &mut places[id.place()];
+            known[count] = id;
+            count += usize::from(*place == 0);
+            *place = if *place == 0 { count as u16 } else { *place };
+            *number = *place - 1;
+        }
+        self.count = count;
+    }
+
+    /// The number of an id, which it gets if it has none yet; `None` if there is no room for it.
+    fn number_of(&mut self, id: T) -> Option<u16> {
+        let place = self.places.get_mut(id.place());
+        if let Some(number) = place.as_ref().and_then(|place| place.checked_sub(1)) {
+            return Some(number);
+        }
+        if let Some(number) = self.others.get(&id) {
+            return Some(*number);
+        }
+        if self.count == self.most {
+            return None;
+        }
+        let number = self.count as u16;
+        self.ids.truncate(self.count);
+        self.ids.push(id);
+        self.count += 1;
+        match (place, number.checked_add(1)) {
+            (Some(place), Some(next)) => *place = next,
+            _ => {
+                self.others.insert(id, number);
+            }
+        }
+        Some(number)
+    }
+
+    /// The table is of no use once the dictionary was found full.
+    pub(super) fn forget_numbers(&mut self) {
+        self.places = Vec::new();
+        self.others = HashMap::default();
+    }
+
+    pub(super) fn memory_size(&self) -> usize {
+        self.places.capacity() * size_of::<u16>()
+            + self.ids.capacity() * size_of::<T>()
+            + self.others.capacity() * size_of::<(T, u16)>()
+    }
+}
