@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::Result;
+use crate::floor::Encoder;
 
 const HELP: &str = "\
 cargo bench --bench etl_criteo -- [options]
@@ -13,9 +14,10 @@ cargo bench --bench etl_criteo -- [options]
   --thresholds N,N     freq_threshold of Categorify (0,15)
   --runs N             interleaved runs, of which the median counts (5)
   --nvtabular-runs N   NVTabular takes minutes (1)
-  --only T,T           tools: emrys, floor, polars, polars-join, duckdb, nvtabular
+  --only T,T           tools: emrys, floor, own-floor, polars, polars-join, duckdb,
+                       nvtabular
   --threads N          threads of every tool (all cores)
-  --batch-rows N       rows of a batch of Emrys and of the floor (32768)
+  --batch-rows N       rows of a batch of Emrys and of the floors (32768)
   --data FOLDER        where data sets are, or are generated; it also holds the outputs
   --peers FOLDER       the environments of the peers, made by peers/install.sh (or EMRYS_PEERS)
   --operators          each operator alone, in rows per second
@@ -50,7 +52,7 @@ pub(crate) enum Command {
         folder: PathBuf,
     },
     Emrys(Job),
-    Floor(Job),
+    Floor(Job, Encoder),
 }
 
 /// One run.
@@ -160,7 +162,8 @@ impl Arguments {
                 folder: job.out,
             }),
             "emrys" => Ok(Command::Emrys(job)),
-            "floor" => Ok(Command::Floor(job)),
+            "floor" => Ok(Command::Floor(job, Encoder::Library)),
+            "own-floor" => Ok(Command::Floor(job, Encoder::Emrys)),
             other => Err(format!("there is no child {other}").into()),
         }
     }

@@ -74,7 +74,7 @@ type Result<T> = std::result::Result<T, Error>;
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
-    if let Command::Emrys(_) | Command::Floor(_) = &arguments.command {
+    if let Command::Emrys(_) | Command::Floor(..) = &arguments.command {
         allocator::allow_huge_pages();
     }
     match &arguments.command {
@@ -82,6 +82,6 @@ fn main() -> Result<()> {
         Command::Operators => operators::measure(&arguments),
         Command::Generate { rows, keys, folder } => data::generate(*rows, *keys, folder),
         Command::Emrys(job) => process::report_result(&workload::run(job)?),
-        Command::Floor(job) => process::report_result(&floor::run(job)?),
+        Command::Floor(job, encoder) => process::report_result(&floor::run(job, *encoder)?),
     }
 }

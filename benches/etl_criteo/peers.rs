@@ -12,6 +12,7 @@ use crate::arguments::Job;
 pub(crate) enum Tool {
     Emrys,
     Floor,
+    OwnFloor,
     Polars,
     PolarsJoin,
     DuckDb,
@@ -19,10 +20,11 @@ pub(crate) enum Tool {
 }
 
 impl Tool {
-    /// In the order in which they run; the floor reads what Emrys wrote.
-    pub(crate) const ALL: [Tool; 6] = [
+    /// In the order in which they run; the floors read what Emrys wrote.
+    pub(crate) const ALL: [Tool; 7] = [
         Tool::Emrys,
         Tool::Floor,
+        Tool::OwnFloor,
         Tool::Polars,
         Tool::PolarsJoin,
         Tool::DuckDb,
@@ -33,6 +35,7 @@ impl Tool {
         match self {
             Tool::Emrys => "emrys",
             Tool::Floor => "floor",
+            Tool::OwnFloor => "own-floor",
             Tool::Polars => "polars",
             Tool::PolarsJoin => "polars-join",
             Tool::DuckDb => "duckdb",
@@ -40,10 +43,15 @@ impl Tool {
         }
     }
 
+    /// Whether it does nothing but decode and encode.
+    pub(crate) fn is_floor(self) -> bool {
+        matches!(self, Tool::Floor | Tool::OwnFloor)
+    }
+
     /// The Python environment, the script and its further arguments.
     fn script(self) -> Option<(&'static str, &'static str, &'static [&'static str])> {
         match self {
-            Tool::Emrys | Tool::Floor => None,
+            Tool::Emrys | Tool::Floor | Tool::OwnFloor => None,
             Tool::Polars => Some(("columnar", "run_polars.py", &["--way", "replace"])),
             Tool::PolarsJoin => Some(("columnar", "run_polars.py", &["--way", "join"])),
             Tool::DuckDb => Some(("columnar", "run_duckdb.py", &[])),
@@ -63,7 +71,7 @@ impl Tool {
         (!python.exists()).then(|| format!("there is no {}", python.display()))
     }
 
-    /// The command of a run; outputs go to a folder of the tool's own, except the floor's.
+    /// The command of a run; outputs go to a folder of the tool's own, except the floors'.
     pub(crate) fn command(self, job: &Job, peers: Option<&Path>) -> Result<Command> {
         let Some((environment, script, further)) = self.script() else {
             let mut command = Command::new(std::env::current_exe()?);

@@ -87,15 +87,16 @@ pub(crate) fn print_configuration(configuration: &Configuration, summaries: &[Su
             over(|summary| summary.cpu_s),
             100.0 * summary.others,
             match ids {
-                Some(ids) if summary.tool != Tool::Floor && summary.ids != ids =>
+                Some(ids) if !summary.tool.is_floor() && summary.ids != ids =>
                     format!("  {} ids, not {ids}", summary.ids),
                 _ => String::new(),
             }
         );
     }
     println!(
-        "(floor: decode once in place of fit, encode in place of write; ratio and cpu: emrys over \
-         the tool; others: the processor time that other programs took)"
+        "(floor: decode once in place of fit, encode with the parquet library in place of write; \
+         own-floor: encode with Emrys' encoder; ratio and cpu: emrys over the tool; others: the \
+         processor time that other programs took)"
     );
 }
 
@@ -151,6 +152,7 @@ pub(crate) fn print_json(
             "over_duckdb": worst(&[Tool::DuckDb], total),
             "over_nvtabular": worst(&[Tool::NvTabular], total),
             "over_floor": worst(&[Tool::Floor], total),
+            "over_own_floor": worst(&[Tool::OwnFloor], total),
             "cpu_over_polars": worst(polars, cpu),
             "cpu_over_duckdb": worst(&[Tool::DuckDb], cpu),
             "cpu_over_nvtabular": worst(&[Tool::NvTabular], cpu),

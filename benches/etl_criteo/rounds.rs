@@ -1,10 +1,11 @@
 //! Runs all tools in turns, for each configuration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Result;
 use crate::arguments::{Arguments, Job, Keys};
+use crate::floor;
 use crate::peers::Tool;
 use crate::process::{Run, run};
 use crate::report::{Summary, print_configuration, print_json};
@@ -73,6 +74,32 @@ pub(crate) fn data(arguments: &Arguments, rows: usize, keys: Keys) -> Result<Pat
     Ok(folder)
 }
 
+/// Removes what an earlier run of a tool wrote, and waits until the system has written what all of
+/// them did, so that a run pays for nothing but its own work.
+fn clear(tool: Tool, out: &Path) -> Result<()> {
+    let entries = match out.exists() {
+        true => std::fs::read_dir(out)?.collect::<std::io::Result<Vec<_>>>()?,
+        false => Vec::new(),
+    };
+    for entry in entries {
+        let is_of_floor = entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with(floor::PREFIX);
+        // The floors read what Emrys wrote.
+        if tool.is_floor() && !is_of_floor {
+            continue;
+        }
+        match entry.file_type()?.is_dir() {
+            true => std::fs::remove_dir_all(entry.path())?,
+            false => std::fs::remove_file(entry.path())?,
+        }
+    }
+    // SAFETY: the call takes nothing and changes no memory.
+    unsafe { libc::sync() };
+    Ok(())
+}
+
 fn take_turns(arguments: &Arguments, tools: &[Tool], job: &Job) -> Result<Vec<Summary>> {
     let mut runs: Vec<(Tool, Vec<Run>)> = tools.iter().map(|tool| (*tool, Vec::new())).collect();
     for turn in 0..arguments.runs {
@@ -81,15 +108,13 @@ fn take_turns(arguments: &Arguments, tools: &[Tool], job: &Job) -> Result<Vec<Su
             if tool == Tool::NvTabular && turn >= arguments.nvtabular_runs {
                 continue;
             }
-            // The floor encodes what Emrys wrote.
-            let owner = match tool {
-                Tool::Floor => Tool::Emrys,
-                tool => tool,
-            };
+            // The floors encode what Emrys wrote.
+            let owner = if tool.is_floor() { Tool::Emrys } else { tool };
             let job = Job {
                 out: arguments.data.join("outputs").join(owner.name()),
                 ..job.clone()
             };
+            clear(tool, &job.out)?;
             runs.push(run(&mut tool.command(&job, arguments.peers.as_deref())?)?);
         }
     }

@@ -230,7 +230,10 @@ impl ValueCounts {
             let is_value = |row| row + 1 < counts.len();
             nulls = Some((0..counts.len()).map(is_value).collect::<NullBuffer>());
         }
-        let near = self.narrow.iter().map(|(near, _)| key_at(near, &self.plain));
+        let near = self
+            .narrow
+            .iter()
+            .map(|(near, _)| key_at(near, &self.plain));
         let keys = near.chain(self.packed.iter().map(|(key, _)| key));
         let values: ArrayRef = match Family::of(&self.plain)? {
             Family::Bytes => self.byte_values(nulls)?,
