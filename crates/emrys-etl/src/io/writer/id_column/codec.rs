@@ -7,7 +7,7 @@ use parquet::errors::{ParquetError, Result};
 /// What the parquet library does within, for the codecs whose libraries it shares with us.
 pub(super) enum Codec {
     None,
-    Snappy(snap::raw::Encoder),
+    Snappy(Box<snap::raw::Encoder>),
     Lz4,
     Zstd(zstd::bulk::Compressor<'static>),
 }
@@ -17,7 +17,7 @@ impl Codec {
     pub(super) fn new(compression: Compression) -> Option<Codec> {
         match compression {
             Compression::UNCOMPRESSED => Some(Codec::None),
-            Compression::SNAPPY => Some(Codec::Snappy(snap::raw::Encoder::new())),
+            Compression::SNAPPY => Some(Codec::Snappy(Box::new(snap::raw::Encoder::new()))),
             Compression::LZ4_RAW => Some(Codec::Lz4),
             Compression::ZSTD(level) => zstd::bulk::Compressor::new(level.compression_level())
                 .ok()

@@ -1,5 +1,7 @@
 //! Small numbers as runs of equal ones and as packed bits, mixed: what parquet calls `RLE`.
 
+use super::varint;
+
 /// Packed numbers come in groups of so many.
 const GROUP: usize = 8;
 
@@ -56,8 +58,9 @@ fn run_length(numbers: &[u16]) -> usize {
     }
 }
 
-fn write_run(number: u16, length: usize, width: usize, bytes: &mut Vec<u8>) {
-    write_varint(length << 1, bytes);
+/// Appends a number of `width` bits so many times.
+pub(super) fn write_run(number: u16, length: usize, width: usize, bytes: &mut Vec<u8>) {
+    varint::write((length << 1) as u64, bytes);
     bytes.extend_from_slice(&number.to_le_bytes()[..width.div_ceil(8)]);
 }
 
@@ -67,7 +70,7 @@ fn write_packed(numbers: &[u16], width: usize, bytes: &mut Vec<u8>) {
         return;
     }
     let groups = numbers.len().div_ceil(GROUP);
-    write_varint(groups << 1 | 1, bytes);
+    varint::write((groups << 1 | 1) as u64, bytes);
     let start = bytes.len();
     let end = start + groups * width;
     // Groups are written in full width; the next one overwrites what is too much.
@@ -93,12 +96,4 @@ fn pack([a, b, c, d, e, f, g, h]: &[u16; GROUP], width: usize) -> u128 {
         u128::from(bits)
     };
     pack_four([a, b, c, d]) | pack_four([e, f, g, h]) << (4 * width)
-}
-
-fn write_varint(mut number: usize, bytes: &mut Vec<u8>) {
-    while number > 0x7f {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
 }

@@ -7,13 +7,19 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 
 /// An integer that ids may be.
 pub(in crate::io::writer) trait Integer:
-    ArrowNativeType + Ord + Hash
+    ArrowNativeType + Ord + Hash + Into<i64>
 {
     /// The type of arrays of it.
     type Arrow: ArrowPrimitiveType<Native = Self>;
 
     /// Where the id is in a table of all ids; far beyond its end for negative ones.
     fn place(self) -> usize;
+
+    /// The difference; one that does not fit wraps around, and back when it is added again.
+    fn minus(self, other: Self) -> Self;
+
+    /// How far the integer is above `least`.
+    fn above(self, least: Self) -> u64;
 
     /// Appends integers as parquet stores them in `PLAIN` pages.
     fn write_plain(integers: &[Self], bytes: &mut Vec<u8>);
@@ -30,6 +36,16 @@ macro_rules! integer {
             #[inline(always)]
             fn place(self) -> usize {
                 self as $unsigned as usize
+            }
+
+            #[inline(always)]
+            fn minus(self, other: $signed) -> $signed {
+                self.wrapping_sub(other)
+            }
+
+            #[inline(always)]
+            fn above(self, least: $signed) -> u64 {
+                u64::from(self.wrapping_sub(least) as $unsigned)
             }
 
             fn write_plain(integers: &[$signed], bytes: &mut Vec<u8>) {

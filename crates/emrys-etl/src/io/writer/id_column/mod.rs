@@ -4,12 +4,17 @@
 //! bound, so that a plain table does, which is smaller and misses the cache less. What is written
 //! is the same: a dictionary page, and data pages of numbers in runs and packed bits. Ids outside
 //! of the domain, which a schema may be wrong about, are written too, at the speed of a hash table.
+//!
+//! Ids of a large domain hardly repeat. They are written by their differences, packed into as many
+//! bits as the domain needs.
 
 mod codec;
+mod delta;
 mod dictionary;
 mod hybrid;
 mod integer;
 mod pages;
+mod varint;
 
 use arrow::array::{Array, NullBufferBuilder, PrimitiveArray};
 use bytes::Bytes;
@@ -40,8 +45,8 @@ pub(super) struct IdColumn<T> {
     pages: Pages,
     rows: usize,
     nulls: usize,
-    /// The least and the greatest id of `PLAIN` pages.
-    plain_range: Option<(T, T)>,
+    /// The least and the greatest id of the pages that do not refer to the dictionary.
+    range: Option<(T, T)>,
 }
 
 /// The page that rows are being added to.
@@ -57,8 +62,8 @@ struct OpenPage<T> {
 enum Values<T> {
     /// By their numbers in the dictionary.
     Numbers(Vec<u16>),
-    /// Themselves, since the dictionary was found full.
-    Plain(Vec<T>),
+    /// Themselves, since there is no dictionary, or since it was found full.
+    Ids(Vec<T>),
 }
 
 impl<T: Integer> IdColumn<T> {
@@ -75,21 +80,27 @@ impl<T: Integer> IdColumn<T> {
         // Numbers are smaller than plain ids, and levels are next to nothing.
         let fitting = properties.column_data_page_size_limit(path) / size_of::<T>();
         let page_rows = properties.data_page_row_count_limit().min(fitting).max(1);
-        let most = properties.column_dictionary_page_size_limit(path) / size_of::<T>();
+        let (dictionary, values) = if properties.dictionary_enabled(path) {
+            let most = properties.column_dictionary_page_size_limit(path) / size_of::<T>();
+            let dictionary = Dictionary::new(cardinality, most);
+            (dictionary, Values::Numbers(Vec::new()))
+        } else {
+            (Dictionary::new(0, 0), Values::Ids(Vec::new()))
+        };
         Ok(IdColumn {
             compression,
             page_rows,
-            dictionary: Dictionary::new(cardinality, most),
+            dictionary,
             page: OpenPage {
                 rows: 0,
                 validity: NullBufferBuilder::new(page_rows),
-                values: Values::Numbers(Vec::new()),
+                values,
                 bytes: Vec::new(),
             },
             pages: Pages::new(codec),
             rows: 0,
             nulls: 0,
-            plain_range: None,
+            range: None,
             column,
         })
     }
@@ -126,9 +137,9 @@ impl<T: Integer> IdColumn<T> {
     }
 
     fn add_values(&mut self, ids: &[T]) {
-        let plain = match &mut self.page.values {
-            Values::Plain(plain) => {
-                plain.extend_from_slice(ids);
+        let all = match &mut self.page.values {
+            Values::Ids(before) => {
+                before.extend_from_slice(ids);
                 return;
             }
             Values::Numbers(numbers) => {
@@ -141,8 +152,8 @@ impl<T: Integer> IdColumn<T> {
                 before.chain(ids[numbered..].iter().copied()).collect()
             }
         };
-        // The page is written plainly as a whole, so that it keeps its rows.
-        self.page.values = Values::Plain(plain);
+        // The page as a whole does without the dictionary, so that it keeps its rows.
+        self.page.values = Values::Ids(all);
         self.dictionary.forget_numbers();
     }
 
@@ -159,12 +170,14 @@ impl<T: Integer> IdColumn<T> {
         self.rows += *rows;
         self.nulls += validity.as_ref().map_or(0, |nulls| nulls.null_count());
         if self.column.max_def_level() > 0 {
-            let levels: Vec<u16> = match &validity {
-                Some(validity) => validity.iter().map(u16::from).collect(),
-                None => vec![1; *rows],
-            };
             bytes.extend_from_slice(&[0; size_of::<u32>()]);
-            hybrid::encode(&levels, 1, bytes);
+            match &validity {
+                Some(validity) => {
+                    let levels: Vec<u16> = validity.iter().map(u16::from).collect();
+                    hybrid::encode(&levels, 1, bytes);
+                }
+                None => hybrid::write_run(1, *rows, 1, bytes),
+            }
             let length = (bytes.len() - size_of::<u32>()) as u32;
             bytes[..size_of::<u32>()].copy_from_slice(&length.to_le_bytes());
         }
@@ -176,11 +189,11 @@ impl<T: Integer> IdColumn<T> {
                 numbers.clear();
                 Encoding::RLE_DICTIONARY
             }
-            Values::Plain(plain) => {
-                T::write_plain(plain, bytes);
-                self.plain_range = range(self.plain_range, plain);
-                plain.clear();
-                Encoding::PLAIN
+            Values::Ids(ids) => {
+                delta::encode(ids, bytes);
+                self.range = range(self.range, ids);
+                ids.clear();
+                Encoding::DELTA_BINARY_PACKED
             }
         };
         self.pages.push(bytes, *rows, encoding)?;
@@ -198,7 +211,7 @@ impl<T: Integer> IdColumn<T> {
         } = &self.page;
         let values = match values {
             Values::Numbers(numbers) => numbers.capacity() * size_of::<u16>(),
-            Values::Plain(plain) => plain.capacity() * size_of::<T>(),
+            Values::Ids(ids) => ids.capacity() * size_of::<T>(),
         };
         let page = validity.allocated_size() + values + bytes.capacity();
         self.dictionary.memory_size() + page + self.pages.bytes()
@@ -210,7 +223,7 @@ impl<T: Integer> IdColumn<T> {
             Values::Numbers(numbers) => {
                 hybrid::most_bytes(numbers.len(), width_of(&self.dictionary))
             }
-            Values::Plain(plain) => size_of_val(plain.as_slice()),
+            Values::Ids(ids) => size_of_val(ids.as_slice()),
         };
         size_of_val(self.dictionary.ids()) + page + self.pages.bytes()
     }
@@ -221,10 +234,13 @@ impl<T: Integer> IdColumn<T> {
             self.end_page()?;
         }
         let ids = self.dictionary.ids();
-        let mut dictionary = Vec::new();
-        T::write_plain(ids, &mut dictionary);
+        if self.pages.need_dictionary() {
+            let mut dictionary = Vec::new();
+            T::write_plain(ids, &mut dictionary);
+            self.pages.push_dictionary(&dictionary, ids.len())?;
+        }
         // Ids are in the dictionary because they occurred.
-        let statistics = T::statistics(range(self.plain_range, ids), self.nulls as u64);
+        let statistics = T::statistics(range(self.range, ids), self.nulls as u64);
         let levels = [self.nulls, self.rows - self.nulls].map(|rows| rows as i64);
         let levels =
             (self.column.max_def_level() > 0).then(|| LevelHistogram::from(levels.to_vec()));
@@ -232,7 +248,7 @@ impl<T: Integer> IdColumn<T> {
             .set_compression(self.compression)
             .set_statistics(statistics)
             .set_definition_level_histogram(levels);
-        self.pages.close(&dictionary, ids.len(), metadata)
+        self.pages.close(metadata)
     }
 }
 
@@ -243,11 +259,15 @@ fn width_of<T: Integer>(dictionary: &Dictionary<T>) -> usize {
 
 /// The range widened by the ids.
 fn range<T: Integer>(range: Option<(T, T)>, ids: &[T]) -> Option<(T, T)> {
-    let (Some(&least), Some(&greatest)) = (ids.iter().min(), ids.iter().max()) else {
+    let Some(&first) = ids.first() else {
         return range;
     };
-    let (min, max) = range.unwrap_or((least, greatest));
-    Some((min.min(least), max.max(greatest)))
+    let (mut min, mut max) = range.unwrap_or((first, first));
+    for &id in ids {
+        min = min.min(id);
+        max = max.max(id);
+    }
+    Some((min, max))
 }
 
 #[cfg(test)]

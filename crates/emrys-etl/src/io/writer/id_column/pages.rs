@@ -16,6 +16,7 @@ const HEADER_BYTES: usize = 64;
 /// The finished pages of a column chunk.
 pub(super) struct Pages {
     codec: Codec,
+    dictionary: Option<CompressedPage>,
     data: Vec<CompressedPage>,
     bytes: usize,
 }
@@ -24,12 +25,13 @@ impl Pages {
     pub(super) fn new(codec: Codec) -> Pages {
         Pages {
             codec,
+            dictionary: None,
             data: Vec::new(),
             bytes: 0,
         }
     }
 
-    /// The bytes of the data pages.
+    /// The bytes of the pages.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -50,22 +52,32 @@ impl Pages {
         Ok(())
     }
 
-    /// The chunk: the dictionary, which holds so many values, and the data pages.
-    pub(super) fn close(
-        mut self,
-        dictionary: &[u8],
-        values: usize,
-        metadata: ColumnChunkMetaDataBuilder,
-    ) -> Result<(Bytes, ColumnCloseResult)> {
-        let page = Page::DictionaryPage {
-            buf: self.codec.compress(dictionary)?,
+    /// Whether there are pages that refer to a dictionary.
+    pub(super) fn need_dictionary(&self) -> bool {
+        let mut encodings = self.data.iter().map(CompressedPage::encoding);
+        encodings.any(|encoding| encoding == Encoding::RLE_DICTIONARY)
+    }
+
+    /// Compresses a dictionary of so many values, which comes before all data.
+    pub(super) fn push_dictionary(&mut self, page: &[u8], values: usize) -> Result<()> {
+        let buf = self.codec.compress(page)?;
+        self.bytes += buf.len() + HEADER_BYTES;
+        let dictionary = Page::DictionaryPage {
+            buf,
             num_values: values as u32,
             encoding: Encoding::PLAIN,
             is_sorted: false,
         };
-        let page = CompressedPage::new(page, dictionary.len());
-        let capacity = page.compressed_size() + HEADER_BYTES + self.bytes;
-        let mut written = TrackedWrite::new(Vec::with_capacity(capacity));
+        self.dictionary = Some(CompressedPage::new(dictionary, page.len()));
+        Ok(())
+    }
+
+    /// The chunk that the pages make.
+    pub(super) fn close(
+        self,
+        metadata: ColumnChunkMetaDataBuilder,
+    ) -> Result<(Bytes, ColumnCloseResult)> {
+        let mut written = TrackedWrite::new(Vec::with_capacity(self.bytes));
         let mut writer = SerializedPageWriter::new(&mut written);
         let mut uncompressed = 0;
         let mut encodings = EncodingMask::new_from_encodings([Encoding::RLE].iter());
@@ -73,7 +85,8 @@ impl Pages {
         let mut offsets = OffsetIndexBuilder::new();
         let mut data_offset = None;
         let mut rows = 0;
-        for page in std::iter::once(page).chain(self.data) {
+        let has_dictionary = self.dictionary.is_some();
+        for page in self.dictionary.into_iter().chain(self.data) {
             let (page_type, encoding) = (page.page_type(), page.encoding());
             encodings.insert(encoding);
             match counts.last_mut() {
@@ -102,7 +115,7 @@ impl Pages {
             .set_total_compressed_size(bytes.len() as i64)
             .set_total_uncompressed_size(uncompressed as i64)
             .set_num_values(rows as i64)
-            .set_dictionary_page_offset(Some(0))
+            .set_dictionary_page_offset(has_dictionary.then_some(0))
             .set_data_page_offset(data_offset.unwrap_or(0) as i64)
             .build()?;
         let close = ColumnCloseResult {

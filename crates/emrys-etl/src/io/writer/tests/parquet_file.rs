@@ -52,7 +52,13 @@ fn columns_of_all_kinds_stand_side_by_side() {
     let ours = written(&batches, &encoding);
     assert_eq!(read(&ours), batch);
     assert_same_metadata(&ours, &by_library(&batches, &encoding));
-    let metadata = metadata(&ours);
+    let (metadata, library) = (metadata(&ours), metadata(&by_library(&batches, &encoding)));
+    for (ours, library) in metadata.row_groups().iter().zip(library.row_groups()) {
+        for (ours, library) in ours.columns().iter().zip(library.columns()) {
+            assert_eq!(ours.encodings_mask(), library.encodings_mask());
+            assert_eq!(ours.page_encoding_stats(), library.page_encoding_stats());
+        }
+    }
     let rows: Vec<i64> = metadata
         .row_groups()
         .iter()
@@ -96,11 +102,13 @@ fn a_row_group_can_be_ended_early() {
 
 #[rstest]
 #[case::small(DataType::Int64, Some(65_536), Compression::Snappy, true)]
-#[case::large(DataType::Int64, Some(65_537), Compression::Snappy, false)]
+#[case::large(DataType::Int64, Some(65_537), Compression::Snappy, true)]
+#[case::large_and_compressed_well(DataType::Int64, Some(65_537), Compression::Zstd(3), false)]
+#[case::compressed_well(DataType::Int64, Some(65_536), Compression::Zstd(3), true)]
 #[case::unknown(DataType::Int64, None, Compression::Snappy, false)]
 #[case::narrow(DataType::Int8, Some(100), Compression::Snappy, false)]
 #[case::other_codec(DataType::Int32, Some(100), Compression::Gzip(6), false)]
-fn ids_of_small_domains_have_an_encoder_of_their_own(
+fn ids_of_known_domains_have_an_encoder_of_their_own(
     #[case] data_type: DataType,
     #[case] cardinality: Option<i64>,
     #[case] compression: Compression,
