@@ -3,7 +3,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema as ArrowSchema};
-use emrys_schema::{Domain, Schema};
+use emrys_schema::{ColumnSchema, DType, Domain, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
@@ -28,9 +28,8 @@ pub(in crate::io::writer) fn encoding(
     cardinality: i64,
     options: &WriteOptions,
 ) -> Encoding {
-    let schema = Schema::from_arrow(arrow).unwrap();
-    let id = schema.get("id").unwrap().clone();
-    let schema = schema.with_column(id.with_domain(Domain::int(0, cardinality - 1)));
+    let id = ColumnSchema::new("id", DType::Int64).with_domain(Domain::int(0, cardinality - 1));
+    let schema = Schema::new([id]).unwrap();
     Encoding::new(arrow, &schema, options).unwrap()
 }
 
@@ -51,11 +50,14 @@ pub(in crate::io::writer) fn by_library(batches: &[RecordBatch], encoding: &Enco
     writer.into_inner().unwrap().into()
 }
 
+/// The rows of a file, without what else is known of the schema.
 pub(in crate::io::writer) fn read(bytes: &Bytes) -> RecordBatch {
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).unwrap();
     let schema = Arc::clone(reader.schema());
     let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
-    concat_batches(&schema, &batches).unwrap()
+    let batch = concat_batches(&schema, &batches).unwrap();
+    let fields = Arc::new(ArrowSchema::new(schema.fields().clone()));
+    RecordBatch::try_new(fields, batch.columns().to_vec()).unwrap()
 }
 
 fn with_offset_index() -> ArrowReaderOptions {
@@ -277,9 +279,10 @@ fn rows_are_found_by_the_offset_index() {
         .build()
         .unwrap();
     let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
-    let found = concat_batches(&batch.schema(), &batches).unwrap();
+    let found = concat_batches(&batches[0].schema(), &batches).unwrap();
     let expected = [batch.slice(50_001, 10), batch.slice(90_011, 5)];
-    assert_eq!(found, concat_batches(&batch.schema(), &expected).unwrap());
+    let expected = concat_batches(&batch.schema(), &expected).unwrap();
+    assert_eq!(found.columns(), expected.columns());
 }
 
 #[rstest]
