@@ -11,12 +11,13 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::filter;
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::functions_aggregate::count::count;
-use datafusion::logical_expr::{ExprSchemable, LogicalPlan, lit};
+use datafusion::logical_expr::{ExprSchemable, LogicalPlan, Projection, lit};
 use datafusion::prelude::{DataFrame, Expr};
 use futures::StreamExt;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use tokio::task::JoinSet;
 
+use crate::functions::filled;
 use crate::lookup::{LookupError, ValueCounts};
 use crate::operator::{FitResults, GroupedRows, GroupedStatistic, leaf_type};
 use crate::plan::graph::NodeId;
@@ -124,10 +125,42 @@ impl CountScan {
             .map_err(Error::query("planning counts"))
     }
 
+    /// What is to be scanned, and for each column the value that its nulls stand for.
+    ///
+    /// Nulls that were to be filled are counted as nulls, and as the value in the end.
+    fn unfilled(&self) -> Result<(DataFrame, Vec<Option<ArrayRef>>)> {
+        let frame = self.plan()?;
+        let (state, plan) = frame.into_parts();
+        let plan = state
+            .optimize(&plan)
+            .map_err(Error::query("planning counts"))?;
+        let mut nulls_as = vec![None; self.columns.len()];
+        let plan = match plan {
+            LogicalPlan::Projection(projection) => {
+                let columns = projection.expr.iter().zip(projection.schema.fields());
+                let columns = columns.zip(&mut nulls_as).map(|((expr, field), nulls_as)| {
+                    match filled(expr, projection.input.schema()) {
+                        None => expr.clone(),
+                        Some((operand, value)) => {
+                            *nulls_as = Some(value);
+                            operand.alias(field.name())
+                        }
+                    }
+                });
+                let columns = columns.collect();
+                Projection::try_new(columns, projection.input)
+                    .map(LogicalPlan::Projection)
+                    .map_err(Error::query("planning counts"))?
+            }
+            other => other,
+        };
+        Ok((DataFrame::new(state, plan), nulls_as))
+    }
+
     /// Scans the rows.
     pub(super) async fn run(self) -> Result<HashMap<NodeId, FitResults>> {
-        let streams = self
-            .plan()?
+        let (frame, nulls_as) = self.unfilled()?;
+        let streams = frame
             .execute_stream_partitioned()
             .await
             .map_err(Error::query("planning counts"))?;
@@ -159,7 +192,17 @@ impl CountScan {
         }
         let tables = Arc::into_inner(tables)
             .ok_or_else(|| Error::Internal("a counting task was lost".to_owned()))?;
-        self.results(tables.into_parts())
+        let mut parts = tables.into_parts();
+        for (parts, value) in parts.iter_mut().zip(&nulls_as) {
+            if let Some(value) = value {
+                for counts in parts {
+                    counts
+                        .count_nulls_as(value)
+                        .map_err(|error| failed(&error))?;
+                }
+            }
+        }
+        self.results(parts)
     }
 
     fn results(self, parts: Vec<Vec<ValueCounts>>) -> Result<HashMap<NodeId, FitResults>> {

@@ -11,9 +11,11 @@ use arrow::compute::kernels::zip::zip;
 use arrow::compute::{CastOptions, cast, cast_with_options, is_null};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, Int64Type};
 use arrow::util::display::FormatOptions;
+use datafusion::common::DFSchema;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
 use datafusion::prelude::Expr;
 use datafusion::scalar::ScalarValue;
@@ -30,6 +32,31 @@ pub(crate) fn fill(operand: Expr, value: ScalarValue) -> Expr {
     .call(vec![operand])
 }
 
+/// The operand and the value, as an array of one row, of an expression made by [`fill`] over values
+/// that are null only where their bits say so: not over floats or lists.
+///
+/// Who looks at each value anyway can count nulls as the value, and save a copy of the column.
+pub(crate) fn filled(expr: &Expr, schema: &DFSchema) -> Option<(Expr, ArrayRef)> {
+    let Expr::ScalarFunction(call) = expr.clone().unalias_nested().data else {
+        return None;
+    };
+    let fill = call.func.inner().downcast_ref::<Fill>()?;
+    let [operand] = &call.args[..] else {
+        return None;
+    };
+    let data_type = operand.get_type(schema).ok()?;
+    let is_plain = data_type.is_integer()
+        || matches!(
+            data_type,
+            DataType::Boolean | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+        );
+    if !is_plain {
+        return None;
+    }
+    let value = fill.value_of(&data_type).ok()?;
+    Some((operand.clone(), value))
+}
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Fill {
     value: ScalarValue,
@@ -43,12 +70,20 @@ const STRICT: CastOptions<'static> = CastOptions {
 };
 
 impl Fill {
+    fn value_of(&self, data_type: &DataType) -> EngineResult<ArrayRef> {
+        Ok(cast_with_options(
+            &self.value.to_array()?,
+            data_type,
+            &STRICT,
+        )?)
+    }
+
     fn apply(&self, values: &ArrayRef) -> EngineResult<ArrayRef> {
         let data_type = values.data_type();
         if !data_type.is_floating() && values.logical_null_count() == 0 {
             return Ok(Arc::clone(values));
         }
-        let value = cast_with_options(&self.value.to_array()?, data_type, &STRICT)?;
+        let value = self.value_of(data_type)?;
         Ok(match data_type {
             DataType::Float32 => filled_floats::<Float32Type>(values, &value, f32::is_nan),
             DataType::Float64 => filled_floats::<Float64Type>(values, &value, f64::is_nan),
@@ -85,7 +120,7 @@ fn filled_floats<T: ArrowPrimitiveType>(
 }
 
 /// Sets the places of nulls.
-fn put_at_nulls<T: Copy>(places: &mut [T], nulls: &NullBuffer, value: T) {
+pub(crate) fn put_at_nulls<T: Copy>(places: &mut [T], nulls: &NullBuffer, value: T) {
     let bits = nulls.inner().bit_chunks();
     let mut words = bits.iter().chain([bits.remainder_bits()]);
     for places in places.chunks_mut(64) {

@@ -3,6 +3,8 @@
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray};
 use arrow::datatypes::{ArrowDictionaryKeyType, DataType};
 
+use crate::functions::put_at_nulls;
+
 use super::bytes::{BytesTable, with_bytes};
 use super::keys::{NAN_KEY, integer_key, integer_of_key, plain_type, strict_cast, with_keys};
 use super::table::{DenseTable, NarrowTable, PackedTable};
@@ -192,9 +194,7 @@ impl ColumnIndex {
 
     fn with_nulls(&self, mut codes: Vec<u32>, values: &dyn Array) -> Vec<u32> {
         if let Some(nulls) = values.nulls().filter(|nulls| nulls.null_count() > 0) {
-            for (code, is_valid) in codes.iter_mut().zip(nulls) {
-                *code = if is_valid { *code } else { self.null_code };
-            }
+            put_at_nulls(&mut codes, nulls, self.null_code);
         }
         codes
     }

@@ -126,10 +126,11 @@ async fn write_group(
     activity: &str,
     writer: &mut Writer,
 ) -> Result<()> {
-    for mut stream in streams {
-        while let Some(batch) = stream.next().await {
-            // Encoding right where the batch was computed keeps it in the core's cache; there are
-            // as many partitions as threads.
+    for stream in streams {
+        // The next batch is computed while one is encoded, so that a partition that is left alone
+        // has two threads, and fewer files than threads are no bottleneck.
+        let mut batches = tasks::computed_ahead(stream);
+        while let Some(batch) = batches.next().await {
             writer
                 .write(&batch.map_err(Error::query(activity))?)
                 .await?;

@@ -2,6 +2,9 @@
 
 use std::future::Future;
 
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchReceiverStream;
+use futures::StreamExt;
 use tokio::task::JoinSet;
 
 use crate::{Error, Progress, Result};
@@ -57,6 +60,24 @@ pub(in crate::io) async fn run_tasks<T: Send + 'static>(
     }
     results.sort_by_key(|(number, _)| *number);
     Ok(results.into_iter().map(|(_, result)| result).collect())
+}
+
+/// The batches of a stream that a task of its own computes, the next one while the last one is
+/// looked at. The task ends when the result is dropped.
+pub(super) fn computed_ahead(mut stream: SendableRecordBatchStream) -> SendableRecordBatchStream {
+    let mut builder = RecordBatchReceiverStream::builder(stream.schema(), 1);
+    let batches = builder.tx();
+    builder.spawn(async move {
+        // Room comes first, so that there are two batches and not three.
+        while let Ok(room) = batches.reserve().await {
+            match stream.next().await {
+                Some(batch) => room.send(batch),
+                None => break,
+            }
+        }
+        Ok(())
+    });
+    builder.build()
 }
 
 /// Runs a future to its end on the calling thread, which may itself be one of a runtime; its tasks

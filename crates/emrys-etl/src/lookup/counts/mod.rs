@@ -10,11 +10,11 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int64Array, LargeBinaryArray, UInt64Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{DataType, Int32Type};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, UInt64Type};
 
 use super::bytes::{ByteValues, LONG, unpacked};
 use super::keys::{integer_key, integer_of_key, plain_type, with_keys};
-use super::slots::KEY_MASK;
+use super::slots::{KEY_MASK, Slot};
 use super::table::BLOCK;
 use super::{Family, LookupError, strict_cast, with_bytes};
 use long::LongCounts;
@@ -86,23 +86,24 @@ impl ValueCounts {
         }
         self.nulls += values.null_count() as u64;
         let nulls = values.nulls().filter(|nulls| nulls.null_count() > 0);
+        let are_near = are_near(values);
         match Family::of(values.data_type())? {
             Family::Bytes => with_bytes!(values, bytes => match nulls {
                 None => self.add_bytes(&bytes, 0..bytes.len()),
                 Some(nulls) => self.add_bytes(&bytes, nulls.valid_indices()),
             }),
             _ => with_keys!(values, keys => match nulls {
-                None => self.add_integers(keys),
-                Some(nulls) => self.add_integers(valid(keys, nulls)),
+                None => self.add_integers(keys, are_near),
+                Some(nulls) => self.add_integers(valid(keys, nulls), are_near),
             }),
         }
         Ok(())
     }
 
-    fn add_integers(&mut self, keys: impl Iterator<Item = u128> + Clone) {
-        let lowest = integer_key(lowest(&self.plain));
-        let distances = keys.clone().map(|key| key.wrapping_sub(lowest) & KEY_MASK);
-        if self.packed.len == 0 && distances.clone().all(|far| far <= u128::from(u32::MAX)) {
+    /// Counts the keys of integers; `are_near` tells whether they are within 32 bits of the lowest.
+    fn add_integers(&mut self, keys: impl Iterator<Item = u128>, are_near: bool) {
+        if are_near && self.packed.len == 0 {
+            let distances = keys.map(|key| distance(key, &self.plain));
             self.narrow.count(distances.map(|near| near as u32));
         } else {
             self.packed.count(keys);
@@ -118,6 +119,28 @@ impl ValueCounts {
         for (near, count) in narrow.iter() {
             self.packed.add(key_at(near, &self.plain), count);
         }
+    }
+
+    /// Counts the nulls so far as the value of an array of one row.
+    pub(crate) fn count_nulls_as(&mut self, value: &ArrayRef) -> Result<(), LookupError> {
+        self.look_at_dictionary()?;
+        let amount = std::mem::take(&mut self.nulls);
+        if amount == 0 {
+            return Ok(());
+        }
+        match Family::of(value.data_type())? {
+            Family::Bytes => with_bytes!(value, bytes => match bytes.packed(0) {
+                LONG => self.long.add(ByteValues::bytes(&bytes, 0), amount),
+                key => self.packed.add(key, amount),
+            }),
+            _ => with_keys!(value, keys => for key in keys {
+                match u64::fit(distance(key, &self.plain)) {
+                    Some(near) if self.packed.len == 0 => self.narrow.add(near, amount),
+                    _ => self.packed.add(key, amount),
+                }
+            }),
+        }
+        Ok(())
     }
 
     fn add_bytes(&mut self, values: &impl ByteValues, rows: impl Iterator<Item = usize>) {
@@ -289,11 +312,27 @@ impl ValueCounts {
     }
 }
 
+/// Whether all integers of an array are within 32 bits of the [lowest] of their type.
+fn are_near(values: &ArrayRef) -> bool {
+    match values.data_type() {
+        DataType::Int64 => {
+            let values = values.as_primitive::<Int64Type>().values();
+            let bits = values.iter().fold(0, |bits, value| bits | value);
+            bits.cast_unsigned() <= u64::from(u32::MAX)
+        }
+        DataType::UInt64 => {
+            let values = values.as_primitive::<UInt64Type>().values();
+            values.iter().fold(0, |bits, value| bits | value) <= u64::from(u32::MAX)
+        }
+        _ => true,
+    }
+}
+
 /// The keys of rows that are not null.
 fn valid<'a>(
-    keys: impl Iterator<Item = u128> + Clone + 'a,
+    keys: impl Iterator<Item = u128> + 'a,
     nulls: &'a NullBuffer,
-) -> impl Iterator<Item = u128> + Clone + 'a {
+) -> impl Iterator<Item = u128> + 'a {
     keys.zip(nulls)
         .filter_map(|(key, is_valid)| is_valid.then_some(key))
 }
@@ -304,6 +343,12 @@ fn lowest(data_type: &DataType) -> i64 {
         DataType::Int8 | DataType::Int16 | DataType::Int32 => i64::from(i32::MIN),
         _ => 0,
     }
+}
+
+/// How far the integer of a key is above the lowest; a large number if it is below.
+#[inline]
+fn distance(key: u128, data_type: &DataType) -> u128 {
+    key.wrapping_sub(integer_key(lowest(data_type))) & KEY_MASK
 }
 
 /// The key of the integer at a distance from the lowest.

@@ -109,6 +109,40 @@ fn integers_of_32_bits_and_others_are_counted_together() {
 }
 
 #[test]
+fn nulls_are_counted_as_a_value() {
+    fn check(values: ArrayRef, value: ArrayRef, expected: &[(&str, i64)]) {
+        let mut counts = count(&[values]);
+        counts.count_nulls_as(&value).unwrap();
+        let expected = expected
+            .iter()
+            .map(|(value, count)| ((*value).to_owned(), *count));
+        assert_eq!(counted(counts), expected.collect());
+    }
+    let integers = |values: &[Option<i64>]| Arc::new(Int64Array::from(values.to_vec())) as ArrayRef;
+    let some = [Some(5), None, Some(5), None, Some(0)];
+    check(integers(&some), integers(&[Some(0)]), &[("0", 3), ("5", 2)]);
+    check(
+        integers(&some),
+        integers(&[Some(7)]),
+        &[("0", 1), ("5", 2), ("7", 2)],
+    );
+    check(
+        integers(&some),
+        integers(&[Some(-1)]),
+        &[("-1", 2), ("0", 1), ("5", 2)],
+    );
+    let far = [Some(-9), None, Some(0)];
+    check(integers(&far), integers(&[Some(0)]), &[("-9", 1), ("0", 2)]);
+    check(integers(&[Some(1)]), integers(&[Some(0)]), &[("1", 1)]);
+    let texts = |values: &[Option<&str>]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+    let some = [Some("a"), None, None];
+    let long = "a text of more than twelve bytes";
+    check(texts(&some), texts(&[Some("a")]), &[("a", 3)]);
+    check(texts(&some), texts(&[Some("")]), &[("", 2), ("a", 1)]);
+    check(texts(&some), texts(&[Some(long)]), &[("a", 1), (long, 2)]);
+}
+
+#[test]
 fn the_ends_of_every_type_are_kept() {
     let signed: ArrayRef = Arc::new(Int32Array::from(vec![i32::MIN, -1, 0, i32::MAX, -1]));
     let words = [i32::MIN, -1, 0, i32::MAX, -1].map(|value| Some(value.to_string()));

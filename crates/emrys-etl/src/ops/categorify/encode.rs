@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
 use datafusion::error::Result as EngineResult;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
@@ -18,6 +19,7 @@ use super::legacy::LegacyIds;
 use super::state::{data_error, type_error};
 use super::vocabulary::{FIRST_UNSEEN_ID, Vocabulary};
 use crate::Result;
+use crate::functions::{filled, put_at_nulls};
 use crate::hash::hash_tuples;
 use crate::lookup::{ABSENT, LookupError};
 use crate::operator::InputSchema;
@@ -43,6 +45,20 @@ impl IdType {
         }
     }
 
+    /// Ids, the greatest of which was compared with the type when the vocabulary was fitted.
+    pub(super) fn array(self, ids: &[u32]) -> ArrayRef {
+        match self {
+            IdType::Int32 => {
+                let ids: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
+                Arc::new(Int32Array::from(ids))
+            }
+            IdType::Int64 => {
+                let ids: Vec<i64> = ids.iter().map(|id| i64::from(*id)).collect();
+                Arc::new(Int64Array::from(ids))
+            }
+        }
+    }
+
     fn arrow_type(self) -> DataType {
         match self {
             IdType::Int32 => DataType::Int32,
@@ -57,12 +73,7 @@ impl Vocabulary {
     /// No id is null. A value that is not in the vocabulary has the id `2 + hash % num_buckets`,
     /// which depends on the value alone (for tuples: on the exclusive or of the members' hashes).
     /// Ids of known values are raised by `shift`.
-    pub(super) fn encode(
-        &self,
-        columns: &[ArrayRef],
-        id_type: IdType,
-        shift: u32,
-    ) -> Result<ArrayRef, LookupError> {
+    pub(super) fn encode(&self, columns: &[ArrayRef], shift: u32) -> Result<Vec<u32>, LookupError> {
         let mut ids = self.index.lookup(columns)?;
         self.bucket_unseen(columns, &mut ids)?;
         let first_id = self.first_id();
@@ -71,13 +82,7 @@ impl Vocabulary {
                 *id += if *id >= first_id { shift } else { 0 };
             }
         }
-        Ok(match id_type {
-            // The greatest id was compared with the type when the vocabulary was fitted.
-            IdType::Int32 => Arc::new(Int32Array::from_iter_values(
-                ids.into_iter().map(|id| id as i32),
-            )),
-            IdType::Int64 => Arc::new(Int64Array::from_iter_values(ids.into_iter().map(i64::from))),
-        })
+        Ok(ids)
     }
 
     fn bucket_unseen(&self, columns: &[ArrayRef], ids: &mut [u32]) -> Result<(), LookupError> {
@@ -127,6 +132,7 @@ pub(super) fn function(
         vocabulary: Arc::clone(vocabulary),
         id_type,
         rule,
+        nulls_as: None,
         signature: Signature::any(columns.len(), Volatility::Immutable),
     }))
 }
@@ -172,7 +178,31 @@ struct Encode {
     vocabulary: Arc<Vocabulary>,
     id_type: IdType,
     rule: IdRule,
+    /// The id of nulls, where they are filled with a value first.
+    nulls_as: Option<u32>,
     signature: Signature,
+}
+
+impl Encode {
+    fn ids(&self, columns: &[ArrayRef]) -> EngineResult<Vec<u32>> {
+        let ids = match self.rule {
+            IdRule::Shifted(shift) => self.vocabulary.encode(columns, shift),
+            IdRule::Legacy(legacy) => legacy.encode(&self.vocabulary, columns),
+        };
+        Ok(ids.map_err(|error| data_error(&self.operator, self.vocabulary.name(), error))?)
+    }
+
+    /// The ids of a column in which nulls stand for a value.
+    fn with_nulls_as(&self, value: ArrayRef) -> EngineResult<Encode> {
+        Ok(Encode {
+            operator: self.operator.clone(),
+            vocabulary: Arc::clone(&self.vocabulary),
+            id_type: self.id_type,
+            rule: self.rule,
+            nulls_as: self.ids(&[value])?.first().copied(),
+            signature: self.signature.clone(),
+        })
+    }
 }
 
 impl ScalarUDFImpl for Encode {
@@ -185,9 +215,10 @@ impl ScalarUDFImpl for Encode {
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
         let (vocabulary, id_type) = (self.vocabulary.name(), self.id_type.arrow_type());
         Ok(format!(
-            "categorify({}, {id_type} by {vocabulary}, {:?})",
+            "categorify({}, {id_type} by {vocabulary}, {:?}, nulls {:?})",
             args.join(", "),
-            self.rule
+            self.rule,
+            self.nulls_as
         ))
     }
 
@@ -201,12 +232,29 @@ impl ScalarUDFImpl for Encode {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
         let columns = ColumnarValue::values_to_arrays(&args.args)?;
-        let ids = match self.rule {
-            IdRule::Shifted(shift) => self.vocabulary.encode(&columns, self.id_type, shift),
-            IdRule::Legacy(legacy) => legacy.encode(&self.vocabulary, &columns, self.id_type),
+        let mut ids = self.ids(&columns)?;
+        if let (Some(id), [values]) = (self.nulls_as, &columns[..])
+            && let Some(nulls) = values.logical_nulls()
+        {
+            put_at_nulls(&mut ids, &nulls, id);
+        }
+        Ok(ColumnarValue::Array(self.id_type.array(&ids)))
+    }
+
+    /// Nulls that were to be filled with a value get its id, so that the column is not copied.
+    fn simplify(
+        &self,
+        args: Vec<Expr>,
+        info: &SimplifyContext,
+    ) -> EngineResult<ExprSimplifyResult> {
+        let ([arg], None) = (&args[..], self.nulls_as) else {
+            return Ok(ExprSimplifyResult::Original(args));
         };
-        let ids = ids.map_err(|error| data_error(&self.operator, self.vocabulary.name(), error))?;
-        Ok(ColumnarValue::Array(ids))
+        let Some((operand, value)) = filled(arg, info.schema()) else {
+            return Ok(ExprSimplifyResult::Original(args));
+        };
+        let encode = ScalarUDF::new_from_impl(self.with_nulls_as(value)?);
+        Ok(ExprSimplifyResult::Simplified(encode.call(vec![operand])))
     }
 }
 
@@ -214,6 +262,7 @@ impl PartialEq for Encode {
     fn eq(&self, other: &Encode) -> bool {
         Arc::ptr_eq(&self.vocabulary, &other.vocabulary)
             && (self.id_type, self.rule) == (other.id_type, other.rule)
+            && self.nulls_as == other.nulls_as
     }
 }
 
@@ -221,6 +270,7 @@ impl Eq for Encode {}
 
 impl Hash for Encode {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.vocabulary.name(), self.id_type, self.rule).hash(state);
+        let layout = (self.id_type, self.rule, self.nulls_as);
+        (self.vocabulary.name(), layout).hash(state);
     }
 }

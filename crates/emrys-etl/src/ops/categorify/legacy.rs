@@ -1,11 +1,9 @@
 //! The ids of NVTabular up to 23.05.
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, UInt32Array};
+use arrow::array::{ArrayRef, UInt32Array};
 use arrow::compute::take;
-use std::sync::Arc;
 
 use super::decode::Meaning;
-use super::encode::IdType;
 use super::layout::VocabularyPlan;
 use super::vocabulary::{NULL_ID, Vocabulary};
 use crate::hash::hash_tuples;
@@ -70,8 +68,7 @@ impl LegacyIds {
         self,
         vocabulary: &Vocabulary,
         columns: &[ArrayRef],
-        id_type: IdType,
-    ) -> Result<ArrayRef, LookupError> {
+    ) -> Result<Vec<u32>, LookupError> {
         let mut ids = vocabulary.index.lookup(columns)?;
         let hashed: Vec<u32> = match self.buckets {
             None => Vec::new(),
@@ -103,11 +100,6 @@ impl LegacyIds {
                 ids[*row as usize] = first + (hash % u64::from(buckets)) as u32;
             }
         }
-        Ok(match id_type {
-            IdType::Int32 => Arc::new(Int32Array::from_iter_values(
-                ids.into_iter().map(|id| id as i32),
-            )),
-            IdType::Int64 => Arc::new(Int64Array::from_iter_values(ids.into_iter().map(i64::from))),
-        })
+        Ok(ids)
     }
 }

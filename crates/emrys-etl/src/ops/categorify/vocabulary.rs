@@ -235,8 +235,9 @@ impl Vocabulary {
                 ),
             });
         }
-        self.encode(columns, id_type, 0)
-            .map_err(|error| data_error(OPERATOR, &self.name, error))
+        let ids = self.encode(columns, 0);
+        let ids = ids.map_err(|error| data_error(OPERATOR, &self.name, error))?;
+        Ok(id_type.array(&ids))
     }
 
     /// The name: the column's, or the joined names of several.
