@@ -32,7 +32,13 @@ pub(super) struct PackedTable<W = u128, S = Slots<W>> {
 impl<W: Slot> PackedTable<W> {
     /// A table with room for `capacity` keys; it grows when more come.
     pub(super) fn with_capacity(capacity: usize) -> PackedTable<W> {
-        let homes = (2 * capacity).max(1);
+        // Emptier tables have shorter probes, but in memory that is far their size matters more.
+        let sparse = 4 * capacity;
+        let homes = match sparse * size_of::<W>() <= NEAR_BYTES {
+            true => sparse,
+            false => 2 * capacity,
+        };
+        let homes = homes.max(1);
         PackedTable::over(Slots::empty(homes + 1), homes)
     }
 
