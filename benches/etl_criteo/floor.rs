@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchReader};
 use emrys::etl::io::write_batches;
@@ -164,7 +165,8 @@ fn encode(
         }
     }
     let file = File::create(target)?;
-    let mut writer = ArrowWriter::try_new(file, like.schema().clone(), Some(properties.build()))?;
+    let schema = Arc::clone(like.schema());
+    let mut writer = ArrowWriter::try_new(file, schema, Some(properties.build()))?;
     for batch in batches {
         writer.write(&batch)?;
     }

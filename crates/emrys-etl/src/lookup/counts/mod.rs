@@ -318,11 +318,12 @@ fn are_near(values: &ArrayRef) -> bool {
         DataType::Int64 => {
             let values = values.as_primitive::<Int64Type>().values();
             let bits = values.iter().fold(0, |bits, value| bits | value);
-            bits.cast_unsigned() <= u64::from(u32::MAX)
+            u32::try_from(bits).is_ok()
         }
         DataType::UInt64 => {
             let values = values.as_primitive::<UInt64Type>().values();
-            values.iter().fold(0, |bits, value| bits | value) <= u64::from(u32::MAX)
+            let bits = values.iter().fold(0, |bits, value| bits | value);
+            u32::try_from(bits).is_ok()
         }
         _ => true,
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use arrow::array::*;
 use arrow::compute::{cast, concat_batches, take_record_batch};
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::datatypes::DataType;
 use proptest::prelude::*;
 
 use super::super::build::{Limit, from_counts};
@@ -47,8 +47,9 @@ pub(super) fn fit(columns: &[ArrayRef]) -> Vocabulary {
     fit_limited(columns, 1, Limit::MinCount(0))
 }
 
-pub(super) fn encode(vocabulary: &Vocabulary, columns: &[ArrayRef]) -> Vec<u32> {
-    vocabulary.encode(columns, 0).unwrap()
+pub(super) fn encode(vocabulary: &Vocabulary, columns: &[ArrayRef]) -> Vec<i64> {
+    let ids = vocabulary.encode(columns, 0).unwrap();
+    ids.into_iter().map(i64::from).collect()
 }
 
 pub(super) fn observed(vocabulary: &Vocabulary) -> [u64; 4] {
