@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
-use arrow::datatypes::{ArrowPrimitiveType, Field, Int32Type, Int64Type};
+use arrow::datatypes::{ArrowPrimitiveType, Field, Float32Type, Float64Type, Int32Type, Int64Type};
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, compute_leaves};
 use parquet::basic::Type as PhysicalType;
 use parquet::errors::{ParquetError, Result};
@@ -11,7 +11,8 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedRowGroupWriter;
 use parquet::schema::types::ColumnDescPtr;
 
-use super::id_column::IdColumn;
+use super::encoding::Encoder;
+use super::flat_column::{FloatColumn, IdColumn};
 
 /// Encodes one column of one row group.
 pub(super) enum Column {
@@ -19,18 +20,30 @@ pub(super) enum Column {
     General(Vec<ArrowColumnWriter>),
     Int32Ids(IdColumn<i32>),
     Int64Ids(IdColumn<i64>),
+    Float32(FloatColumn<f32>),
+    Float64(FloatColumn<f64>),
 }
 
 impl Column {
-    /// A column of ids that are mostly below `cardinality`.
-    pub(super) fn of_ids(
+    /// A column by the encoder that was chosen for it, of which `general` is the first leaf.
+    pub(super) fn new(
+        encoder: Encoder,
         leaf: ColumnDescPtr,
         properties: &WriterProperties,
-        cardinality: usize,
+        general: ArrowColumnWriter,
     ) -> Result<Column> {
-        Ok(match leaf.physical_type() {
-            PhysicalType::INT32 => Column::Int32Ids(IdColumn::new(leaf, properties, cardinality)?),
-            _ => Column::Int64Ids(IdColumn::new(leaf, properties, cardinality)?),
+        Ok(match (encoder, leaf.physical_type()) {
+            (Encoder::General, _) => Column::General(vec![general]),
+            (Encoder::Ids { cardinality }, PhysicalType::INT32) => {
+                Column::Int32Ids(IdColumn::of_ids(leaf, properties, cardinality)?)
+            }
+            (Encoder::Ids { cardinality }, _) => {
+                Column::Int64Ids(IdColumn::of_ids(leaf, properties, cardinality)?)
+            }
+            (Encoder::Floats, PhysicalType::FLOAT) => {
+                Column::Float32(FloatColumn::of_floats(leaf, properties)?)
+            }
+            (Encoder::Floats, _) => Column::Float64(FloatColumn::of_floats(leaf, properties)?),
         })
     }
 
@@ -49,8 +62,10 @@ impl Column {
                 }
                 Ok(())
             }
-            Column::Int32Ids(ids) => ids.write(integers::<Int32Type>(array)?),
-            Column::Int64Ids(ids) => ids.write(integers::<Int64Type>(array)?),
+            Column::Int32Ids(ids) => ids.write(numbers::<Int32Type>(array)?),
+            Column::Int64Ids(ids) => ids.write(numbers::<Int64Type>(array)?),
+            Column::Float32(floats) => floats.write(numbers::<Float32Type>(array)?),
+            Column::Float64(floats) => floats.write(numbers::<Float64Type>(array)?),
         }
     }
 
@@ -60,6 +75,8 @@ impl Column {
             Column::General(leaves) => leaves.iter().map(ArrowColumnWriter::memory_size).sum(),
             Column::Int32Ids(ids) => ids.memory_size(),
             Column::Int64Ids(ids) => ids.memory_size(),
+            Column::Float32(floats) => floats.memory_size(),
+            Column::Float64(floats) => floats.memory_size(),
         }
     }
 
@@ -72,6 +89,8 @@ impl Column {
             }
             Column::Int32Ids(ids) => ids.encoded_size(),
             Column::Int64Ids(ids) => ids.encoded_size(),
+            Column::Float32(floats) => floats.encoded_size(),
+            Column::Float64(floats) => floats.encoded_size(),
         }
     }
 
@@ -89,15 +108,17 @@ impl Column {
             }
             Column::Int32Ids(ids) => ids.close()?,
             Column::Int64Ids(ids) => ids.close()?,
+            Column::Float32(floats) => floats.close()?,
+            Column::Float64(floats) => floats.close()?,
         };
         row_group.append_column(&bytes, close)
     }
 }
 
-fn integers<T: ArrowPrimitiveType>(array: &ArrayRef) -> Result<&PrimitiveArray<T>> {
+fn numbers<T: ArrowPrimitiveType>(array: &ArrayRef) -> Result<&PrimitiveArray<T>> {
     array.as_primitive_opt().ok_or_else(|| {
         ParquetError::ArrowError(format!(
-            "ids are {}, but {} was declared",
+            "values are {}, but {} was declared",
             array.data_type(),
             T::DATA_TYPE
         ))

@@ -10,7 +10,7 @@ use parquet::basic::{Compression, Encoding as PageEncoding, Type as PhysicalType
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
-use super::{WriteOptions, id_column};
+use super::{WriteOptions, flat_column};
 use crate::io::plain::{plain_schema, with_type};
 use crate::io::table::cast_batch;
 use crate::{Error, Result};
@@ -25,8 +25,19 @@ pub(super) struct Encoding {
     /// The columns as the encoder takes them: texts in any form, all else as stored.
     accepted: SchemaRef,
     pub(super) properties: WriterProperties,
-    /// By column, how many ids there are, where it holds ids that have an encoder of their own.
-    pub(super) domains: Vec<Option<usize>>,
+    /// By column.
+    pub(super) encoders: Vec<Encoder>,
+}
+
+/// What encodes a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoder {
+    /// The parquet library.
+    General,
+    /// Ours, of ids that are mostly below `cardinality`.
+    Ids { cardinality: usize },
+    /// Ours, of floats.
+    Floats,
 }
 
 impl Encoding {
@@ -71,7 +82,8 @@ impl Encoding {
                 column.physical_type(),
                 PhysicalType::FLOAT | PhysicalType::DOUBLE
             );
-            // Where values hardly repeat, looking them up costs time and saves no space.
+            // Where values hardly repeat, looking them up costs time and saves no space. Floats may
+            // repeat, but the library does not find out whether they do.
             if is_measured || cardinality.is_some_and(|values| values > DICTIONARY_MAX_VALUES) {
                 properties = properties.set_column_dictionary_enabled(column.path().clone(), false);
             }
@@ -85,16 +97,25 @@ impl Encoding {
             }
         }
         let properties = properties.build();
-        let is_known = id_column::compresses(compression);
-        let domains = stored.fields().iter().map(|field| {
-            let is_integer = matches!(field.data_type(), DataType::Int32 | DataType::Int64);
-            let cardinality = schema.get(field.name())?.cardinality()?;
-            let is_small = cardinality <= DICTIONARY_MAX_VALUES;
-            (is_known && is_integer && (is_small || has_differences))
-                .then_some(cardinality as usize)
+        let is_known = flat_column::compresses(compression);
+        let encoders = stored.fields().iter().map(|field| {
+            let cardinality = schema
+                .get(field.name())
+                .and_then(|column| column.cardinality());
+            match (field.data_type(), cardinality) {
+                _ if !is_known => Encoder::General,
+                (DataType::Float32 | DataType::Float64, _) => Encoder::Floats,
+                (DataType::Int32 | DataType::Int64, Some(ids))
+                    if ids <= DICTIONARY_MAX_VALUES || has_differences =>
+                {
+                    let cardinality = ids as usize;
+                    Encoder::Ids { cardinality }
+                }
+                _ => Encoder::General,
+            }
         });
         Ok(Encoding {
-            domains: domains.collect(),
+            encoders: encoders.collect(),
             stored,
             accepted,
             properties,

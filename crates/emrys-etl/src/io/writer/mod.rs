@@ -2,8 +2,8 @@
 
 mod column;
 mod encoding;
+mod flat_column;
 mod hive;
-mod id_column;
 mod options;
 mod output;
 mod parquet_file;

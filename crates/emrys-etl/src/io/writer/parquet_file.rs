@@ -12,8 +12,8 @@ use parquet::file::writer::SerializedFileWriter;
 use super::column::Column;
 use super::encoding::Encoding;
 
-/// Encodes batches into the row groups of a file, as [`ArrowWriter`] does, except that ids have an
-/// encoder of their own.
+/// Encodes batches into the row groups of a file, as [`ArrowWriter`] does, except that flat
+/// columns of numbers have encoders of their own.
 pub(super) struct ParquetFile<W: Write> {
     file: SerializedFileWriter<W>,
     general: ArrowRowGroupWriterFactory,
@@ -106,17 +106,16 @@ impl RowGroup {
         encoding: &Encoding,
     ) -> Result<RowGroup> {
         let leaves = file.schema_descr();
-        let mut columns: Vec<Column> = Vec::with_capacity(encoding.domains.len());
-        // Those of ids are not used. Making them costs next to nothing.
+        let mut columns: Vec<Column> = Vec::with_capacity(encoding.encoders.len());
+        // Not all are used. Making them costs next to nothing.
         let writers = general.create_column_writers(file.flushed_row_groups().len())?;
         for (leaf, writer) in writers.into_iter().enumerate() {
             let column = leaves.get_column_root_idx(leaf);
-            match (columns.get_mut(column), encoding.domains[column]) {
-                (Some(column), _) => column.add_leaf(writer),
-                (None, None) => columns.push(Column::General(vec![writer])),
-                (None, Some(ids)) => {
-                    let leaf = leaves.column(leaf);
-                    columns.push(Column::of_ids(leaf, &encoding.properties, ids)?);
+            match columns.get_mut(column) {
+                Some(column) => column.add_leaf(writer),
+                None => {
+                    let (encoder, leaf) = (encoding.encoders[column], leaves.column(leaf));
+                    columns.push(Column::new(encoder, leaf, &encoding.properties, writer)?);
                 }
             }
         }

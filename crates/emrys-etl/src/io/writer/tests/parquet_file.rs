@@ -5,8 +5,9 @@ use arrow::datatypes::Field;
 use parquet::file::metadata::KeyValue;
 
 use super::*;
-use crate::io::writer::id_column::tests::{
-    assert_same_metadata, by_library, encoding, metadata, read, written,
+use crate::io::writer::encoding::Encoder;
+use crate::io::writer::flat_column::tests::{
+    assert_same_metadata, by_library, encoding_of_ids, metadata, read, written,
 };
 
 /// Ids between columns of one, two and no leaves that are encoded by the library.
@@ -45,8 +46,16 @@ fn mixed() -> RecordBatch {
 fn columns_of_all_kinds_stand_side_by_side() {
     let batch = mixed();
     let options = WriteOptions::new().with_row_group_rows(1_000);
-    let encoding = encoding(&batch.schema(), 9, &options);
-    assert_eq!(encoding.domains, [None, None, Some(9), None, None]);
+    let encoding = encoding_of_ids(&batch.schema(), 9, &options);
+    let ids = Encoder::Ids { cardinality: 9 };
+    let expected = [
+        Encoder::General,
+        Encoder::General,
+        ids,
+        Encoder::General,
+        Encoder::General,
+    ];
+    assert_eq!(encoding.encoders, expected);
     let encoding = Arc::new(encoding);
     let batches = [batch.slice(0, 1_700), batch.slice(1_700, 800)];
     let ours = written(&batches, &encoding);
@@ -78,7 +87,7 @@ fn columns_of_all_kinds_stand_side_by_side() {
 #[test]
 fn files_without_rows_have_columns() {
     let batch = mixed().slice(0, 0);
-    let encoding = Arc::new(encoding(&batch.schema(), 9, &WriteOptions::new()));
+    let encoding = Arc::new(encoding_of_ids(&batch.schema(), 9, &WriteOptions::new()));
     let ours = written(&[batch.clone()], &encoding);
     assert_eq!(read(&ours), batch);
     assert_same_metadata(&ours, &by_library(&[batch], &encoding));
@@ -87,7 +96,7 @@ fn files_without_rows_have_columns() {
 #[test]
 fn a_row_group_can_be_ended_early() {
     let batch = mixed();
-    let encoding = Arc::new(encoding(&batch.schema(), 9, &WriteOptions::new()));
+    let encoding = Arc::new(encoding_of_ids(&batch.schema(), 9, &WriteOptions::new()));
     let mut file = ParquetFile::new(Vec::new(), encoding).unwrap();
     file.end_row_group().unwrap();
     file.write(&batch.slice(0, 100)).unwrap();
@@ -108,7 +117,11 @@ fn a_row_group_can_be_ended_early() {
 #[case::unknown(DataType::Int64, None, Compression::Snappy, false)]
 #[case::narrow(DataType::Int8, Some(100), Compression::Snappy, false)]
 #[case::other_codec(DataType::Int32, Some(100), Compression::Gzip(6), false)]
-fn ids_of_known_domains_have_an_encoder_of_their_own(
+#[case::floats(DataType::Float32, None, Compression::Snappy, true)]
+#[case::wide_floats(DataType::Float64, None, Compression::Zstd(3), true)]
+#[case::narrow_floats(DataType::Float16, None, Compression::Snappy, false)]
+#[case::floats_of_other_codec(DataType::Float32, None, Compression::Gzip(6), false)]
+fn floats_and_ids_of_known_domains_have_an_encoder_of_their_own(
     #[case] data_type: DataType,
     #[case] cardinality: Option<i64>,
     #[case] compression: Compression,
@@ -120,5 +133,5 @@ fn ids_of_known_domains_have_an_encoder_of_their_own(
     let id = schema.get("id").unwrap().clone().with_domain(domain);
     let options = WriteOptions::new().with_compression(compression);
     let encoding = Encoding::new(&arrow, &schema.with_column(id), &options).unwrap();
-    assert_eq!(encoding.domains[0].is_some(), expected);
+    assert_eq!(encoding.encoders[0] != Encoder::General, expected);
 }

@@ -5,15 +5,16 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 
 use super::integer::Integer;
+use crate::io::writer::flat_column::dictionary::Dictionary;
 
 /// The most ids that 16-bit numbers tell apart.
-pub(super) const MOST_IDS: usize = 1 << 16;
+const MOST_IDS: usize = 1 << 16;
 
 /// Ids that are looked up together before it is known whether all have numbers.
 const BLOCK: usize = 16;
 
 /// The distinct ids of a column chunk, numbered from zero in the order in which they first occur.
-pub(super) struct Dictionary<T> {
+pub(in crate::io::writer) struct IdTable<T> {
     /// The first `count` are by their numbers.
     ids: Vec<T>,
     count: usize,
@@ -24,38 +25,16 @@ pub(super) struct Dictionary<T> {
     most: usize,
 }
 
-impl<T: Integer> Dictionary<T> {
+impl<T: Integer> IdTable<T> {
     /// A dictionary of at most `most` ids, mostly from `0..cardinality`.
-    pub(super) fn new(cardinality: usize, most: usize) -> Dictionary<T> {
-        Dictionary {
+    pub(super) fn new(cardinality: usize, most: usize) -> IdTable<T> {
+        IdTable {
             ids: Vec::new(),
             count: 0,
             places: vec![0; cardinality],
             others: HashMap::default(),
             most: most.min(MOST_IDS),
         }
-    }
-
-    /// The ids by their numbers.
-    pub(super) fn ids(&self) -> &[T] {
-        &self.ids[..self.count]
-    }
-
-    /// Appends the numbers of ids and returns of how many; the others found the dictionary full.
-    pub(super) fn number(&mut self, ids: &[T], numbers: &mut Vec<u16>) -> usize {
-        let before = numbers.len();
-        numbers.resize(before + ids.len(), 0);
-        let blocks = ids.chunks(BLOCK).zip(numbers[before..].chunks_mut(BLOCK));
-        for (at, (ids, numbers_of_block)) in blocks.enumerate() {
-            if !self.look_up(ids, numbers_of_block)
-                && let Err(numbered) = self.number_block(ids, numbers_of_block)
-            {
-                let numbered = at * BLOCK + numbered;
-                numbers.truncate(before + numbered);
-                return numbered;
-            }
-        }
-        ids.len()
     }
 
     /// Whether all ids have numbers, which are written then.
@@ -127,14 +106,40 @@ impl<T: Integer> Dictionary<T> {
         }
         Some(number)
     }
+}
 
-    /// The table is of no use once the dictionary was found full.
-    pub(super) fn forget_numbers(&mut self) {
+impl<T: Integer> Dictionary for IdTable<T> {
+    type Value = T;
+
+    /// Ids of small domains repeat.
+    const TRIAL: Option<usize> = None;
+
+    fn values(&self) -> &[T] {
+        &self.ids[..self.count]
+    }
+
+    fn number(&mut self, ids: &[T], numbers: &mut Vec<u16>) -> usize {
+        let before = numbers.len();
+        numbers.resize(before + ids.len(), 0);
+        let blocks = ids.chunks(BLOCK).zip(numbers[before..].chunks_mut(BLOCK));
+        for (at, (ids, numbers_of_block)) in blocks.enumerate() {
+            if !self.look_up(ids, numbers_of_block)
+                && let Err(numbered) = self.number_block(ids, numbers_of_block)
+            {
+                let numbered = at * BLOCK + numbered;
+                numbers.truncate(before + numbered);
+                return numbered;
+            }
+        }
+        ids.len()
+    }
+
+    fn forget_numbers(&mut self) {
         self.places = Vec::new();
         self.others = HashMap::default();
     }
 
-    pub(super) fn memory_size(&self) -> usize {
+    fn memory_size(&self) -> usize {
         self.places.capacity() * size_of::<u16>()
             + self.ids.capacity() * size_of::<T>()
             + self.others.capacity() * size_of::<(T, u16)>()

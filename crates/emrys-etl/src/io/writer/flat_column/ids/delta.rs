@@ -1,7 +1,7 @@
 //! Integers by their differences: what parquet calls `DELTA_BINARY_PACKED`.
 
 use super::integer::Integer;
-use super::varint;
+use crate::io::writer::flat_column::varint;
 
 /// Differences of one width. Readers unpack so many at a time.
 const MINIBLOCK: usize = 64;

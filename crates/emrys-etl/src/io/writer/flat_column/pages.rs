@@ -36,6 +36,11 @@ impl Pages {
         self.bytes
     }
 
+    /// How many bytes a page would take.
+    pub(super) fn compressed_size(&mut self, page: &[u8]) -> Result<usize> {
+        Ok(self.codec.compress(page)?.len())
+    }
+
     /// Compresses a data page: levels and values of so many rows.
     pub(super) fn push(&mut self, page: &[u8], rows: usize, encoding: Encoding) -> Result<()> {
         let buf = self.codec.compress(page)?;

@@ -8,8 +8,9 @@ const GROUP: usize = 8;
 /// The bytes of a group of the widest numbers.
 const GROUP_BYTES: usize = 16;
 
-/// How many bits numbers up to `largest` need.
-pub(super) fn width_of(largest: usize) -> usize {
+/// The bits of the numbers of so many values.
+pub(super) fn width_of(values: usize) -> usize {
+    let largest = values.saturating_sub(1);
     (usize::BITS - largest.leading_zeros()) as usize
 }
 

@@ -4,13 +4,8 @@ use arrow::array::{ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema as ArrowSchema};
 use emrys_schema::{ColumnSchema, DType, Domain, Schema};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
-    RowSelector,
-};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection, RowSelector};
 use parquet::basic::{Encoding as PageEncoding, PageType};
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::properties::WriterPropertiesBuilder;
 use proptest::prelude::*;
 use rand::rngs::StdRng;
@@ -18,7 +13,10 @@ use rand::{Rng, SeedableRng};
 use rstest::rstest;
 
 use super::*;
-use crate::io::writer::encoding::Encoding;
+use crate::io::writer::encoding::{Encoder, Encoding};
+use crate::io::writer::flat_column::tests::{
+    assert_same_metadata, by_library, metadata, pieces, read, with_offset_index, written,
+};
 use crate::io::writer::parquet_file::ParquetFile;
 use crate::io::{Compression as Choice, WriteOptions};
 
@@ -33,80 +31,9 @@ pub(in crate::io::writer) fn encoding(
     Encoding::new(arrow, &schema, options).unwrap()
 }
 
-pub(in crate::io::writer) fn written(batches: &[RecordBatch], encoding: &Arc<Encoding>) -> Bytes {
-    let mut file = ParquetFile::new(Vec::new(), Arc::clone(encoding)).unwrap();
-    for batch in batches {
-        file.write(batch).unwrap();
-    }
-    file.finish().unwrap().into()
-}
-
-pub(in crate::io::writer) fn by_library(batches: &[RecordBatch], encoding: &Encoding) -> Bytes {
-    let (stored, properties) = (Arc::clone(&encoding.stored), encoding.properties.clone());
-    let mut writer = ArrowWriter::try_new(Vec::new(), stored, Some(properties)).unwrap();
-    for batch in batches {
-        writer.write(batch).unwrap();
-    }
-    writer.into_inner().unwrap().into()
-}
-
-/// The rows of a file, without what else is known of the schema.
-pub(in crate::io::writer) fn read(bytes: &Bytes) -> RecordBatch {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).unwrap();
-    let schema = Arc::clone(reader.schema());
-    let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
-    let batch = concat_batches(&schema, &batches).unwrap();
-    let fields = Arc::new(ArrowSchema::new(schema.fields().clone()));
-    RecordBatch::try_new(fields, batch.columns().to_vec()).unwrap()
-}
-
-fn with_offset_index() -> ArrowReaderOptions {
-    ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Required)
-}
-
-pub(in crate::io::writer) fn metadata(bytes: &Bytes) -> Arc<ParquetMetaData> {
-    let options = with_offset_index().with_encoding_stats_as_mask(false);
-    let metadata = ArrowReaderMetadata::load(bytes, options).unwrap();
-    Arc::clone(metadata.metadata())
-}
-
-/// Compares what readers see of two files, but for where pages begin and how large they are.
-pub(in crate::io::writer) fn assert_same_metadata(ours: &Bytes, library: &Bytes) {
-    let (ours, library) = (metadata(ours), metadata(library));
-    assert_eq!(ours.file_metadata(), library.file_metadata());
-    assert_eq!(ours.num_row_groups(), library.num_row_groups());
-    assert!(ours.column_index().is_none() && library.column_index().is_none());
-    for (group, (ours, library)) in ours
-        .row_groups()
-        .iter()
-        .zip(library.row_groups())
-        .enumerate()
-    {
-        assert_eq!(ours.num_rows(), library.num_rows());
-        for (ours, library) in ours.columns().iter().zip(library.columns()) {
-            assert_eq!(ours.column_descr(), library.column_descr(), "{group}");
-            assert_eq!(ours.statistics(), library.statistics(), "{group}");
-            assert_eq!(ours.num_values(), library.num_values(), "{group}");
-            assert_eq!(ours.compression_codec(), library.compression_codec());
-            assert_eq!(
-                ours.definition_level_histogram(),
-                library.definition_level_histogram()
-            );
-        }
-    }
-}
-
 fn batch(ids: ArrayRef, is_nullable: bool) -> RecordBatch {
     let field = Field::new("id", ids.data_type().clone(), is_nullable);
     RecordBatch::try_new(Arc::new(ArrowSchema::new(vec![field])), vec![ids]).unwrap()
-}
-
-/// The batch in pieces, which have offsets into its arrays.
-fn pieces(batch: &RecordBatch, rows: usize) -> Vec<RecordBatch> {
-    let starts = (0..batch.num_rows()).step_by(rows);
-    starts
-        .map(|start| batch.slice(start, rows.min(batch.num_rows() - start)))
-        .collect()
 }
 
 /// Writes the ids as both types, nullable and, where none is null, not; reads them, and compares
@@ -129,7 +56,8 @@ fn check_with(
             }
             let batch = batch(Arc::clone(&ids), is_nullable);
             let mut encoding = encoding(&batch.schema(), cardinality, options);
-            assert_eq!(encoding.domains, [Some(cardinality as usize)]);
+            let cardinality = cardinality as usize;
+            assert_eq!(encoding.encoders, [Encoder::Ids { cardinality }]);
             encoding.properties = change(encoding.properties.into_builder()).build();
             let encoding = Arc::new(encoding);
             let batches = pieces(&batch, 3_000);
