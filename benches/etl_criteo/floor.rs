@@ -12,7 +12,7 @@ use emrys::etl::{Error as EtlError, WriteOptions};
 use emrys::schema::Schema;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::basic::Encoding;
+use parquet::basic::{Encoding, Type};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use crate::Result;
@@ -156,6 +156,8 @@ fn encode(
         .set_max_row_group_row_count(Some(usize::try_from(first.num_rows())?));
     for column in first.columns() {
         let path = column.column_path().clone();
+        // Emrys finds out whether floats repeat; the library is faster if it does not look.
+        let is_float = matches!(column.column_type(), Type::FLOAT | Type::DOUBLE);
         properties = properties
             .set_column_compression(path.clone(), column.compression())
             .set_column_dictionary_enabled(path.clone(), column.dictionary_page_offset().is_some());
