@@ -160,7 +160,10 @@ fn encode(
         let is_float = matches!(column.column_type(), Type::FLOAT | Type::DOUBLE);
         properties = properties
             .set_column_compression(path.clone(), column.compression())
-            .set_column_dictionary_enabled(path.clone(), column.dictionary_page_offset().is_some());
+            .set_column_dictionary_enabled(
+                path.clone(),
+                !is_float && column.dictionary_page_offset().is_some(),
+            );
         let differences = Encoding::DELTA_BINARY_PACKED;
         if column.encodings().any(|encoding| encoding == differences) {
             properties = properties.set_column_encoding(path, differences);
