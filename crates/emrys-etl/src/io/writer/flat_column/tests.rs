@@ -8,6 +8,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
+use parquet::basic::{Encoding as PageEncoding, PageType};
 use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData};
 
 pub(in crate::io::writer) use super::ids::tests::encoding as encoding_of_ids;
@@ -90,4 +91,43 @@ pub(in crate::io::writer) fn pieces(batch: &RecordBatch, rows: usize) -> Vec<Rec
 fn range_bytes(column: &ColumnChunkMetaData) -> Option<[Option<&[u8]>; 2]> {
     let statistics = column.statistics()?;
     Some([statistics.min_bytes_opt(), statistics.max_bytes_opt()])
+}
+
+/// The kinds of pages of the only column of a row group, and how many there are.
+pub(super) fn page_kinds(bytes: &Bytes, row_group: usize) -> Vec<(PageType, PageEncoding, i32)> {
+    let metadata = metadata(bytes);
+    let column = metadata.row_group(row_group).column(0);
+    let counts = column.page_encoding_stats().unwrap().iter();
+    counts
+        .map(|pages| (pages.page_type, pages.encoding, pages.count))
+        .collect()
+}
+
+/// Writes a row group, and compares what its encoder says that it holds with what comes out.
+pub(super) fn assert_size_is_told(batch: &RecordBatch, encoding: Encoding) {
+    let mut file = ParquetFile::new(Vec::new(), Arc::new(encoding)).unwrap();
+    assert_eq!(file.memory_size(), 0);
+    file.write(batch).unwrap();
+    let size = file.size();
+    assert!(file.memory_size() >= size);
+    file.end_row_group().unwrap();
+    assert_eq!(file.memory_size(), 0);
+    let bytes = file.finish().unwrap().len();
+    assert!(
+        (bytes as f64 / size as f64 - 1.0).abs() < 0.05,
+        "{bytes} bytes, not {size}"
+    );
+}
+
+/// Writes batches, and compares the size with that of the parquet library's file.
+pub(super) fn assert_no_larger(batches: &[RecordBatch], encoding: Encoding) {
+    let encoding = Arc::new(encoding);
+    let ours = written(batches, &encoding).len();
+    let library = by_library(batches, &encoding).len();
+    // A page more may be needed, since here none has more rows than it may.
+    let header = 64.0;
+    assert!(
+        ours as f64 <= 1.01 * library as f64 + header,
+        "{ours} bytes instead of {library}"
+    );
 }

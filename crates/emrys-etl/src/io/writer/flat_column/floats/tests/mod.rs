@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Schema as ArrowSchema};
-use bytes::Bytes;
 use emrys_schema::Schema;
 use parquet::basic::{Encoding as PageEncoding, PageType};
 use parquet::file::properties::WriterPropertiesBuilder;
@@ -17,9 +16,9 @@ use rstest::rstest;
 
 use crate::io::writer::encoding::{Encoder, Encoding};
 use crate::io::writer::flat_column::tests::{
-    assert_same_metadata, by_library, metadata, pieces, read, written,
+    assert_no_larger, assert_same_metadata, assert_size_is_told, by_library, metadata, page_kinds,
+    pieces, read, written,
 };
-use crate::io::writer::parquet_file::ParquetFile;
 use crate::io::{Compression as Choice, WriteOptions};
 
 fn encoding(batch: &RecordBatch, options: &WriteOptions) -> Encoding {
@@ -81,16 +80,6 @@ fn check_with(
             assert_same_metadata(&ours, &by_library(&batches, &encoding));
         }
     }
-}
-
-/// The kinds of pages of a row group, and how many there are.
-fn page_kinds(bytes: &Bytes, row_group: usize) -> Vec<(PageType, PageEncoding, i32)> {
-    let metadata = metadata(bytes);
-    let column = metadata.row_group(row_group).column(0);
-    let counts = column.page_encoding_stats().unwrap().iter();
-    counts
-        .map(|pages| (pages.page_type, pages.encoding, pages.count))
-        .collect()
 }
 
 /// Logarithms of counts of long-tailed size: each power of two is as frequent as the next.
@@ -279,19 +268,7 @@ fn what_an_encoder_holds_is_told(
     #[values(long_tailed(3_000, 100_000), continuous(100_000))] floats: Float64Array,
 ) {
     let batch = batch(Arc::new(floats), false);
-    let encoding = Arc::new(encoding(&batch, &WriteOptions::new()));
-    let mut file = ParquetFile::new(Vec::new(), encoding).unwrap();
-    assert_eq!(file.memory_size(), 0);
-    file.write(&batch).unwrap();
-    let size = file.size();
-    assert!(file.memory_size() >= size);
-    file.end_row_group().unwrap();
-    assert_eq!(file.memory_size(), 0);
-    let bytes = file.finish().unwrap().len();
-    assert!(
-        (bytes as f64 / size as f64 - 1.0).abs() < 0.05,
-        "{bytes} bytes, not {size}"
-    );
+    assert_size_is_told(&batch, encoding(&batch, &WriteOptions::new()));
 }
 
 #[rstest]
