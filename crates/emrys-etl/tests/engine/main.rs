@@ -15,6 +15,7 @@ mod damaged_declarations;
 mod declarations;
 mod examples;
 mod explain;
+mod filled_categories;
 mod graphs;
 mod groupby;
 mod hashes;
