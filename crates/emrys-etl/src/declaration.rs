@@ -64,8 +64,10 @@
 //!   (`columns` or `node`), `Subgraph` (`name`). `columns` may also be objects as in `inputs`.
 //! - `params` are the operator's options under NVTabular's names. Those that only say how
 //!   NVTabular computes (`split_out`, `cat_cache`, `out_path`...) are ignored, and null is the
-//!   default, as `None` is in Python, where it has no meaning of its own. Expressions of `Filter` and `LambdaOp` are understood as pandas would: `a <> b` also holds where one side is
-//!   null, and `int8` is a type of 8 bits. Under the name `sql` instead of `expr` they are SQL.
+//!   default, as `None` is in Python, where it has no meaning of its own. Options that the operator
+//!   does not have are refused. Expressions of `Filter` and `LambdaOp` are understood as pandas
+//!   would: `a <> b` also holds where one side is null, and `int8` is a type of 8 bits. Under the
+//!   name `sql` instead of `expr` they are SQL.
 //! - `depends_on` are nodes among whose columns the operator finds others that it names, such as
 //!   a target.
 //! - `outputs` are nodes and columns; other keys of the JSON document are ignored.

@@ -167,14 +167,15 @@ impl<'a> Reader<'a> {
         let (nulls, mut said): (Map<_, _>, Map<_, _>) =
             params.into_iter().partition(|(_, value)| value.is_null());
         for (option, null) in nulls {
+            let unknown = format!("unknown field `{option}`");
             let mut more = said.clone();
             more.insert(option, null);
-            if self
-                .registry
-                .build(name, Value::Object(more.clone()))
-                .is_ok()
-            {
-                said = more;
+            match self.registry.build(name, Value::Object(more.clone())) {
+                Ok(_) => said = more,
+                // A misspelt name.
+                Err(error) if error.to_string().contains(&unknown) => return Err(error),
+                // Null means nothing here.
+                Err(_) => {}
             }
         }
         self.registry.build(name, Value::Object(said))

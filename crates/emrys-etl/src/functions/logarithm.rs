@@ -23,11 +23,25 @@ const POLYNOMIAL: [f64; 7] = [
 /// `ln(1 + x)` of each number, computed in double precision.
 pub(super) fn logs_plus_one(values: &[f32]) -> Vec<f32> {
     #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
+    {
+        use std::arch::is_x86_feature_detected;
         #[expect(unsafe_code, reason = "the processor has the instructions")]
         // SAFETY: see the reason.
-        return unsafe { logs_plus_one_avx2(values) };
+        unsafe {
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
+                return logs_plus_one_avx512(values);
+            }
+            if is_x86_feature_detected!("avx2") {
+                return logs_plus_one_avx2(values);
+            }
+        }
     }
+    logs_plus_one_of(values)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn logs_plus_one_avx512(values: &[f32]) -> Vec<f32> {
     logs_plus_one_of(values)
 }
 

@@ -1,7 +1,7 @@
 //! Codes of the values of one column.
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray};
-use arrow::datatypes::{ArrowDictionaryKeyType, DataType};
+use arrow::datatypes::{ArrowDictionaryKeyType, DataType, Int32Type, Int64Type};
 
 use crate::functions::put_at_nulls;
 
@@ -172,7 +172,7 @@ impl ColumnIndex {
             // Only nulls are known, among them NaN.
             Table::Empty => return Ok(self.with_nulls(codes, &canonical(&values))),
             Table::Dense(table) => with_keys!(&values, keys => table.lookup(keys, &mut codes)),
-            Table::Narrow(table) => with_keys!(&values, keys => table.lookup(keys, &mut codes)),
+            Table::Narrow(table) => lookup_narrow(table, &values, &mut codes)?,
             Table::Packed(table) => with_keys!(&values, keys => table.lookup(keys, &mut codes)),
             Table::Bytes(table) => {
                 with_bytes!(&values, bytes => table.lookup(&bytes, &mut codes));
@@ -206,8 +206,7 @@ impl ColumnIndex {
         key_type: &DataType,
     ) -> Result<Vec<u32>, LookupError> {
         use arrow::datatypes::{
-            Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type,
-            UInt64Type,
+            Int8Type, Int16Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
         };
         match key_type {
             DataType::Int8 => self.lookup_keyed::<Int8Type>(values),
@@ -236,6 +235,24 @@ impl ColumnIndex {
             .map(|key| key.map_or(self.null_code, |key| distinct[key]))
             .collect())
     }
+}
+
+/// The code of each value of an array of integers or booleans.
+fn lookup_narrow(
+    table: &NarrowTable,
+    values: &ArrayRef,
+    codes: &mut [u32],
+) -> Result<(), LookupError> {
+    match values.data_type() {
+        DataType::Int32 => {
+            table.lookup_integers(values.as_primitive::<Int32Type>().values(), codes);
+        }
+        DataType::Int64 => {
+            table.lookup_integers(values.as_primitive::<Int64Type>().values(), codes);
+        }
+        _ => with_keys!(values, keys => table.lookup(keys, codes)),
+    }
+    Ok(())
 }
 
 impl Table {

@@ -118,7 +118,7 @@ impl ValueIndex {
         }
     }
 
-    /// About how much memory the tables of so many rows take.
+    /// About how much memory the tables of so many rows take at most; integers need less.
     pub(crate) fn expected_bytes(rows: usize, columns: usize) -> usize {
         // Tables are half full of slots of 16 bytes; tuples have one for each pair besides.
         rows.saturating_mul(32) * (2 * columns - 1)

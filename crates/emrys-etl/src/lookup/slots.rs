@@ -6,6 +6,8 @@ use std::ops::{Deref, DerefMut};
 use bytemuck::Pod;
 use memmap2::MmapMut;
 
+use super::table::BLOCK;
+
 /// A word that holds a key and, above it, a number that is not zero; zero is an empty slot.
 ///
 /// Narrow slots take half the memory, so that more of a table is in the caches.
@@ -25,6 +27,12 @@ pub(super) trait Slot: Pod + Eq + Debug {
 
     /// The slot among `slots` where a key is looked for first.
     fn home_of(key: Self::Key, slots: usize) -> usize;
+
+    /// The same for a block of keys.
+    #[inline]
+    fn homes_of(keys: &[Self::Key; BLOCK], slots: usize) -> [usize; BLOCK] {
+        keys.map(|key| Self::home_of(key, slots))
+    }
 
     fn is_empty(self) -> bool {
         self == Self::zeroed()
@@ -94,8 +102,42 @@ impl Slot for u64 {
 
     #[inline]
     fn home_of(key: u32, slots: usize) -> usize {
-        slot_of(folded_product(u64::from(key) ^ MIX_LOW, MIX_HIGH), slots)
+        narrow_home(key, narrow_slots(slots))
     }
+
+    #[inline]
+    fn homes_of(keys: &[u32; BLOCK], slots: usize) -> [usize; BLOCK] {
+        let slots = narrow_slots(slots);
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            #[expect(unsafe_code, reason = "the processor has the instructions")]
+            // SAFETY: see the reason.
+            return unsafe { narrow_homes_avx2(keys, slots) };
+        }
+        keys.map(|key| narrow_home(key, slots))
+    }
+}
+
+/// To how many slots the hash of 32 bits of a narrow key points.
+#[inline]
+fn narrow_slots(slots: usize) -> u32 {
+    u32::try_from(slots).unwrap_or(u32::MAX)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn narrow_homes_avx2(keys: &[u32; BLOCK], slots: u32) -> [usize; BLOCK] {
+    keys.map(|key| narrow_home(key, slots))
+}
+
+/// The slot that a hash points to by its upper bits. The hash is made of multiplications that
+/// vector instructions have: two rounds of multiplying and folding, with the constants of lowbias32
+/// (C. Wellons, "Prospecting for Hash Functions", 2018).
+#[inline(always)]
+fn narrow_home(key: u32, slots: u32) -> usize {
+    let folded = (key ^ key >> 16).wrapping_mul(0x7FEB_352D);
+    let hash = (folded ^ folded >> 15).wrapping_mul(0x846C_A68B);
+    ((u64::from(hash) * u64::from(slots)) >> 32) as usize
 }
 
 #[inline]

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::Deref;
 
+use super::keys::integer_of_key;
 use super::slots::{KEY_MASK, Slot, Slots};
 
 /// How many rows are hashed before the first of them is looked up; the cache misses of these rows
@@ -104,33 +105,48 @@ impl<W: Slot, S: Deref<Target = [W]>> PackedTable<W, S> {
 
     /// The code of each key, zero where it is absent.
     pub(super) fn lookup(&self, mut keys: impl Iterator<Item = u128>, codes: &mut [u32]) {
-        let slots = &*self.slots;
-        if is_near(slots) {
-            for (code, key) in codes.iter_mut().zip(keys) {
-                let (key, home) = self.place(key);
-                *code = probe(slots, key, home);
-            }
-            return;
-        }
-        let mut block = [(W::Key::default(), 0); BLOCK];
+        let mut block = [W::Key::default(); BLOCK];
         for codes in codes.chunks_mut(BLOCK) {
-            for (place, key) in block[..codes.len()].iter_mut().zip(keys.by_ref()) {
-                *place = self.place(key);
-                prefetch(slots, place.1);
+            let mut too_wide = Vec::new();
+            for (row, (place, key)) in block[..codes.len()]
+                .iter_mut()
+                .zip(keys.by_ref())
+                .enumerate()
+            {
+                *place = W::fit(key).unwrap_or_else(|| {
+                    too_wide.push(row);
+                    W::Key::default()
+                });
             }
-            for (code, (key, home)) in codes.iter_mut().zip(&block) {
-                *code = probe(slots, *key, *home);
-            }
+            self.lookup_block(&block, codes);
+            too_wide.into_iter().for_each(|row| codes[row] = 0);
         }
     }
 
-    /// A key as the slots hold it, and its first slot: the last one, which is empty, for a key
-    /// that is too wide.
+    /// The codes of at most [`BLOCK`] keys, as many as there are codes.
+    ///
+    /// Most keys are decided by their first slot. All of those take the same steps, found or not,
+    /// since which it will be is hard to predict; the others come afterwards.
     #[inline]
-    fn place(&self, key: u128) -> (W::Key, usize) {
-        match W::fit(key) {
-            Some(key) => (key, W::home_of(key, self.homes)),
-            None => (W::Key::default(), self.slots.len() - 1),
+    fn lookup_block(&self, keys: &[W::Key; BLOCK], codes: &mut [u32]) {
+        let slots = &*self.slots;
+        let homes = W::homes_of(keys, self.homes);
+        if !is_near(slots) {
+            homes.iter().for_each(|home| prefetch(slots, *home));
+        }
+        let mut undecided = [0_u8; BLOCK];
+        let mut count = 0;
+        let places = keys.iter().zip(&homes);
+        for (row, (code, (key, home))) in codes.iter_mut().zip(places).enumerate() {
+            let slot = slots[*home];
+            // An empty slot looks like key zero with code zero, which is the right answer.
+            let is_found = slot.key() == *key;
+            *code = if is_found { slot.number() } else { 0 };
+            undecided[count] = row as u8;
+            count += usize::from(!is_found & !slot.is_empty());
+        }
+        for row in undecided[..count].iter().map(|row| usize::from(*row)) {
+            codes[row] = probe(slots, keys[row], homes[row] + 1);
         }
     }
 
@@ -273,6 +289,32 @@ impl NarrowTable {
     /// The code of each key, zero where it is absent.
     pub(super) fn lookup(&self, keys: impl Iterator<Item = u128>, codes: &mut [u32]) {
         self.table.lookup(keys.map(|key| self.distance(key)), codes);
+    }
+
+    /// The code of each integer, zero where it is absent.
+    pub(super) fn lookup_integers<T: Copy + Into<i64>>(&self, values: &[T], codes: &mut [u32]) {
+        let Ok(first) = i64::try_from(integer_of_key(self.first)) else {
+            // All of them are below the first.
+            return codes.fill(0);
+        };
+        let distance = |value: T| value.into().wrapping_sub(first) as u64;
+        let mut keys = [0; BLOCK];
+        for (codes, values) in codes.chunks_mut(BLOCK).zip(values.chunks(BLOCK)) {
+            let mut bits = 0;
+            for (key, value) in keys.iter_mut().zip(values) {
+                let distance = distance(*value);
+                bits |= distance;
+                *key = distance as u32;
+            }
+            self.table.lookup_block(&keys, codes);
+            if bits > u64::from(u32::MAX) {
+                for (code, value) in codes.iter_mut().zip(values) {
+                    if distance(*value) > u64::from(u32::MAX) {
+                        *code = 0;
+                    }
+                }
+            }
+        }
     }
 
     /// How many bytes the slots take.

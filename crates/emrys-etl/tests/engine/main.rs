@@ -13,6 +13,7 @@ mod columns;
 mod conformance;
 mod damaged_declarations;
 mod declarations;
+mod declared_options;
 mod examples;
 mod explain;
 mod filled_categories;

@@ -123,14 +123,17 @@ fn a_fault_that_stays_is_an_error_that_names_the_object(#[case] fault: Fault) ->
                 matches!(error, Error::File { .. }) && text.starts_with(&format!("read `{url}`: ")),
                 "{text}"
             );
-            let told = match fault {
-                Fault::InternalError => "500 Internal Server Error",
-                Fault::SlowDown => "SlowDown",
-                Fault::Stall => "timed out",
-                Fault::Cut if text.contains("connection closed") => "the request failed",
-                Fault::StallWithin | Fault::Cut | Fault::Short => "did not arrive whole in 2 tries",
+            let not_whole = "did not arrive whole in 2 tries";
+            let told: &[&str] = match fault {
+                Fault::InternalError => &["500 Internal Server Error"],
+                Fault::SlowDown => &["SlowDown"],
+                Fault::Stall => &["timed out"],
+                // Whether the answer's head still comes through is up to the network.
+                Fault::Cut => &["the request failed", not_whole],
+                Fault::StallWithin | Fault::Short => &[not_whole],
             };
-            assert!(text.contains(told), "{fault:?}: {text}");
+            let is_told = told.iter().any(|told| text.contains(told));
+            assert!(is_told, "{fault:?}: {text}");
         }
     }
     SERVER.script.clear(&path);

@@ -37,9 +37,9 @@ use crate::{Error, Result};
 /// The folder holds `part_00000.parquet` and so on, `schema.json`, `schema.pbtxt` and the
 /// [`Manifest`]. Rows keep their order: the files of one stream come before those of the next. A
 /// [`Shuffle`] gives them another, and [`WriteOptions::with_partition_on`] divides them into
-/// folders. Streams run at the same time, one task each, or one task per file where a
-/// [`FileLayout`] asks for fewer files than there are streams. Streams without rows get no file,
-/// but there is always at least one file.
+/// folders. Streams run at the same time, or one per file where a [`FileLayout`] asks for fewer
+/// files than there are streams; each in two tasks, of which one computes a batch while the other
+/// encodes the last. Streams without rows get no file, but there is always at least one file.
 ///
 /// # Local folders
 /// The folder appears under its name only when it is whole. After an error, or if the future is

@@ -45,7 +45,8 @@ pub enum FileLayout {
     /// partitions; a session with more threads has more. A full shuffle is not bound by the
     /// partitions and makes just so many.
     ///
-    /// As many files are written at the same time, so one file keeps one core busy.
+    /// As many files are written at the same time, so one file keeps at most two cores busy:
+    /// one computes rows, the other encodes them.
     Files(usize),
     /// Every file has so many rows, except the last of each partition, which may have fewer.
     RowsPerFile(usize),

@@ -13,7 +13,7 @@ use super::column::Column;
 use super::encoding::Encoding;
 
 /// Encodes batches into the row groups of a file, as [`ArrowWriter`] does, except that flat
-/// columns of numbers have encoders of their own.
+/// columns of ids and floats mostly have encoders of their own.
 pub(super) struct ParquetFile<W: Write> {
     file: SerializedFileWriter<W>,
     general: ArrowRowGroupWriterFactory,

@@ -63,7 +63,7 @@ pub(in crate::io) async fn run_tasks<T: Send + 'static>(
 }
 
 /// The batches of a stream that a task of its own computes, the next one while the last one is
-/// looked at. The task ends when the result is dropped.
+/// looked at. When the result is dropped, the task stops at its next pause.
 pub(super) fn computed_ahead(mut stream: SendableRecordBatchStream) -> SendableRecordBatchStream {
     let mut builder = RecordBatchReceiverStream::builder(stream.schema(), 1);
     let batches = builder.tx();

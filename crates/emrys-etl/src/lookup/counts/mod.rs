@@ -92,21 +92,29 @@ impl ValueCounts {
                 None => self.add_bytes(&bytes, 0..bytes.len()),
                 Some(nulls) => self.add_bytes(&bytes, nulls.valid_indices()),
             }),
-            _ => with_keys!(values, keys => match nulls {
-                None => self.add_integers(keys, are_near),
-                Some(nulls) => self.add_integers(valid(keys, nulls), are_near),
-            }),
+            _ => with_keys!(values, keys => self.add_integers(keys, nulls, are_near)),
         }
         Ok(())
     }
 
     /// Counts the keys of integers; `are_near` tells whether they are within 32 bits of the lowest.
-    fn add_integers(&mut self, keys: impl Iterator<Item = u128>, are_near: bool) {
+    fn add_integers(
+        &mut self,
+        keys: impl Iterator<Item = u128>,
+        nulls: Option<&NullBuffer>,
+        are_near: bool,
+    ) {
         if are_near && self.packed.len == 0 {
-            let distances = keys.map(|key| distance(key, &self.plain));
-            self.narrow.count(distances.map(|near| near as u32));
+            let distances = keys.map(|key| distance(key, &self.plain) as u32);
+            match nulls {
+                None => self.narrow.count(distances),
+                Some(nulls) => self.narrow.count_valid(distances, nulls),
+            }
         } else {
-            self.packed.count(keys);
+            match nulls {
+                None => self.packed.count(keys),
+                Some(nulls) => self.packed.count_valid(keys, nulls),
+            }
         }
     }
 
@@ -327,15 +335,6 @@ fn are_near(values: &ArrayRef) -> bool {
         }
         _ => true,
     }
-}
-
-/// The keys of rows that are not null.
-fn valid<'a>(
-    keys: impl Iterator<Item = u128> + 'a,
-    nulls: &'a NullBuffer,
-) -> impl Iterator<Item = u128> + 'a {
-    keys.zip(nulls)
-        .filter_map(|(key, is_valid)| is_valid.then_some(key))
 }
 
 /// The integer from which distances are counted: below none that the type holds in 32 bits.

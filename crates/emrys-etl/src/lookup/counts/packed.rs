@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use arrow::buffer::NullBuffer;
+
 use super::{next, slots_for};
 use crate::lookup::slots::{Slot, Slots};
 use crate::lookup::table::{BLOCK, is_near, prefetch};
@@ -30,27 +32,63 @@ impl<W: Slot> PackedCounts<W> {
 
     /// Counts each key once.
     pub(super) fn count(&mut self, mut keys: impl Iterator<Item = W::Key>) {
-        let mut block = [(W::Key::default(), 0); BLOCK];
+        self.count_blocks(|block| {
+            let mut filled = 0;
+            for (place, key) in block.iter_mut().zip(keys.by_ref()) {
+                *place = key;
+                filled += 1;
+            }
+            filled
+        });
+    }
+
+    /// Counts the keys of rows that are not null.
+    pub(super) fn count_valid(&mut self, keys: impl Iterator<Item = W::Key>, nulls: &NullBuffer) {
+        let mut rows = keys.zip(nulls);
+        self.count_blocks(|block| {
+            let mut filled = 0;
+            // The key of a null is overwritten by the next one: where nulls are is hard to predict.
+            while filled < BLOCK
+                && let Some((key, is_valid)) = rows.next()
+            {
+                block[filled] = key;
+                filled += usize::from(is_valid);
+            }
+            filled
+        });
+    }
+
+    /// Counts keys by the block; `fill` makes the next one, and tells how many keys it has: fewer
+    /// than there is room for if they are the last.
+    ///
+    /// Most keys are in their first slot, or new and that slot is empty. All of those take the same
+    /// steps, since which it will be is hard to predict; the others come afterwards.
+    #[inline]
+    fn count_blocks(&mut self, mut fill: impl FnMut(&mut [W::Key; BLOCK]) -> usize) {
+        let mut block = [W::Key::default(); BLOCK];
+        let mut undecided = [0_u8; BLOCK];
         loop {
+            let filled = fill(&mut block);
             self.reserve(BLOCK);
             let (slots, carried) = (&mut *self.slots, &mut self.carried);
-            let (mut filled, mut new) = (0, 0);
-            if is_near(slots) {
-                for key in keys.by_ref().take(BLOCK) {
-                    let home = W::home_of(key, slots.len());
-                    new += usize::from(add(slots, carried, key, home, 1));
-                    filled += 1;
-                }
-            } else {
-                for (place, key) in block.iter_mut().zip(keys.by_ref()) {
-                    let home = W::home_of(key, slots.len());
-                    prefetch(slots, home);
-                    *place = (key, home);
-                    filled += 1;
-                }
-                for (key, home) in &block[..filled] {
-                    new += usize::from(add(slots, carried, *key, *home, 1));
-                }
+            let homes = W::homes_of(&block, slots.len());
+            if !is_near(slots) {
+                homes.iter().for_each(|home| prefetch(slots, *home));
+            }
+            let (mut new, mut count) = (0, 0);
+            for (row, (key, home)) in block[..filled].iter().zip(&homes).enumerate() {
+                let slot = &mut slots[*home];
+                let (is_new, before) = (slot.is_empty(), slot.number());
+                let is_decided = (is_new | (slot.key() == *key)) & (before != MOST as u32);
+                let more = W::new(*key, before.wrapping_add(1));
+                *slot = if is_decided { more } else { *slot };
+                new += usize::from(is_new);
+                undecided[count] = row as u8;
+                count += usize::from(!is_decided);
+            }
+            for row in undecided[..count].iter().map(|row| usize::from(*row)) {
+                let is_new = add(slots, carried, block[row], homes[row], 1);
+                new += usize::from(is_new);
             }
             self.len += new;
             if filled < BLOCK {

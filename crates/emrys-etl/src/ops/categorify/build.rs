@@ -90,13 +90,27 @@ pub(super) fn select(
 
     let order = ValueOrder::new(&columns)?;
     let is_null = all_null(&columns);
-    let mut nulls = 0;
-    let mut candidates = Vec::with_capacity(rows);
+    // Floats that differ in the data (the zeros) may be one value.
+    let merge = wanted.merge
+        || columns
+            .iter()
+            .any(|column| column.data_type().is_floating());
+    let least = match wanted.limit {
+        Limit::MinCount(least) => least,
+        Limit::MostFrequent(_) => 0,
+    };
+    // Values below the threshold outnumber all others, so memory for them would be for nothing.
+    let skipped = if merge || wanted.rest { 0 } else { least };
+    let (mut nulls, mut total) = (0, 0);
+    let mut candidates = Vec::with_capacity(if skipped > 1 { 0 } else { rows });
     for (row, count) in counts.iter().enumerate() {
         let count = count.unsigned_abs();
         if is_null(row) {
             nulls += count;
-        } else {
+            continue;
+        }
+        total += count;
+        if count >= skipped {
             candidates.push(Candidate {
                 count,
                 prefix: order.prefix(row),
@@ -104,24 +118,15 @@ pub(super) fn select(
             });
         }
     }
-    let total: u64 = candidates.iter().map(|candidate| candidate.count).sum();
-
-    // Floats that differ in the data (the zeros) may be one value.
-    if wanted.merge
-        || columns
-            .iter()
-            .any(|column| column.data_type().is_floating())
-    {
+    if merge {
         merge_equal_values(&mut candidates, &order);
     }
     let mut others = Vec::new();
-    if let Limit::MinCount(least) = wanted.limit {
-        if wanted.rest {
-            let below = |candidate: &&Candidate| candidate.count < least;
-            others.extend(candidates.iter().filter(below).copied());
-        }
-        candidates.retain(|candidate| candidate.count >= least);
+    if wanted.rest {
+        let below = |candidate: &&Candidate| candidate.count < least;
+        others.extend(candidates.iter().filter(below).copied());
     }
+    candidates.retain(|candidate| candidate.count >= least);
     sort(&mut candidates, |a, b| {
         let by_rank = a.rank().cmp(&b.rank());
         by_rank.then_with(|| order.compare_rests(a, b))

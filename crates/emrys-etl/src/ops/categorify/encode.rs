@@ -253,7 +253,11 @@ impl ScalarUDFImpl for Encode {
         let Some((operand, value)) = filled(arg, info.schema()) else {
             return Ok(ExprSimplifyResult::Original(args));
         };
-        let encode = ScalarUDF::new_from_impl(self.with_nulls_as(value)?);
+        // A value that cannot be looked up is an error only where there are nulls.
+        let Ok(encode) = self.with_nulls_as(value) else {
+            return Ok(ExprSimplifyResult::Original(args));
+        };
+        let encode = ScalarUDF::new_from_impl(encode);
         Ok(ExprSimplifyResult::Simplified(encode.call(vec![operand])))
     }
 }

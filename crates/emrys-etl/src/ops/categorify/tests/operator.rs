@@ -1,68 +1,14 @@
 use std::path::Path;
 
 use arrow::array::*;
-use arrow::compute::concat_batches;
-use arrow::datatypes::{Int32Type, Int64Type};
 use emrys_schema::{ColumnSchema, DType, Domain, Schema, Tag};
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::super::{Categorify, EncodeType, IdType};
-use super::{array, letters, strings};
+use super::{array, dataset, fit, id_lists, ids, letters, lists, strings, transform};
 use crate::ops::PerColumn;
-use crate::{Dataset, FittedWorkflow, Node, Workflow, cols, group};
-
-fn table(columns: &[(&str, ArrayRef)]) -> RecordBatch {
-    RecordBatch::try_from_iter_with_nullable(
-        columns
-            .iter()
-            .map(|(name, values)| (*name, std::sync::Arc::clone(values), true)),
-    )
-    .unwrap()
-}
-
-fn dataset(columns: &[(&str, ArrayRef)]) -> Dataset {
-    let batch = table(columns);
-    Dataset::from_batches(batch.schema(), vec![batch]).unwrap()
-}
-
-fn fit(node: Node, columns: &[(&str, ArrayRef)]) -> FittedWorkflow {
-    Workflow::new(node).fit(&dataset(columns)).unwrap()
-}
-
-fn transform(workflow: &FittedWorkflow, columns: &[(&str, ArrayRef)]) -> RecordBatch {
-    let batches = workflow
-        .transform(&dataset(columns))
-        .unwrap()
-        .collect()
-        .unwrap();
-    concat_batches(&batches[0].schema(), &batches).unwrap()
-}
-
-fn ids(batch: &RecordBatch, column: &str) -> Vec<i64> {
-    batch[column].as_primitive::<Int64Type>().values().to_vec()
-}
-
-fn lists<'a>(rows: impl IntoIterator<Item = Option<&'a str>>) -> ArrayRef {
-    let mut builder = ListBuilder::new(StringBuilder::new());
-    for row in rows {
-        for c in row.unwrap_or_default().chars() {
-            builder
-                .values()
-                .append_option((c != '-').then(|| c.to_string()));
-        }
-        builder.append(row.is_some());
-    }
-    array(builder.finish())
-}
-
-fn id_lists(column: &ArrayRef) -> Vec<Option<Vec<i64>>> {
-    let lists = column.as_list::<i32>();
-    lists
-        .iter()
-        .map(|list| list.map(|list| list.as_primitive::<Int64Type>().values().to_vec()))
-        .collect()
-}
+use crate::{FittedWorkflow, Node, Workflow, cols, group};
 
 fn message(node: Node, schema: &[(&str, DType)]) -> String {
     let columns = schema
@@ -104,104 +50,6 @@ fn ids_up_to_23_05_start_with_null_and_unseen_values() {
     let (hashed, cardinality) = encoded(Categorify::new().with_start_index(0).with_num_buckets(4));
     assert!(hashed.iter().all(|id| (0..4).contains(id)), "{hashed:?}");
     assert_eq!(cardinality, Some(4));
-}
-
-#[test]
-fn lists_are_encoded_by_element() {
-    let columns = [("a", lists([Some("a"), Some("ae"), Some("bc"), Some("c")]))];
-    let all = transform(&fit(cols(["a"]) >> Categorify::new(), &columns), &columns);
-    assert_eq!(
-        id_lists(&all["a"]),
-        [vec![3], vec![3, 6], vec![5, 4], vec![4]].map(Some)
-    );
-    let node = cols(["a"])
-        >> Categorify::new()
-            .with_freq_threshold(2)
-            .with_id_type(IdType::Int32);
-    let frequent = transform(&fit(node, &columns), &columns);
-    let expected =
-        [[3].as_slice(), &[3, 2], &[2, 4], &[4]].map(|row| Some(row.iter().copied().map(Some)));
-    let expected = ListArray::from_iter_primitive::<Int32Type, _, _>(expected);
-    assert_eq!(
-        frequent["a"].as_list::<i32>().iter().collect::<Vec<_>>(),
-        expected.iter().collect::<Vec<_>>()
-    );
-}
-
-#[test]
-fn nulls_in_lists_are_1_and_null_lists_stay_null() {
-    let columns = [("a", lists([Some("x-"), None, Some(""), Some("-yx")]))];
-    let workflow = fit(cols(["a"]) >> Categorify::new(), &columns);
-    let expected = [Some(vec![3, 1]), None, Some(vec![]), Some(vec![1, 4, 3])];
-    assert_eq!(id_lists(&transform(&workflow, &columns)["a"]), expected);
-}
-
-#[test]
-fn lists_have_buckets() {
-    let columns = [("a", lists([Some("xx"), Some("y")]))];
-    let workflow = fit(
-        cols(["a"]) >> Categorify::new().with_freq_threshold(2).with_num_buckets(7),
-        &columns,
-    );
-    let encoded = id_lists(&transform(&workflow, &[("a", lists([Some("xyqy")]))])["a"]);
-    let row = encoded[0].clone().unwrap();
-    assert_eq!(row[0], 9);
-    assert_eq!(row[1], row[3]);
-    assert!(row[1..].iter().all(|id| (2..9).contains(id)), "{row:?}");
-}
-
-#[test]
-fn fixed_and_nested_lists_keep_their_shape() {
-    let fixed = FixedSizeListArray::try_new(
-        std::sync::Arc::new(arrow::datatypes::Field::new_list_field(
-            arrow::datatypes::DataType::Utf8,
-            true,
-        )),
-        2,
-        letters("xyx-"),
-        None,
-    )
-    .unwrap();
-    let mut nested = ListBuilder::new(ListBuilder::new(StringBuilder::new()));
-    nested.values().values().append_value("x");
-    nested.values().append(true);
-    nested.values().append(false);
-    nested.append(true);
-    nested.append(true);
-    let columns = [("f", array(fixed)), ("n", array(nested.finish()))];
-    let batch = transform(
-        &fit(cols(["f", "n"]) >> Categorify::new(), &columns),
-        &columns,
-    );
-    assert_eq!(
-        batch["f"]
-            .as_fixed_size_list()
-            .values()
-            .as_primitive::<Int64Type>()
-            .values(),
-        &[3, 4, 3, 1]
-    );
-    let outer = batch["n"].as_list::<i32>();
-    assert_eq!((outer.value_length(0), outer.value_length(1)), (2, 0));
-    assert_eq!(id_lists(outer.values()), [Some(vec![3]), None]);
-}
-
-#[test]
-fn lists_and_single_values_share_a_vocabulary() {
-    let columns = [
-        ("author", letters("AEBC")),
-        (
-            "engaging",
-            lists([Some("BC"), Some(""), Some("AD"), Some("A")]),
-        ),
-    ];
-    let workflow = fit(group(["author", "engaging"]) >> Categorify::new(), &columns);
-    let batch = transform(&workflow, &columns);
-    assert_eq!(ids(&batch, "author"), [3, 7, 4, 5]);
-    assert_eq!(
-        id_lists(&batch["engaging"]),
-        [vec![4, 5], vec![], vec![3, 6], vec![3]].map(Some)
-    );
 }
 
 #[test]

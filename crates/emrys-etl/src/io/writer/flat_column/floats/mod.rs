@@ -29,11 +29,16 @@ impl<T: Float> FloatColumn<T> {
         properties: &WriterProperties,
     ) -> Result<FloatColumn<T>> {
         let path = column.path();
-        let most = match properties.compression(path) {
-            Compression::UNCOMPRESSED => 0,
-            _ => properties.column_dictionary_page_size_limit(path) / size_of::<T>(),
+        let is_compressed = properties.compression(path) != Compression::UNCOMPRESSED;
+        let most = match is_compressed {
+            true => properties.column_dictionary_page_size_limit(path) / size_of::<T>(),
+            false => 0,
         };
-        FlatColumn::new(column, properties, FloatTable::new(most))
+        let mut floats = FlatColumn::new(column, properties, FloatTable::new(most))?;
+        if !is_compressed {
+            floats.leave_dictionary();
+        }
+        Ok(floats)
     }
 }
 

@@ -5,7 +5,7 @@
 //! the domain, which a schema may be wrong about, are written too, at the speed of a hash table.
 //!
 //! Ids of a large domain hardly repeat. They are written by their differences, packed into as many
-//! bits as the domain needs.
+//! bits as those at hand need.
 
 mod delta;
 mod integer;
@@ -30,14 +30,17 @@ impl<T: Integer> IdColumn<T> {
         cardinality: usize,
     ) -> Result<IdColumn<T>> {
         let path = column.path();
-        let dictionary = if properties.dictionary_enabled(path) {
-            let most = properties.column_dictionary_page_size_limit(path) / size_of::<T>();
-            IdTable::new(cardinality, most)
-        } else {
-            // It is full from the beginning.
-            IdTable::new(0, 0)
+        let has_dictionary = properties.dictionary_enabled(path);
+        let most = properties.column_dictionary_page_size_limit(path) / size_of::<T>();
+        let dictionary = match has_dictionary {
+            true => IdTable::new(cardinality, most),
+            false => IdTable::new(0, 0),
         };
-        FlatColumn::new(column, properties, dictionary)
+        let mut ids = FlatColumn::new(column, properties, dictionary)?;
+        if !has_dictionary {
+            ids.leave_dictionary();
+        }
+        Ok(ids)
     }
 }
 

@@ -10,6 +10,13 @@ use crate::io::writer::flat_column::dictionary::Dictionary;
 /// The most ids that 16-bit numbers tell apart.
 const MOST_IDS: usize = 1 << 16;
 
+/// A domain up to this size has its table from the beginning.
+const SMALL_DOMAIN: usize = 4_096;
+
+/// A larger one has it once one of so many of its ids has occurred: many files may be open at a
+/// time, with few rows each.
+const SPARSE: usize = 32;
+
 /// Ids that are looked up together before it is known whether all have numbers.
 const BLOCK: usize = 16;
 
@@ -18,9 +25,11 @@ pub(in crate::io::writer) struct IdTable<T> {
     /// The first `count` are by their numbers.
     ids: Vec<T>,
     count: usize,
-    /// By id, its number plus one; zero if it has none.
+    /// Ids are mostly below it.
+    cardinality: usize,
+    /// By id, its number plus one; zero if it has none. Empty while few ids have occurred.
     places: Vec<u16>,
-    /// The numbers that `places` cannot hold: of ids beyond its end, and the highest number.
+    /// The numbers that `places` does not hold: of ids beyond its end, and the highest number.
     others: HashMap<T, u16, FixedState>,
     most: usize,
 }
@@ -31,7 +40,11 @@ impl<T: Integer> IdTable<T> {
         IdTable {
             ids: Vec::new(),
             count: 0,
-            places: vec![0; cardinality],
+            cardinality,
+            places: match cardinality <= SMALL_DOMAIN {
+                true => vec![0; cardinality],
+                false => Vec::new(),
+            },
             others: HashMap::default(),
             most: most.min(MOST_IDS),
         }
@@ -102,9 +115,29 @@ impl<T: Integer> IdTable<T> {
             (Some(place), Some(next)) => *place = next,
             _ => {
                 self.others.insert(id, number);
+                if self.places.is_empty() && self.others.len() * SPARSE >= self.cardinality {
+                    self.lay_out();
+                }
             }
         }
         Some(number)
+    }
+
+    /// Makes the table of all ids of the domain, which takes over the numbers of those that
+    /// occurred.
+    fn lay_out(&mut self) {
+        let mut places = vec![0; self.cardinality];
+        self.others.retain(|id, number| {
+            match (places.get_mut(id.place()), number.checked_add(1)) {
+                (Some(place), Some(next)) => {
+                    *place = next;
+                    false
+                }
+                _ => true,
+            }
+        });
+        self.others.shrink_to_fit();
+        self.places = places;
     }
 }
 

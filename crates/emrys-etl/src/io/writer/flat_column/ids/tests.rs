@@ -18,6 +18,7 @@ use crate::io::writer::flat_column::tests::{
     assert_no_larger, assert_same_metadata, assert_size_is_told, by_library, metadata, page_kinds,
     pieces, read, with_offset_index, written,
 };
+use crate::io::writer::parquet_file::ParquetFile;
 use crate::io::{Compression as Choice, WriteOptions};
 
 /// The encoding of batches whose column `id` has ids below `cardinality`.
@@ -180,6 +181,20 @@ fn pages_do_without_a_dictionary_that_is_full() {
 }
 
 #[test]
+fn columns_that_begin_with_nulls_have_no_needless_dictionary() {
+    let ids: Int64Array = (0..ROWS as i64)
+        .map(|id| (id > 30_000).then_some(id))
+        .collect();
+    let batch = batch(Arc::new(ids), true);
+    let encoding = encoding(&batch.schema(), 100_000, &WriteOptions::new());
+    let bytes = written(&[batch], &Arc::new(encoding));
+    assert_eq!(
+        page_kinds(&bytes, 0),
+        [(PageType::DATA_PAGE, PageEncoding::DELTA_BINARY_PACKED, 3)]
+    );
+}
+
+#[test]
 fn rows_are_found_by_the_offset_index() {
     let ids: Int64Array = (0..3 * ROWS as i64)
         .map(|row| (row % 13 > 0).then_some(row % 5_000))
@@ -255,6 +270,15 @@ fn what_an_encoder_holds_is_told() {
     let batch = batch(Arc::new(uniform(65_536, 100_000)), false);
     let options = WriteOptions::new().with_compression(Choice::None);
     assert_size_is_told(&batch, encoding(&batch.schema(), 65_536, &options));
+}
+
+#[test]
+fn few_ids_of_a_large_domain_take_little_memory() {
+    let batch = batch(Arc::new(uniform(65_536, 500)), false);
+    let encoding = encoding(&batch.schema(), 65_536, &WriteOptions::new());
+    let mut file = ParquetFile::new(Vec::new(), Arc::new(encoding)).unwrap();
+    file.write(&batch).unwrap();
+    assert!(file.memory_size() < 32 << 10, "{}", file.memory_size());
 }
 
 #[test]
