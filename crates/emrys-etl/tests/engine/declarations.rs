@@ -4,8 +4,8 @@ use std::fs;
 
 use emrys_etl::declaration::WorkflowFile;
 use emrys_etl::ops::{
-    Bucketize, Categorify, Clip, ColumnSimilarity, EncodeType, FillMissing, Filter, JoinGroupby,
-    Lambda, LogOp, Normalize, Rename, Stat, TagAs, TargetEncoding, build, registry,
+    Bucketize, Categorify, Clip, ColumnSimilarity, EncodeType, FillMissing, Filter, Lambda, LogOp,
+    Normalize, Rename, TagAs, TargetEncoding, build, registry,
 };
 use emrys_etl::{Node, Workflow, all_columns, cols, group, select, tagged};
 use emrys_etl::{Selector, io::Compression};

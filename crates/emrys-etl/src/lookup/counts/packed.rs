@@ -79,6 +79,7 @@ impl<W: Slot> PackedCounts<W> {
             for (row, (key, home)) in block[..filled].iter().zip(&homes).enumerate() {
                 let slot = &mut slots[*home];
                 let (is_new, before) = (slot.is_empty(), slot.number());
+                #[expect(clippy::needless_bitwise_bool, reason = "a jump would be mispredicted")]
                 let is_decided = (is_new | (slot.key() == *key)) & (before != MOST as u32);
                 let more = W::new(*key, before.wrapping_add(1));
                 *slot = if is_decided { more } else { *slot };
