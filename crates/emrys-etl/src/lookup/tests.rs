@@ -326,6 +326,33 @@ fn large_tables_agree_with_a_hash_map() {
     }
 }
 
+/// Integers of a range of 32 bits, which have hashes and slots of their own.
+#[test]
+fn large_tables_of_near_integers_agree_with_a_hash_map() {
+    for first in [i64::MIN, -2_000_000_000, 0, i64::MAX - 3_000_000_000] {
+        let numbers: Vec<i64> = (0..30_000)
+            .map(|i| first + 100_003 * (i * 7_919 % 30_000))
+            .collect();
+        let index = index(&[array(Int64Array::from(numbers[..20_000].to_vec()))]);
+        let expected: Vec<u32> = (10..20_010).chain([0; 10_000]).collect();
+        assert_eq!(codes(&index, Int64Array::from(numbers.clone())), expected);
+        let far = numbers.iter().map(|number| number.wrapping_add(1 << 32));
+        assert_eq!(
+            codes(&index, Int64Array::from_iter_values(far)),
+            [0; 30_000]
+        );
+    }
+    let unsigned: Vec<u64> = (0..1_000).map(|i| u64::MAX - 100_003 * i).collect();
+    let index = index(&[array(UInt64Array::from(unsigned.clone()))]);
+    let expected: Vec<u32> = (10..1_010).collect();
+    assert_eq!(codes(&index, UInt64Array::from(unsigned.clone())), expected);
+    let same_bits = unsigned.into_iter().map(|number| number as i64);
+    assert_eq!(
+        codes(&index, Int64Array::from_iter_values(same_bits)),
+        [0; 1_000]
+    );
+}
+
 fn reference<T: std::hash::Hash + Eq + Copy>(known: &[T], asked: &[Option<T>]) -> Vec<u32> {
     let map: HashMap<T, u32> = known.iter().copied().zip(10..).collect();
     asked
@@ -344,6 +371,21 @@ proptest! {
         let asked: Vec<Option<i64>> = known.iter().copied().map(Some).chain(others).collect();
         let index = index(&[array(Int64Array::from(known.clone()))]);
         prop_assert_eq!(codes(&index, Int64Array::from(asked.clone())), reference(&known, &asked));
+    }
+
+    #[test]
+    fn near_integers_agree_with_a_hash_map(
+        first in any::<i32>(),
+        known in prop::collection::hash_set(0..i64::from(u32::MAX), 1..300),
+        others in prop::collection::vec(prop::option::of(any::<i64>()), 0..300),
+    ) {
+        let known: Vec<i64> = known.into_iter().map(|number| number + i64::from(first)).collect();
+        let asked: Vec<Option<i64>> = known.iter().copied().map(Some).chain(others).collect();
+        let index = index(&[array(Int64Array::from(known.clone()))]);
+        prop_assert_eq!(codes(&index, Int64Array::from(asked.clone())), reference(&known, &asked));
+        let narrow: Vec<Option<i32>> = asked.iter().map(|number| number.map(|number| number as i32)).collect();
+        let asked: Vec<Option<i64>> = narrow.iter().map(|number| number.map(i64::from)).collect();
+        prop_assert_eq!(codes(&index, Int32Array::from(narrow)), reference(&known, &asked));
     }
 
     #[test]

@@ -176,6 +176,26 @@ fn tables_grow() {
     assert!(counts.values().all(|count| *count == 3));
 }
 
+/// More than the nearest caches hold, new values and known ones, with nulls between.
+#[test]
+fn large_tables_agree_with_a_hash_map() {
+    let number = |i: i64| (i % 7 != 3).then_some(100_003 * (i * i % 40_009));
+    for shift in [0, 1 << 40] {
+        let numbers: Vec<Option<i64>> = (0..100_000)
+            .map(|i| number(i).map(|number| number + shift))
+            .collect();
+        let words: Vec<_> = numbers
+            .iter()
+            .map(|number| number.map(|number| number.to_string()))
+            .collect();
+        let array: ArrayRef = Arc::new(Int64Array::from(numbers));
+        let pieces: Vec<ArrayRef> = (0..10)
+            .map(|piece| array.slice(10_000 * piece, 10_000))
+            .collect();
+        assert_eq!(counted(count(&pieces)), expected(&words));
+    }
+}
+
 fn texts() -> impl Strategy<Value = Vec<Option<String>>> {
     let text = prop_oneof!["[ab]{0,2}", "[ab]{9,13}", "long text [a-c]{1,2}"];
     prop::collection::vec(prop::option::weighted(0.9, text), 1..600)
