@@ -35,7 +35,11 @@ pub(crate) fn filled_categories(keys: Keys) -> Node {
 /// The workflow.
 pub(crate) fn workflow(keys: Keys, threshold: u64) -> Workflow {
     let label = cols(["label"]) >> TagAs::new([Tag::Target, Tag::BinaryClassification]);
-    let ids = filled_categories(keys) >> Categorify::new().with_freq_threshold(threshold);
+    // No peer keeps the counts of rare values, which learning from more data would need.
+    let categorify = Categorify::new()
+        .with_freq_threshold(threshold)
+        .with_kept_counts(false);
+    let ids = filled_categories(keys) >> categorify;
     let numbers = cols(number_names())
         >> FillMissing::with(0)
         >> Clip::at_least(0)
