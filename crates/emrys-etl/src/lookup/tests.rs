@@ -334,12 +334,12 @@ fn large_tables_of_near_integers_agree_with_a_hash_map() {
             .map(|i| first + 100_003 * (i * 7_919 % 30_000))
             .collect();
         let index = index(&[array(Int64Array::from(numbers[..20_000].to_vec()))]);
-        let expected: Vec<u32> = (10..20_010).chain([0; 10_000]).collect();
+        let expected: Vec<u32> = (10..20_010).chain(vec![0; 10_000]).collect();
         assert_eq!(codes(&index, Int64Array::from(numbers.clone())), expected);
         let far = numbers.iter().map(|number| number.wrapping_add(1 << 32));
         assert_eq!(
             codes(&index, Int64Array::from_iter_values(far)),
-            [0; 30_000]
+            vec![0; 30_000]
         );
     }
     let unsigned: Vec<u64> = (0..1_000).map(|i| u64::MAX - 100_003 * i).collect();

@@ -106,23 +106,10 @@ fn an_input_can_be_replaced_by_its_output() -> TestResult {
     let out = folder.path().join("out");
     let data = numbered(0..50);
     let options = WriteOptions::new().with_overwrite(true);
-    write_batches(
-        [Ok(data.clone())],
-        &data.schema(),
-        &schema_of(&data),
-        &out,
-        &options,
-    )?;
+    write_all(&data, &out, &options)?;
     let input = Dataset::open(&out)?;
     let session = session(2);
-    session.block_on(async {
-        let frame = frame(&session, &input, ReadOptions::default());
-        let streams = frame
-            .execute_stream_partitioned()
-            .await
-            .map_err(Error::query("planning"))?;
-        write_partitions(streams, input.schema(), &out, &options).await
-    })?;
+    copy(&session, &input, &out, &options)?;
     assert_eq!(
         ids_of(&session, &Dataset::open(&out)?),
         (0..50).collect::<Vec<_>>()

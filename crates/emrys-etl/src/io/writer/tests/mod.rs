@@ -42,6 +42,29 @@ fn streams(partitions: Vec<Vec<Result<RecordBatch>>>) -> Vec<SendableRecordBatch
     partitions.into_iter().map(stream).collect()
 }
 
+/// Writes the rows of a data set, read in the partitions of the session.
+fn copy(
+    session: &Session,
+    input: &Dataset,
+    out: &Path,
+    options: &WriteOptions,
+) -> Result<Manifest> {
+    session.block_on(async {
+        let frame = frame(session, input, ReadOptions::default());
+        let streams = frame
+            .execute_stream_partitioned()
+            .await
+            .map_err(Error::query("planning"))?;
+        write_partitions(streams, input.schema(), out, options).await
+    })
+}
+
+/// Writes one batch.
+fn write_all(data: &RecordBatch, out: &Path, options: &WriteOptions) -> Result<Manifest> {
+    let rows = [Ok(data.clone())];
+    write_batches(rows, &data.schema(), &schema_of(data), out, options)
+}
+
 fn ids_of(session: &Session, dataset: &Dataset) -> Vec<i64> {
     let frame = frame(session, dataset, ReadOptions::default());
     let batches = session.block_on(async {
@@ -88,14 +111,7 @@ fn rows_keep_their_order(
     let options = WriteOptions::new()
         .with_layout(layout)
         .with_row_group_rows(15);
-    let manifest = session.block_on(async {
-        let frame = frame(&session, &input, ReadOptions::default());
-        let streams = frame
-            .execute_stream_partitioned()
-            .await
-            .map_err(Error::query("planning"))?;
-        write_partitions(streams, input.schema(), &out, &options).await
-    })?;
+    let manifest = copy(&session, &input, &out, &options)?;
     assert_eq!(
         manifest
             .files
@@ -318,13 +334,7 @@ fn a_folder_that_does_not_agree_with_its_manifest_is_refused() -> TestResult {
     let out = folder.path().join("out");
     let data = numbered(0..10);
     let options = WriteOptions::new().with_layout(FileLayout::RowsPerFile(5));
-    let manifest = write_batches(
-        [Ok(data.clone())],
-        &data.schema(),
-        &schema_of(&data),
-        &out,
-        &options,
-    )?;
+    let manifest = write_all(&data, &out, &options)?;
     let open = || {
         Dataset::open(&out)
             .unwrap_err()

@@ -56,13 +56,7 @@ fn a_full_shuffle_makes_as_many_files_as_are_asked_for() -> TestResult {
         .with_shuffle(Shuffle::Full { seed: 3 })
         .with_layout(FileLayout::Files(8));
     let data = numbered(0..8000);
-    let manifest = write_batches(
-        [Ok(data.clone())],
-        &data.schema(),
-        &schema_of(&data),
-        &out,
-        &options,
-    )?;
+    let manifest = write_all(&data, &out, &options)?;
     assert_eq!(manifest.files.len(), 8);
     // The standard deviation of each is 30.
     assert!(
