@@ -8,18 +8,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::error::ArrowError;
-use bytes::buf::Reader;
-use bytes::{Buf, Bytes};
 use datafusion::error::DataFusionError;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaDataReader;
-use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::reader::ChunkReader;
 use rayon::prelude::*;
 
 use super::formats::Scan;
+use super::reader::Chunks;
 use super::remote;
 use super::source::{Files, SourceFile};
 use crate::{Error, Result};
@@ -128,7 +127,10 @@ fn decode_all<T: ChunkReader + 'static>(
 }
 
 /// The bytes of a row group of a remote file, and the footer; `None` if that is damaged.
-async fn fetch(file: &SourceFile, row_group: usize) -> Result<Option<(Part, ArrowReaderMetadata)>> {
+async fn fetch(
+    file: &SourceFile,
+    row_group: usize,
+) -> Result<Option<(Chunks, ArrowReaderMetadata)>> {
     let bytes = file.object.bytes();
     let mut tail = FOOTER_BYTES;
     let metadata = loop {
@@ -152,44 +154,6 @@ async fn fetch(file: &SourceFile, row_group: usize) -> Result<Option<(Part, Arro
     if start >= end || end > bytes {
         return Ok(None);
     }
-    let part = Part {
-        start,
-        bytes: file.object.read(start..end).await?,
-        of: bytes,
-    };
-    Ok(Some((part, metadata)))
-}
-
-/// A part of a file.
-struct Part {
-    start: u64,
-    bytes: Bytes,
-    of: u64,
-}
-
-impl Length for Part {
-    fn len(&self) -> u64 {
-        self.of
-    }
-}
-
-impl ChunkReader for Part {
-    type T = Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> parquet::errors::Result<Reader<Bytes>> {
-        let end = self.start + self.bytes.len() as u64;
-        let length = end.saturating_sub(start) as usize;
-        Ok(self.get_bytes(start, length)?.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        let first = start.checked_sub(self.start).map(|first| first as usize);
-        let range = first.and_then(|first| Some(first..first.checked_add(length)?));
-        match range.filter(|range| range.end <= self.bytes.len()) {
-            Some(range) => Ok(self.bytes.slice(range)),
-            None => Err(ParquetError::EOF(
-                "a page reaches beyond its row group".to_owned(),
-            )),
-        }
-    }
+    let part = (start, file.object.read(start..end).await?);
+    Ok(Some((Chunks::new([part], bytes), metadata)))
 }

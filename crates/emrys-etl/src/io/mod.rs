@@ -21,6 +21,7 @@ mod open_options;
 mod paths;
 mod plain;
 mod ranges;
+mod reader;
 mod remote;
 mod row_order;
 mod schema_files;

@@ -1,4 +1,4 @@
-//! Parquet files: the engine's own scan, over ranges of rows that we choose.
+//! Parquet files: the engine's scan, with decoders of ours, over ranges of rows that we choose.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use datafusion::datasource::physical_plan::parquet::{
     CachedParquetFileReaderFactory, ParquetRowSelection,
 };
 use datafusion::datasource::physical_plan::{
-    FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
+    FileGroup, FileScanConfigBuilder, FileSource, ParquetFileReaderFactory, ParquetSource,
 };
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
@@ -27,6 +27,7 @@ use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
 use super::{DatasetTable, FileSlice, ROW_ID, hive_value, read_schema};
 use crate::io::ranges::Slice;
+use crate::io::reader::{NumberSource, RowsOfFile};
 use crate::io::source::{Files, SourceFile};
 use crate::{Error, progress};
 
@@ -78,10 +79,11 @@ pub(super) fn plan(
         global: state.config_options().execution.parquet.clone(),
         ..Default::default()
     };
-    let source = ParquetSource::new(table.clone())
+    let readers: Arc<dyn ParquetFileReaderFactory> = Arc::new(reader);
+    let engine = ParquetSource::new(table.clone())
         .with_table_parquet_options(parquet_options)
-        .with_parquet_file_reader_factory(Arc::new(reader));
-    let source = source
+        .with_parquet_file_reader_factory(Arc::clone(&readers));
+    let source = NumberSource::new(Arc::new(engine), readers)
         .try_pushdown_projection(&projection_exprs(dataset, projection))?
         .ok_or_else(|| Error::Internal("the parquet source refused a projection".into()))?;
     let rows = files.files.iter().map(SourceFile::rows).sum();
@@ -141,10 +143,10 @@ fn file_part(
         read = read.with_partition_values(values);
     }
     if part.slice.rows != (0..file.rows()) {
-        read = read.with_extension(ParquetRowSelection::new(selection(
-            &part.slice,
-            file.rows(),
-        )?));
+        let selection = selection(&part.slice, file.rows())?;
+        read = read
+            .with_extension(ParquetRowSelection::new(selection))
+            .with_extension(RowsOfFile(part.slice.rows.clone()));
     }
     Ok(read)
 }

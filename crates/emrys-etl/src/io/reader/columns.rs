@@ -1,0 +1,170 @@
+//! The columns that a scan yields, and what they are made of.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use datafusion::common::{Result, internal_err};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use datafusion::physical_expr_common::physical_expr::is_volatile;
+
+use crate::batch_of::batch_of;
+
+/// What a scan yields.
+pub(super) struct Columns {
+    /// The columns of the table that are needed, in increasing order, and their fields.
+    pub(super) needed: Vec<usize>,
+    fields: Vec<FieldRef>,
+    expressions: Vec<Expression>,
+    pub(super) output: SchemaRef,
+}
+
+struct Expression {
+    /// Over the needed columns, by name.
+    expr: Arc<dyn PhysicalExpr>,
+    /// The needed column that it maps, value by value, if it does that.
+    maps: Option<usize>,
+}
+
+/// How the columns of a row group become what a scan yields.
+pub(super) struct Maker {
+    /// For each yielded column.
+    parts: Vec<Made>,
+    /// Whether each needed column is only mapped: then its places are needed, else its rows.
+    is_mapped: Vec<bool>,
+    /// The columns of which rows are needed.
+    rows: SchemaRef,
+    output: SchemaRef,
+}
+
+enum Made {
+    /// A value for each entry of the dictionary of a needed column.
+    OfEntries(usize, ArrayRef),
+    /// Evaluated over the rows.
+    OfRows(Arc<dyn PhysicalExpr>),
+}
+
+impl Columns {
+    pub(super) fn new(projection: &ProjectionExprs, table: &SchemaRef) -> Result<Columns> {
+        let needed = projection.column_indices();
+        let fields: Vec<FieldRef> = needed
+            .iter()
+            .map(|index| Arc::clone(&table.fields()[*index]))
+            .collect();
+        let expressions = projection.expr_iter().map(|expr| Expression {
+            maps: mapped_column(&expr).and_then(|name| {
+                let mut names = fields.iter().map(|field| field.name());
+                names.position(|other| *other == name)
+            }),
+            expr,
+        });
+        Ok(Columns {
+            expressions: expressions.collect(),
+            output: Arc::new(projection.project_schema(table)?),
+            needed,
+            fields,
+        })
+    }
+
+    /// Whether all that a needed column is for are expressions that map it.
+    pub(super) fn is_only_mapped(&self, column: usize) -> bool {
+        let name = self.fields[column].name();
+        self.expressions.iter().all(|expression| {
+            expression.maps == Some(column)
+                || collect_columns(&expression.expr)
+                    .iter()
+                    .all(|used| used.name() != name)
+        })
+    }
+
+    /// For a row group in which some needed columns come as places in a dictionary, of which these
+    /// are the entries.
+    pub(super) fn maker(&self, mut dictionaries: Vec<Option<ArrayRef>>) -> Result<Maker> {
+        let mut mapped: Vec<Option<ArrayRef>> = vec![None; self.expressions.len()];
+        for (expression, mapped) in self.expressions.iter().zip(&mut mapped) {
+            let Some(column) = expression.maps else {
+                continue;
+            };
+            if let Some(entries) = &dictionaries[column] {
+                // The value that is to blame for an error may not be among the rows.
+                *mapped = map_entries(&expression.expr, &self.fields[column], entries).ok();
+                if mapped.is_none() {
+                    dictionaries[column] = None;
+                }
+            }
+        }
+        let is_mapped: Vec<bool> = dictionaries.iter().map(Option::is_some).collect();
+        let fields = self.fields.iter().zip(&is_mapped);
+        let rows = fields.filter(|(_, is_mapped)| !**is_mapped);
+        let rows = rows.map(|(field, _)| Arc::clone(field)).collect::<Vec<_>>();
+        let rows = Arc::new(Schema::new(rows));
+        let parts = self.expressions.iter().zip(mapped);
+        let parts = parts.map(|(expression, values)| {
+            let column = expression.maps.filter(|column| is_mapped[*column]);
+            match (column, values) {
+                (Some(column), Some(values)) => Ok(Made::OfEntries(column, values)),
+                _ => reassign_expr_columns(Arc::clone(&expression.expr), &rows).map(Made::OfRows),
+            }
+        });
+        Ok(Maker {
+            parts: parts.collect::<Result<_>>()?,
+            is_mapped,
+            rows,
+            output: Arc::clone(&self.output),
+        })
+    }
+}
+
+impl Maker {
+    /// Whether the places of a needed column are wanted, in place of its values.
+    pub(super) fn maps(&self, column: usize) -> bool {
+        self.is_mapped[column]
+    }
+
+    /// What the scan yields of rows: `places` holds the places of those columns that come as
+    /// places, `rows` the other columns.
+    pub(super) fn batch(
+        &self,
+        places: &[Option<UInt32Array>],
+        rows: Vec<ArrayRef>,
+        count: usize,
+    ) -> Result<RecordBatch> {
+        let rows = batch_of(&self.rows, rows, count)?;
+        let parts = self.parts.iter().map(|part| match part {
+            Made::OfRows(expr) => expr.evaluate(&rows)?.into_array(count),
+            Made::OfEntries(column, values) => match &places[*column] {
+                Some(places) => Ok(take(values, places, None)?),
+                None => internal_err!("places of a column that has none"),
+            },
+        });
+        let parts = parts.collect::<Result<_>>()?;
+        Ok(batch_of(&self.output, parts, count)?)
+    }
+}
+
+/// The column that an expression maps value by value, equal ones to equal ones; `None` if it is
+/// nothing but a column, or looks at several or none.
+fn mapped_column(expr: &Arc<dyn PhysicalExpr>) -> Option<String> {
+    if expr.is::<Column>() || is_volatile(expr) {
+        return None;
+    }
+    let mut used = collect_columns(expr).into_iter();
+    let column = used.next()?;
+    used.next().is_none().then(|| column.name().to_owned())
+}
+
+/// An expression over each entry of a dictionary.
+fn map_entries(
+    expr: &Arc<dyn PhysicalExpr>,
+    field: &FieldRef,
+    entries: &ArrayRef,
+) -> Result<ArrayRef> {
+    let schema = Arc::new(Schema::new(vec![Arc::clone(field)]));
+    let expr = reassign_expr_columns(Arc::clone(expr), &schema)?;
+    let batch = batch_of(&schema, vec![Arc::clone(entries)], entries.len())?;
+    expr.evaluate(&batch)?.into_array(entries.len())
+}

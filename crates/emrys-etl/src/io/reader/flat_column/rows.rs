@@ -1,0 +1,187 @@
+//! The rows of a column chunk, page by page: which of them are null, and where the values go.
+
+use arrow::array::BooleanBufferBuilder;
+use arrow::buffer::NullBuffer;
+use arrow::util::bit_chunk_iterator::{BitChunks, UnalignedBitChunk};
+use bytes::Bytes;
+use parquet::column::page::{Page, PageReader};
+use parquet::errors::Result;
+
+use super::ended;
+use super::page::{DataPage, Values};
+use super::runs::{Bits, Room};
+use super::word::{Word, split_values};
+
+/// The pages of a column chunk.
+pub(super) struct Rows {
+    pub(super) nullable: bool,
+    pages: Box<dyn PageReader>,
+    page: Option<DataPage>,
+    has_dictionary: bool,
+    room: Box<Room>,
+    /// Which rows of the batch have a value.
+    present: BooleanBufferBuilder,
+}
+
+impl Rows {
+    pub(super) fn new(nullable: bool, pages: Box<dyn PageReader>) -> Rows {
+        Rows {
+            nullable,
+            pages,
+            page: None,
+            has_dictionary: false,
+            room: Box::default(),
+            present: BooleanBufferBuilder::new(0),
+        }
+    }
+
+    /// Goes on to the next page that has rows, if the last one has come to its end; passes over
+    /// whole pages of the rows that are to be skipped. `add_dictionary` gets the bytes of the
+    /// dictionary and the number of its entries.
+    pub(super) fn begin_page(
+        &mut self,
+        skip: &mut usize,
+        mut add_dictionary: impl FnMut(Bytes, usize) -> Result<()>,
+    ) -> Result<()> {
+        while self.page.as_ref().is_none_or(|page| page.rows == 0) {
+            let next = self.pages.peek_next_page()?.ok_or_else(ended)?;
+            let rows = next.num_rows.or(next.num_levels).unwrap_or_default();
+            if !next.is_dict && (1..=*skip).contains(&rows) {
+                self.pages.skip_next_page()?;
+                *skip -= rows;
+                if *skip == 0 {
+                    return Ok(());
+                }
+                continue;
+            }
+            match self.pages.get_next_page()?.ok_or_else(ended)? {
+                Page::DictionaryPage {
+                    buf, num_values, ..
+                } if !self.has_dictionary => {
+                    self.has_dictionary = true;
+                    add_dictionary(buf, num_values as usize)?;
+                }
+                page => self.page = Some(DataPage::open(page, self.nullable)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes over rows of the open page, as many as are left of it.
+    pub(super) fn skip<W: Word>(&mut self, rows: &mut usize) -> Result<()> {
+        let page = self.page.as_mut().ok_or_else(ended)?;
+        let skipped = page.rows.min(*rows);
+        page.rows -= skipped;
+        *rows -= skipped;
+        let values = match &mut page.present {
+            None => skipped,
+            Some(present) => {
+                let (mut left, mut values) = (skipped, 0);
+                while left > 0 {
+                    let (some, all) = match present.next_bits(left)? {
+                        Bits::Equal(present, rows) => (rows * usize::from(present), rows),
+                        Bits::Various(bits, first, rows) => {
+                            (UnalignedBitChunk::new(bits, first, rows).count_ones(), rows)
+                        }
+                    };
+                    values += some;
+                    left -= all;
+                }
+                values
+            }
+        };
+        match &mut page.values {
+            Values::Plain(bytes) => {
+                split_values::<W>(bytes, values).ok_or_else(ended)?;
+            }
+            Values::Numbers(runs) => runs.skip(values)?,
+        }
+        Ok(())
+    }
+
+    /// Before so many rows are appended.
+    pub(super) fn begin_batch(&mut self, rows: usize) {
+        let room = if self.nullable { rows } else { 0 };
+        self.present = BooleanBufferBuilder::new(room);
+    }
+
+    /// Appends rows of the open page until there are so many; null stands for rows without a value.
+    /// `append_values` appends some of the page's values, for which there is room in `values`.
+    pub(super) fn append<V: Word>(
+        &mut self,
+        rows: usize,
+        null: V,
+        values: &mut Vec<V>,
+        words: &mut Vec<V>,
+        append_values: impl Fn(&mut Values, &mut Room, usize, &mut Vec<V>) -> Result<()>,
+    ) -> Result<()> {
+        let page = self.page.as_mut().ok_or_else(ended)?;
+        let (rows, room) = (page.rows.min(rows - words.len()), &mut *self.room);
+        page.rows -= rows;
+        let Some(present) = &mut page.present else {
+            return append_values(&mut page.values, room, rows, words);
+        };
+        let first = self.present.len();
+        let mut left = rows;
+        while left > 0 {
+            left -= match present.next_bits(left)? {
+                Bits::Equal(is_present, rows) => {
+                    self.present.append_n(rows, is_present);
+                    rows
+                }
+                Bits::Various(bits, first, rows) => {
+                    self.present.append_packed_range(first..first + rows, bits);
+                    rows
+                }
+            };
+        }
+        let bits = self.present.as_slice();
+        let count = UnalignedBitChunk::new(bits, first, rows).count_ones();
+        if count == rows {
+            return append_values(&mut page.values, room, rows, words);
+        }
+        values.clear();
+        append_values(&mut page.values, room, count, values)?;
+        spread(values, null, BitChunks::new(bits, first, rows), words);
+        Ok(())
+    }
+
+    /// The nulls among the rows that were appended.
+    pub(super) fn take_nulls(&mut self) -> Option<NullBuffer> {
+        self.nullable
+            .then(|| NullBuffer::new(self.present.finish()))
+    }
+}
+
+/// So many rows are filled at a time.
+const ROWS: usize = u64::BITS as usize;
+
+/// Appends a row for each bit: the next value, or null.
+fn spread<V: Word>(values: &mut Vec<V>, null: V, present: BitChunks<'_>, words: &mut Vec<V>) {
+    // Then there are always as many values, and rows, as a word has bits.
+    values.resize(values.len() + ROWS, null);
+    let (start, whole) = (words.len(), present.chunk_len() + 1);
+    words.resize(start + whole * ROWS, null);
+    let (rows, _) = words[start..].as_chunks_mut();
+    let mut values = values.as_slice();
+    for (bits, rows) in present.iter().chain([present.remainder_bits()]).zip(rows) {
+        let Some(next) = values.first_chunk() else {
+            break;
+        };
+        spread_word(bits, null, next, rows);
+        values = &values[bits.count_ones() as usize..];
+    }
+    words.truncate(start + present.chunk_len() * ROWS + present.remainder_len());
+}
+
+/// Takes the same steps for values and nulls: in most columns one cannot be told from the other in
+/// advance.
+#[inline(always)]
+fn spread_word<V: Word>(present: u64, null: V, values: &[V; ROWS], rows: &mut [V; ROWS]) {
+    let mut taken = 0;
+    for (row, to) in rows.iter_mut().enumerate() {
+        let is_present = present >> row & 1;
+        *to = null.or(values[taken % ROWS], is_present == 1);
+        taken += is_present as usize;
+    }
+}

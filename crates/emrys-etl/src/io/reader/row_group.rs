@@ -1,0 +1,174 @@
+//! The rows of a row group as batches.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::compute::cast;
+use datafusion::common::Result;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+};
+use parquet::errors::ParquetError;
+use parquet::file::serialized_reader::SerializedPageReader;
+
+use super::chunks::Chunks;
+use super::columns::Maker;
+use super::file::{File, FileColumn, Origin, Part};
+use super::flat_column::{self, FlatColumn};
+
+/// The batches of a part of a row group.
+pub(super) struct RowGroup {
+    file: Arc<File>,
+    /// For each needed column its decoder, if it is decoded here.
+    flat: Vec<Option<Box<dyn FlatColumn>>>,
+    /// The other columns of the file.
+    others: Option<ParquetRecordBatchReader>,
+    maker: Maker,
+    /// The number of the next row in the file.
+    next: i64,
+    left: usize,
+}
+
+/// Dictionaries of more entries are not treated as a whole.
+const MOST_ENTRIES: usize = 1 << 20;
+
+impl RowGroup {
+    pub(super) fn open(file: Arc<File>, part: Part, chunks: Chunks) -> Result<RowGroup> {
+        let chunks = Arc::new(chunks);
+        let group = file.metadata.row_group(part.row_group);
+        let columns = &file.scan.columns;
+        let mut others = Vec::new();
+        let mut flat = Vec::with_capacity(file.origins.len());
+        let mut dictionaries = vec![None; file.origins.len()];
+        for (place, origin) in file.origins.iter().enumerate() {
+            let Origin::File(column) = origin else {
+                flat.push(None);
+                continue;
+            };
+            let chunk = match column.leaves.as_slice() {
+                [leaf] => Some(group.column(*leaf)),
+                _ => None,
+            };
+            let chunk = chunk.filter(|chunk| flat_column::decodes(&column.data_type, chunk));
+            let Some(chunk) = chunk else {
+                others.push(column.root);
+                flat.push(None);
+                continue;
+            };
+            let pages = SerializedPageReader::new(Arc::clone(&chunks), chunk, part.rows.end, None)?;
+            let mut decoder = flat_column::open(&column.data_type, chunk, Box::new(pages));
+            decoder.skip(part.rows.start)?;
+            // With more entries than rows, there would be more work.
+            let most = part.rows.len().min(MOST_ENTRIES);
+            if flat_column::has_places_only(chunk)
+                && columns.is_only_mapped(place)
+                && decoder.entries()? < most
+            {
+                dictionaries[place] = Some(decoder.dictionary()?);
+            }
+            flat.push(Some(decoder));
+        }
+        let others = match others.is_empty() {
+            true => None,
+            false => Some(open_others(&file, &part, Chunks::clone(&chunks), others)?),
+        };
+        Ok(RowGroup {
+            flat,
+            others,
+            maker: columns.maker(dictionaries)?,
+            next: part.start,
+            left: part.rows.len(),
+            file,
+        })
+    }
+
+    fn next_batch(&mut self) -> Result<RecordBatch> {
+        let others = match &mut self.others {
+            Some(others) => Some(others.next().ok_or_else(ended)??),
+            None => None,
+        };
+        // The library decides how many rows it reads at a time.
+        let rows = match &others {
+            Some(others) => others.num_rows(),
+            None => self.left.min(self.file.scan.batch_rows),
+        };
+        if rows == 0 || rows > self.left {
+            return Err(ended().into());
+        }
+        let mut places = vec![None; self.flat.len()];
+        let mut columns = Vec::with_capacity(self.flat.len());
+        for (place, origin) in self.file.origins.iter().enumerate() {
+            let column = match (origin, &mut self.flat[place], &others) {
+                (Origin::File(_), Some(decoder), _) if self.maker.maps(place) => {
+                    places[place] = Some(decoder.read_places(rows)?);
+                    continue;
+                }
+                (Origin::File(_), Some(decoder), _) => decoder.read(rows)?,
+                (Origin::File(column), None, Some(others)) => of_library(column, others)?,
+                (Origin::File(_), None, None) => return Err(ended().into()),
+                (Origin::Constant(value), ..) => value.to_array_of_size(rows)?,
+                (Origin::RowNumber, ..) => {
+                    let numbers = self.next..self.next + rows as i64;
+                    Arc::new(Int64Array::from_iter_values(numbers))
+                }
+            };
+            columns.push(column);
+        }
+        self.next += rows as i64;
+        self.left -= rows;
+        self.maker.batch(&places, columns, rows)
+    }
+}
+
+impl Iterator for RowGroup {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Result<RecordBatch>> {
+        (self.left > 0).then(|| {
+            let batch = self.next_batch();
+            if batch.is_err() {
+                self.left = 0;
+            }
+            batch
+        })
+    }
+}
+
+/// The library's reader of columns.
+fn open_others(
+    file: &File,
+    part: &Part,
+    chunks: Chunks,
+    roots: Vec<usize>,
+) -> Result<ParquetRecordBatchReader> {
+    let library = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, file.library.clone());
+    let mask = ProjectionMask::roots(library.parquet_schema(), roots);
+    let mut library = library
+        .with_projection(mask)
+        .with_row_groups(vec![part.row_group])
+        .with_batch_size(file.scan.batch_rows);
+    let rows = file.metadata.row_group(part.row_group).num_rows();
+    if usize::try_from(rows).ok() != Some(part.rows.len()) {
+        library = library.with_row_selection(RowSelection::from(vec![
+            RowSelector::skip(part.rows.start),
+            RowSelector::select(part.rows.len()),
+        ]));
+    }
+    Ok(library.build()?)
+}
+
+/// A column that the library has read, with the type of the table.
+fn of_library(column: &FileColumn, batch: &RecordBatch) -> Result<ArrayRef> {
+    let read = batch
+        .column_by_name(&column.name)
+        .ok_or_else(|| ParquetError::General(format!("`{}` was not read", column.name)))?;
+    match read.data_type() == &column.data_type {
+        true => Ok(Arc::clone(read)),
+        false => Ok(cast(read, &column.data_type)?),
+    }
+}
+
+fn ended() -> ParquetError {
+    ParquetError::EOF("a row group ends before its rows do".to_owned())
+}
