@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::filter;
 use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::datasource::source_as_provider;
 use datafusion::functions_aggregate::count::count;
 use datafusion::logical_expr::{ExprSchemable, LogicalPlan, Projection, lit};
 use datafusion::prelude::{DataFrame, Expr};
@@ -17,8 +18,9 @@ use futures::StreamExt;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use tokio::task::JoinSet;
 
-use crate::functions::filled;
-use crate::lookup::{LookupError, ValueCounts};
+use crate::functions::{by_entry, filled};
+use crate::io::DatasetTable;
+use crate::lookup::{EntryCounts, LookupError, ValueCounts, entry_by_row};
 use crate::operator::{FitResults, GroupedRows, GroupedStatistic, leaf_type};
 use crate::plan::graph::NodeId;
 use crate::{Error, Result};
@@ -145,8 +147,12 @@ impl CountScan {
                         }
                     }
                 });
+                let columns = columns.map(|expr| match comes_by_entry(&expr, &projection.input) {
+                    true => by_entry(expr),
+                    false => expr,
+                });
                 let columns = columns.collect();
-                Projection::try_new(columns, projection.input)
+                Projection::try_new(columns, Arc::clone(&projection.input))
                     .map(LogicalPlan::Projection)
                     .map_err(Error::query("planning counts"))?
             }
@@ -164,22 +170,26 @@ impl CountScan {
             .map_err(Error::query("planning counts"))?;
         let schema = streams.first().map(|stream| stream.schema());
         let types: Vec<DataType> = schema.iter().flat_map(|s| leaf_types(s)).collect();
+        let columns = types.len();
         let tables = Arc::new(Tables::new(&types, streams.len()));
         let mut tasks = JoinSet::new();
         for (partition, mut stream) in streams.into_iter().enumerate() {
             let tables = Arc::clone(&tables);
             tasks.spawn(async move {
                 let (mut waiting, mut rows) = (Vec::new(), 0);
+                let mut open = Vec::new();
+                open.resize_with(columns, || None);
                 while let Some(batch) = stream.next().await {
                     let batch = batch.map_err(Error::query("counting"))?;
                     rows += batch.num_rows();
                     waiting.push(batch);
                     if rows >= ROWS_AT_ONCE {
-                        tables.add(partition, &waiting)?;
+                        tables.add(partition, &waiting, &mut open)?;
                         (waiting, rows) = (Vec::new(), 0);
                     }
                 }
-                tables.add(partition, &waiting)
+                tables.add(partition, &waiting, &mut open)?;
+                tables.add_open(partition, open)
             });
         }
         while let Some(outcome) = tasks.join_next().await {
@@ -260,27 +270,48 @@ impl Tables {
         }
     }
 
-    /// Counts the rows of batches, beginning at a column of the partition's own.
-    fn add(&self, partition: usize, batches: &[RecordBatch]) -> Result<()> {
-        let leaves_of = |column: usize| -> Result<Vec<ArrayRef>> {
-            let batches = batches.iter();
-            batches.map(|batch| leaves(batch.column(column))).collect()
-        };
-        let columns = self.columns.len();
-        let first = partition * columns / self.partitions;
+    /// Counts the rows of batches, beginning at a column of the partition's own. `open` holds what the
+    /// partition has counted of the dictionary of each column, as the next batches may share it.
+    fn add(
+        &self,
+        partition: usize,
+        batches: &[RecordBatch],
+        open: &mut [Option<EntryCounts>],
+    ) -> Result<()> {
         let mut busy = Vec::new();
-        for column in (0..columns).map(|i| (first + i) % columns) {
+        for column in self.from(partition) {
+            let mut work = Vec::new();
+            for batch in batches {
+                let values = leaves(batch.column(column))?;
+                work.extend(to_count(values, &mut open[column]));
+            }
             match self.free(column) {
-                Some(counts) => count_all(counts, &leaves_of(column)?)?,
-                None => busy.push(column),
+                _ if work.is_empty() => {}
+                Some(counts) => count_all(counts, work)?,
+                None => busy.push((column, work)),
             }
         }
-        for column in busy {
-            let values = leaves_of(column)?;
-            let copies = &self.columns[column];
-            count_all(unpoisoned(copies[partition % copies.len()].lock()), &values)?;
+        for (column, work) in busy {
+            count_all(self.own(partition, column), work)?;
         }
         Ok(())
+    }
+
+    /// Counts what a partition has counted of its last dictionaries.
+    fn add_open(&self, partition: usize, mut open: Vec<Option<EntryCounts>>) -> Result<()> {
+        for column in self.from(partition) {
+            if let Some(counted) = open[column].take() {
+                count_all(self.own(partition, column), vec![Work::Entries(counted)])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All columns, from one on that is the partition's own.
+    fn from(&self, partition: usize) -> impl Iterator<Item = usize> {
+        let columns = self.columns.len();
+        let first = partition * columns / self.partitions;
+        (0..columns).map(move |i| (first + i) % columns)
     }
 
     /// A table of the column that nobody is counting in.
@@ -294,6 +325,12 @@ impl Tables {
             })
     }
 
+    /// The table of the column that is the partition's own, when nobody else is counting in it.
+    fn own(&self, partition: usize, column: usize) -> MutexGuard<'_, ValueCounts> {
+        let copies = &self.columns[column];
+        unpoisoned(copies[partition % copies.len()].lock())
+    }
+
     fn into_parts(self) -> Vec<Vec<ValueCounts>> {
         let of_column = |copies: Vec<Mutex<ValueCounts>>| {
             let copies = copies.into_iter();
@@ -303,11 +340,63 @@ impl Tables {
     }
 }
 
-fn count_all(mut counts: MutexGuard<'_, ValueCounts>, values: &[ArrayRef]) -> Result<()> {
-    for values in values {
-        counts.add(values).map_err(|error| failed(&error))?;
+/// What is to be counted of a column.
+enum Work {
+    Rows(ArrayRef),
+    Entries(EntryCounts),
+}
+
+/// What is to be counted now that rows have come. Those that share a dictionary are counted in
+/// `open`, for as long as it is the same one.
+fn to_count(values: ArrayRef, open: &mut Option<EntryCounts>) -> Option<Work> {
+    if !matches!(values.data_type(), DataType::Dictionary(key, _) if **key == DataType::Int32) {
+        return Some(Work::Rows(values));
+    }
+    if let Some(rows) = entry_by_row(&values) {
+        return Some(Work::Rows(Arc::clone(rows)));
+    }
+    let last = match open {
+        Some(counted) if counted.takes(&values) => None,
+        _ => open.replace(EntryCounts::of(&values)),
+    };
+    if let Some(counted) = open {
+        counted.add(&values);
+    }
+    last.map(Work::Entries)
+}
+
+fn count_all(mut counts: MutexGuard<'_, ValueCounts>, work: Vec<Work>) -> Result<()> {
+    for work in work {
+        let counted = match work {
+            Work::Rows(values) => counts.add(&values),
+            Work::Entries(entries) => counts.add_entries(&entries),
+        };
+        counted.map_err(|error| failed(&error))?;
     }
     Ok(())
+}
+
+/// Whether a scan may have an expression as the entries of a dictionary: one over a column of
+/// numbers of parquet files.
+fn comes_by_entry(expr: &Expr, input: &LogicalPlan) -> bool {
+    let LogicalPlan::TableScan(scan) = input else {
+        return false;
+    };
+    let (Some(table), Ok(data_type)) = (
+        source_as_provider(&scan.source).ok(),
+        expr.get_type(input.schema()),
+    ) else {
+        return false;
+    };
+    let mut columns = expr.column_refs().into_iter();
+    let (Some(column), None) = (columns.next(), columns.next()) else {
+        return false;
+    };
+    let has_entries = |table: &DatasetTable| table.has_entries(column.name());
+    data_type.is_integer()
+        && table
+            .downcast_ref::<DatasetTable>()
+            .is_some_and(has_entries)
 }
 
 /// A task that panics fails the whole run, so what it left does not matter.

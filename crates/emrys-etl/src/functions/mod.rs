@@ -1,5 +1,6 @@
 //! Functions that DataFusion does not have, used by several operators.
 
+mod by_entry;
 mod canonical;
 mod distinct;
 mod distribution;
@@ -19,6 +20,7 @@ mod sum_pair;
 mod value_hash;
 mod wide_sums;
 
+pub(crate) use by_entry::by_entry;
 pub(crate) use canonical::canonical;
 pub(crate) use distinct::{DistinctHashes, smallest_hashes};
 pub(crate) use distribution::{Distribution, Number, StoredDistribution, value_distribution};

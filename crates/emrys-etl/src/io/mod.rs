@@ -41,6 +41,7 @@ pub use manifest::{MANIFEST_FILE, Manifest, ManifestFile};
 pub use open_options::{ColumnType, FileCompression, FileFormat, OpenOptions, RemoteOptions};
 pub use source::DataFile;
 pub use split::{SPLIT_FILE, Split, SplitOutput};
+pub(crate) use table::DatasetTable;
 pub use table::{ROW_ID, ReadOptions};
 pub use writer::{Compression, FileLayout, Shuffle, WriteOptions, write_batches, write_partitions};
 pub(crate) use writer::{Stop, write_until};

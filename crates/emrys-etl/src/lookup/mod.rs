@@ -22,7 +22,7 @@ mod tests;
 use arrow::datatypes::DataType;
 
 pub(crate) use bytes::with_bytes;
-pub(crate) use counts::ValueCounts;
+pub(crate) use counts::{EntryCounts, ValueCounts, entry_by_row};
 pub(crate) use disk::DiskIndexBuilder;
 pub(crate) use index::ValueIndex;
 pub(crate) use keyed_table::{KeyRuns, KeyedTable, Records, Word, WordKind, key_columns, key_name};

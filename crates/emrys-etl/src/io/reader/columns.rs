@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, UInt32Array};
+use arrow::buffer::ScalarBuffer;
 use arrow::compute::take;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::common::{Result, internal_err};
@@ -13,6 +14,7 @@ use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 
 use crate::batch_of::batch_of;
+use crate::lookup::entry_by_row;
 
 /// What a scan yields.
 pub(super) struct Columns {
@@ -44,6 +46,8 @@ pub(super) struct Maker {
 enum Made {
     /// A value for each entry of the dictionary of a needed column.
     OfEntries(usize, ArrayRef),
+    /// A dictionary of such values.
+    Entries(usize, ArrayRef),
     /// Evaluated over the rows.
     OfRows(Arc<dyn PhysicalExpr>),
 }
@@ -106,7 +110,10 @@ impl Columns {
         let parts = parts.map(|(expression, values)| {
             let column = expression.maps.filter(|column| is_mapped[*column]);
             match (column, values) {
-                (Some(column), Some(values)) => Ok(Made::OfEntries(column, values)),
+                (Some(column), Some(values)) => Ok(match entry_by_row(&values) {
+                    Some(values) => Made::Entries(column, Arc::clone(values)),
+                    None => Made::OfEntries(column, values),
+                }),
                 _ => reassign_expr_columns(Arc::clone(&expression.expr), &rows).map(Made::OfRows),
             }
         });
@@ -134,12 +141,19 @@ impl Maker {
         count: usize,
     ) -> Result<RecordBatch> {
         let rows = batch_of(&self.rows, rows, count)?;
+        let places_of = |column: usize| match &places[column] {
+            Some(places) => Ok(places),
+            None => internal_err!("places of a column that has none"),
+        };
         let parts = self.parts.iter().map(|part| match part {
             Made::OfRows(expr) => expr.evaluate(&rows)?.into_array(count),
-            Made::OfEntries(column, values) => match &places[*column] {
-                Some(places) => Ok(take(values, places, None)?),
-                None => internal_err!("places of a column that has none"),
-            },
+            Made::OfEntries(column, values) => Ok(take(values, places_of(*column)?, None)?),
+            Made::Entries(column, values) => {
+                let places = places_of(*column)?.values().inner().clone();
+                let keys = Int32Array::new(ScalarBuffer::new(places, 0, count), None);
+                let made = DictionaryArray::try_new(keys, Arc::clone(values))?;
+                Ok(Arc::new(made) as ArrayRef)
+            }
         });
         let parts = parts.collect::<Result<_>>()?;
         Ok(batch_of(&self.output, parts, count)?)

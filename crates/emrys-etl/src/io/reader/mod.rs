@@ -16,4 +16,5 @@ mod row_group;
 mod source;
 
 pub(super) use chunks::Chunks;
+pub(super) use flat_column::is_decoded;
 pub(super) use source::{NumberSource, RowsOfFile};

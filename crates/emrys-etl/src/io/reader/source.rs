@@ -26,7 +26,7 @@ use object_store::ObjectStore;
 
 use super::columns::Columns;
 use super::file::{self, Scan};
-use super::flat_column::stored_type;
+use super::flat_column::is_decoded;
 
 /// The engine's own scan, whose batches are made here as long as it only reads and projects.
 ///
@@ -77,7 +77,7 @@ impl NumberSource {
             .column_indices()
             .iter()
             .filter_map(|index| files.get(*index))
-            .any(|field| stored_type(field.data_type()).is_some());
+            .any(|field| is_decoded(field.data_type()));
         if !has_numbers || projection.expr_iter().any(|expr| asks_for_file(&expr)) {
             return Ok(None);
         }

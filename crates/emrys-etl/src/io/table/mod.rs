@@ -27,6 +27,7 @@ use super::generated;
 use super::hive;
 use super::plain::with_type;
 use super::ranges::{self, FileRows, Slice};
+use super::reader::is_decoded;
 use super::row_order::RowOrderExec;
 use super::source::{Files, Source};
 use crate::batch_of::batch_of;
@@ -111,6 +112,17 @@ impl DatasetTable {
             data,
             schema: Arc::new(ArrowSchema::new(fields)),
         })
+    }
+
+    /// Whether a scan may map the column by the entries of dictionaries: one of numbers of parquet
+    /// files.
+    pub(crate) fn has_entries(&self, column: &str) -> bool {
+        let is_parquet = match &*self.source {
+            Source::Files(files) => matches!(files.scan, Scan::Parquet),
+            Source::Memory(_) | Source::Generated(_) => false,
+        };
+        let field = self.data.field_with_name(column);
+        is_parquet && field.is_ok_and(|field| is_decoded(field.data_type()))
     }
 
     /// The columns a scan yields, as indices into the schema.

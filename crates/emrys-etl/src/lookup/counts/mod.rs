@@ -1,6 +1,7 @@
 //! How often each value of a column occurs: the counterpart of [`ValueIndex`](super::ValueIndex)
 //! for fitting.
 
+mod entries;
 mod long;
 mod packed;
 
@@ -10,13 +11,14 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int64Array, LargeBinaryArray, UInt64Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{DataType, Int32Type, Int64Type, UInt64Type};
+use arrow::datatypes::{DataType, Int64Type, UInt64Type};
 
 use super::bytes::{ByteValues, LONG, unpacked};
 use super::keys::{integer_key, integer_of_key, plain_type, with_keys};
 use super::slots::{KEY_MASK, Slot};
 use super::table::BLOCK;
 use super::{Family, LookupError, strict_cast, with_bytes};
+pub(crate) use entries::{EntryCounts, entry_by_row};
 use long::LongCounts;
 use packed::PackedCounts;
 
@@ -36,14 +38,6 @@ pub(crate) struct ValueCounts {
     /// Other numbers, and short strings.
     packed: PackedCounts<u128>,
     long: LongCounts,
-    dictionary: Option<DictionaryCounts>,
-}
-
-/// The counts of a dictionary's entries, as long as batches share the dictionary.
-#[derive(Debug)]
-struct DictionaryCounts {
-    values: ArrayRef,
-    counts: Vec<u32>,
 }
 
 impl ValueCounts {
@@ -69,7 +63,6 @@ impl ValueCounts {
             narrow: PackedCounts::with_room_for(0),
             packed: PackedCounts::with_room_for(0),
             long: LongCounts::with_room_for(0),
-            dictionary: None,
         }
     }
 
@@ -80,7 +73,11 @@ impl ValueCounts {
     pub(crate) fn add(&mut self, values: &ArrayRef) -> Result<(), LookupError> {
         if let DataType::Dictionary(key_type, value_type) = values.data_type() {
             return match **key_type {
-                DataType::Int32 => self.add_dictionary(values),
+                DataType::Int32 => {
+                    let mut entries = EntryCounts::of(values);
+                    entries.add(values);
+                    self.add_entries(&entries)
+                }
                 _ => self.add(&strict_cast(values, value_type)?),
             };
         }
@@ -131,7 +128,6 @@ impl ValueCounts {
 
     /// Counts the nulls so far as the value of an array of one row.
     pub(crate) fn count_nulls_as(&mut self, value: &ArrayRef) -> Result<(), LookupError> {
-        self.look_at_dictionary()?;
         let amount = std::mem::take(&mut self.nulls);
         if amount == 0 {
             return Ok(());
@@ -164,73 +160,51 @@ impl ValueCounts {
         self.long.count(values, &long);
     }
 
-    /// Counts entries of the dictionary; the values are looked at when another one comes.
-    fn add_dictionary(&mut self, values: &ArrayRef) -> Result<(), LookupError> {
-        let array = values.as_dictionary::<Int32Type>();
-        let entries = array.values();
-        let is_same = self.dictionary.as_ref().is_some_and(|known| {
-            Arc::ptr_eq(&known.values, entries) || known.values.to_data().ptr_eq(&entries.to_data())
-        });
-        if !is_same {
-            self.look_at_dictionary()?;
-            self.dictionary = Some(DictionaryCounts {
-                counts: vec![0; entries.len()],
-                values: Arc::clone(entries),
-            });
-        }
-        let Some(known) = &mut self.dictionary else {
-            return Ok(());
+    /// Counts the values of a dictionary as often as its entries were counted.
+    ///
+    /// # Errors
+    /// As of [`add`](Self::add).
+    pub(crate) fn add_entries(&mut self, counted: &EntryCounts) -> Result<(), LookupError> {
+        let entries = &counted.entries;
+        self.nulls += counted.nulls;
+        let are_near = are_near(entries);
+        let amounts = counted.amounts();
+        let mut nulls = 0;
+        // Those that occur and are not null.
+        let mut is_value = |entry: usize, amount: u64| {
+            let is_null = entries.is_null(entry);
+            nulls += if is_null { amount } else { 0 };
+            amount > 0 && !is_null
         };
-        let keys = array.keys();
-        let mut is_full = false;
-        let mut count = |key: i32| {
-            let count = &mut known.counts[key as usize];
-            *count += 1;
-            is_full |= *count > u32::MAX / 2;
-        };
-        match keys.nulls().filter(|nulls| nulls.null_count() > 0) {
-            None => keys.values().iter().for_each(|key| count(*key)),
-            Some(nulls) => {
-                self.nulls += nulls.null_count() as u64;
-                nulls.valid_indices().for_each(|row| count(keys.value(row)));
+        match Family::of(entries.data_type())? {
+            Family::Bytes => {
+                with_bytes!(entries, bytes => for (entry, amount) in amounts.enumerate() {
+                    match bytes.packed(entry) {
+                        _ if !is_value(entry, amount) => {}
+                        LONG => self.long.add(ByteValues::bytes(&bytes, entry), amount),
+                        key => self.packed.add(key, amount),
+                    }
+                })
             }
-        }
-        if is_full {
-            self.look_at_dictionary()?;
-        }
-        Ok(())
-    }
-
-    /// Counts the values of the dictionary as often as its entries were counted.
-    fn look_at_dictionary(&mut self) -> Result<(), LookupError> {
-        let Some(DictionaryCounts { values, counts }) = self.dictionary.take() else {
-            return Ok(());
-        };
-        let used = || (0..counts.len()).filter(|entry| counts[*entry] > 0);
-        match Family::of(values.data_type())? {
-            Family::Bytes => with_bytes!(&values, bytes => for entry in used() {
-                let amount = u64::from(counts[entry]);
-                match bytes.packed(entry) {
-                    _ if values.is_null(entry) => self.nulls += amount,
-                    LONG => self.long.add(ByteValues::bytes(&bytes, entry), amount),
-                    key => self.packed.add(key, amount),
-                }
-            }),
-            _ => with_keys!(&values, keys => for (entry, key) in keys.enumerate() {
-                match u64::from(counts[entry]) {
-                    0 => {}
-                    amount if values.is_null(entry) => self.nulls += amount,
-                    amount => self.packed.add(key, amount),
+            _ => with_keys!(entries, keys => {
+                let occurring = keys.zip(amounts).enumerate();
+                let occurring = occurring.filter(|(entry, (_, amount))| is_value(*entry, *amount));
+                let occurring = occurring.map(|(_, counted)| counted);
+                if are_near && self.packed.len == 0 {
+                    let distances = occurring
+                        .map(|(key, amount)| (distance(key, &self.plain) as u32, amount));
+                    self.narrow.add_all(distances);
+                } else {
+                    self.packed.add_all(occurring);
                 }
             }),
         }
+        self.nulls += nulls;
         Ok(())
     }
 
     /// Adds what was counted elsewhere of a column of the same type.
     pub(crate) fn merge(mut self, mut other: ValueCounts) -> Result<ValueCounts, LookupError> {
-        self.look_at_dictionary()?;
-        other.look_at_dictionary()?;
         if self.long.len < other.long.len {
             std::mem::swap(&mut self.long, &mut other.long);
         }
@@ -241,14 +215,12 @@ impl ValueCounts {
             narrow: self.narrow.merge(other.narrow),
             packed: self.packed.merge(other.packed),
             long: self.long,
-            dictionary: None,
         })
     }
 
     /// The distinct values, null among them if there was one, and their counts (`Int64`), in no
     /// particular order.
     pub(crate) fn finish(mut self) -> Result<(ArrayRef, ArrayRef), LookupError> {
-        self.look_at_dictionary()?;
         self.widen();
         let len = self.narrow.len + self.packed.len + self.long.len;
         let mut counts: Vec<i64> = Vec::with_capacity(len + usize::from(self.nulls > 0));

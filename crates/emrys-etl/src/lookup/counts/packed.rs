@@ -98,6 +98,32 @@ impl<W: Slot> PackedCounts<W> {
         }
     }
 
+    /// Counts each key some times.
+    pub(super) fn add_all(&mut self, mut counted: impl Iterator<Item = (W::Key, u64)>) {
+        let mut keys = [W::Key::default(); BLOCK];
+        let mut amounts = [0; BLOCK];
+        loop {
+            let mut filled = 0;
+            for ((key, amount), counted) in keys.iter_mut().zip(&mut amounts).zip(counted.by_ref())
+            {
+                (*key, *amount) = counted;
+                filled += 1;
+            }
+            self.reserve(BLOCK);
+            let (slots, carried) = (&mut *self.slots, &mut self.carried);
+            let homes = W::homes_of(&keys, slots.len());
+            if !is_near(slots) {
+                homes.iter().for_each(|home| prefetch(slots, *home));
+            }
+            for ((key, amount), home) in keys.iter().zip(&amounts).zip(&homes).take(filled) {
+                self.len += usize::from(add(slots, carried, *key, *home, *amount));
+            }
+            if filled < BLOCK {
+                return;
+            }
+        }
+    }
+
     /// Counts a key some times.
     pub(super) fn add(&mut self, key: W::Key, amount: u64) {
         self.reserve(1);

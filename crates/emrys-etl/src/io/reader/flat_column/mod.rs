@@ -7,6 +7,7 @@
 mod page;
 mod rows;
 mod runs;
+mod spread;
 mod unpack;
 mod word;
 
@@ -42,8 +43,13 @@ pub(super) fn decodes(data_type: &DataType, chunk: &ColumnChunkMetaData) -> bool
     flat && stored_type(data_type) == Some(column.physical_type()) && chunk.encodings().all(known)
 }
 
+/// Whether columns of a type are decoded here, for some of the ways in which they are stored.
+pub(in crate::io) fn is_decoded(data_type: &DataType) -> bool {
+    stored_type(data_type).is_some()
+}
+
 /// The type of parquet whose values have the same bits.
-pub(super) fn stored_type(data_type: &DataType) -> Option<Type> {
+fn stored_type(data_type: &DataType) -> Option<Type> {
     match data_type {
         DataType::Int32 | DataType::UInt32 | DataType::Date32 => Some(Type::INT32),
         DataType::Int64 | DataType::UInt64 => Some(Type::INT64),

@@ -10,6 +10,7 @@ use parquet::errors::Result;
 use super::ended;
 use super::page::{DataPage, Values};
 use super::runs::{Bits, Room};
+use super::spread::spread;
 use super::word::{Word, split_values};
 
 /// The pages of a column chunk.
@@ -150,38 +151,5 @@ impl Rows {
     pub(super) fn take_nulls(&mut self) -> Option<NullBuffer> {
         self.nullable
             .then(|| NullBuffer::new(self.present.finish()))
-    }
-}
-
-/// So many rows are filled at a time.
-const ROWS: usize = u64::BITS as usize;
-
-/// Appends a row for each bit: the next value, or null.
-fn spread<V: Word>(values: &mut Vec<V>, null: V, present: BitChunks<'_>, words: &mut Vec<V>) {
-    // Then there are always as many values, and rows, as a word has bits.
-    values.resize(values.len() + ROWS, null);
-    let (start, whole) = (words.len(), present.chunk_len() + 1);
-    words.resize(start + whole * ROWS, null);
-    let (rows, _) = words[start..].as_chunks_mut();
-    let mut values = values.as_slice();
-    for (bits, rows) in present.iter().chain([present.remainder_bits()]).zip(rows) {
-        let Some(next) = values.first_chunk() else {
-            break;
-        };
-        spread_word(bits, null, next, rows);
-        values = &values[bits.count_ones() as usize..];
-    }
-    words.truncate(start + present.chunk_len() * ROWS + present.remainder_len());
-}
-
-/// Takes the same steps for values and nulls: in most columns one cannot be told from the other in
-/// advance.
-#[inline(always)]
-fn spread_word<V: Word>(present: u64, null: V, values: &[V; ROWS], rows: &mut [V; ROWS]) {
-    let mut taken = 0;
-    for (row, to) in rows.iter_mut().enumerate() {
-        let is_present = present >> row & 1;
-        *to = null.or(values[taken % ROWS], is_present == 1);
-        taken += is_present as usize;
     }
 }
