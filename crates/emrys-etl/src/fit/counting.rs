@@ -377,13 +377,13 @@ fn count_all(mut counts: MutexGuard<'_, ValueCounts>, work: Vec<Work>) -> Result
 }
 
 /// Whether a scan may have an expression as the entries of a dictionary: one over a column of
-/// numbers of parquet files.
+/// parquet files that has one value in each row.
 fn comes_by_entry(expr: &Expr, input: &LogicalPlan) -> bool {
     let LogicalPlan::TableScan(scan) = input else {
         return false;
     };
-    let (Some(table), Ok(data_type)) = (
-        source_as_provider(&scan.source).ok(),
+    let (Ok(table), Ok(data_type)) = (
+        source_as_provider(&scan.source),
         expr.get_type(input.schema()),
     ) else {
         return false;
@@ -392,11 +392,9 @@ fn comes_by_entry(expr: &Expr, input: &LogicalPlan) -> bool {
     let (Some(column), None) = (columns.next(), columns.next()) else {
         return false;
     };
-    let has_entries = |table: &DatasetTable| table.has_entries(column.name());
-    data_type.is_integer()
-        && table
-            .downcast_ref::<DatasetTable>()
-            .is_some_and(has_entries)
+    let is_counted = data_type.is_integer() || data_type == DataType::Utf8View;
+    let table = table.downcast_ref::<DatasetTable>();
+    is_counted && table.is_some_and(|table| table.has_entries(column.name()))
 }
 
 /// A task that panics fails the whole run, so what it left does not matter.

@@ -22,6 +22,8 @@ pub(super) struct Columns {
     pub(super) needed: Vec<usize>,
     fields: Vec<FieldRef>,
     expressions: Vec<Expression>,
+    /// Whether all that each needed column is for are expressions that map it.
+    is_only_mapped: Vec<bool>,
     pub(super) output: SchemaRef,
 }
 
@@ -59,15 +61,26 @@ impl Columns {
             .iter()
             .map(|index| Arc::clone(&table.fields()[*index]))
             .collect();
-        let expressions = projection.expr_iter().map(|expr| Expression {
-            maps: mapped_column(&expr).and_then(|name| {
-                let mut names = fields.iter().map(|field| field.name());
-                names.position(|other| *other == name)
-            }),
-            expr,
+        let place = |name: &str| fields.iter().position(|field| field.name() == name);
+        let mut is_only_mapped = vec![true; needed.len()];
+        let expressions = projection.expr_iter().map(|expr| {
+            let used = collect_columns(&expr).into_iter();
+            let used: Vec<usize> = used.filter_map(|column| place(column.name())).collect();
+            // A column as it is has nothing to be mapped.
+            let maps = match used[..] {
+                [column] if !expr.is::<Column>() && !is_volatile(&expr) => Some(column),
+                _ => None,
+            };
+            if maps.is_none() {
+                used.iter()
+                    .for_each(|column| is_only_mapped[*column] = false);
+            }
+            Expression { expr, maps }
         });
+        let expressions = expressions.collect();
         Ok(Columns {
-            expressions: expressions.collect(),
+            expressions,
+            is_only_mapped,
             output: Arc::new(projection.project_schema(table)?),
             needed,
             fields,
@@ -76,13 +89,7 @@ impl Columns {
 
     /// Whether all that a needed column is for are expressions that map it.
     pub(super) fn is_only_mapped(&self, column: usize) -> bool {
-        let name = self.fields[column].name();
-        self.expressions.iter().all(|expression| {
-            expression.maps == Some(column)
-                || collect_columns(&expression.expr)
-                    .iter()
-                    .all(|used| used.name() != name)
-        })
+        self.is_only_mapped[column]
     }
 
     /// For a row group in which some needed columns come as places in a dictionary, of which these
@@ -158,17 +165,6 @@ impl Maker {
         let parts = parts.collect::<Result<_>>()?;
         Ok(batch_of(&self.output, parts, count)?)
     }
-}
-
-/// The column that an expression maps value by value, equal ones to equal ones; `None` if it is
-/// nothing but a column, or looks at several or none.
-fn mapped_column(expr: &Arc<dyn PhysicalExpr>) -> Option<String> {
-    if expr.is::<Column>() || is_volatile(expr) {
-        return None;
-    }
-    let mut used = collect_columns(expr).into_iter();
-    let column = used.next()?;
-    used.next().is_none().then(|| column.name().to_owned())
 }
 
 /// An expression over each entry of a dictionary.

@@ -1,4 +1,4 @@
-//! Parquet files: columns of numbers are decoded here, the others by the parquet library.
+//! Parquet files: flat columns are decoded here, the others by the parquet library.
 //!
 //! The scan is the query engine's: it takes projections, counts rows and bytes, and opens one file
 //! after the other. What is ours is [how the rows of a file](row_group) become batches, unless the
@@ -17,4 +17,4 @@ mod source;
 
 pub(super) use chunks::Chunks;
 pub(super) use flat_column::is_decoded;
-pub(super) use source::{NumberSource, RowsOfFile};
+pub(super) use source::{FlatSource, RowsOfFile};

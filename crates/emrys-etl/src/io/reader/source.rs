@@ -31,7 +31,7 @@ use super::flat_column::is_decoded;
 /// The engine's own scan, whose batches are made here as long as it only reads and projects.
 ///
 /// Asked for filters or another order, it gives way to the engine's scan.
-pub(in crate::io) struct NumberSource {
+pub(in crate::io) struct FlatSource {
     engine: Arc<dyn FileSource>,
     readers: Arc<dyn ParquetFileReaderFactory>,
     batch_rows: Option<usize>,
@@ -41,13 +41,13 @@ pub(in crate::io) struct NumberSource {
 #[derive(Debug, Clone)]
 pub(in crate::io) struct RowsOfFile(pub(in crate::io) Range<u64>);
 
-impl NumberSource {
+impl FlatSource {
     /// Reads as `engine` would, which gets its bytes from `readers` as well.
     pub(in crate::io) fn new(
         engine: Arc<dyn FileSource>,
         readers: Arc<dyn ParquetFileReaderFactory>,
-    ) -> NumberSource {
-        NumberSource {
+    ) -> FlatSource {
+        FlatSource {
             engine,
             readers,
             batch_rows: None,
@@ -55,7 +55,7 @@ impl NumberSource {
     }
 
     fn with_engine(&self, engine: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
-        Arc::new(NumberSource {
+        Arc::new(FlatSource {
             engine,
             readers: Arc::clone(&self.readers),
             batch_rows: self.batch_rows,
@@ -73,12 +73,12 @@ impl NumberSource {
         };
         let table = self.engine.table_schema().clone();
         let files = table.file_schema().fields();
-        let has_numbers = projection
+        let has_flat = projection
             .column_indices()
             .iter()
             .filter_map(|index| files.get(*index))
             .any(|field| is_decoded(field.data_type()));
-        if !has_numbers || projection.expr_iter().any(|expr| asks_for_file(&expr)) {
+        if !has_flat || projection.expr_iter().any(|expr| asks_for_file(&expr)) {
             return Ok(None);
         }
         Ok(Some(Scan {
@@ -101,7 +101,7 @@ fn asks_for_file(expr: &Arc<dyn PhysicalExpr>) -> bool {
     found.unwrap_or(true)
 }
 
-impl FileSource for NumberSource {
+impl FileSource for FlatSource {
     fn create_file_opener(
         &self,
         object_store: Arc<dyn ObjectStore>,
@@ -131,7 +131,7 @@ impl FileSource for NumberSource {
     }
 
     fn with_batch_size(&self, batch_size: usize) -> Arc<dyn FileSource> {
-        Arc::new(NumberSource {
+        Arc::new(FlatSource {
             engine: self.engine.with_batch_size(batch_size),
             readers: Arc::clone(&self.readers),
             batch_rows: Some(batch_size),

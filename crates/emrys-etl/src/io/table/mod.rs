@@ -114,8 +114,7 @@ impl DatasetTable {
         })
     }
 
-    /// Whether a scan may map the column by the entries of dictionaries: one of numbers of parquet
-    /// files.
+    /// Whether a scan may map the column by the entries of dictionaries: one of parquet files.
     pub(crate) fn has_entries(&self, column: &str) -> bool {
         let is_parquet = match &*self.source {
             Source::Files(files) => matches!(files.scan, Scan::Parquet),

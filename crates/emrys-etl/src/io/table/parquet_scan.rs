@@ -27,7 +27,7 @@ use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
 use super::{DatasetTable, FileSlice, ROW_ID, hive_value, read_schema};
 use crate::io::ranges::Slice;
-use crate::io::reader::{NumberSource, RowsOfFile};
+use crate::io::reader::{FlatSource, RowsOfFile};
 use crate::io::source::{Files, SourceFile};
 use crate::{Error, progress};
 
@@ -83,7 +83,7 @@ pub(super) fn plan(
     let engine = ParquetSource::new(table.clone())
         .with_table_parquet_options(parquet_options)
         .with_parquet_file_reader_factory(Arc::clone(&readers));
-    let source = NumberSource::new(Arc::new(engine), readers)
+    let source = FlatSource::new(Arc::new(engine), readers)
         .try_pushdown_projection(&projection_exprs(dataset, projection))?
         .ok_or_else(|| Error::Internal("the parquet source refused a projection".into()))?;
     let rows = files.files.iter().map(SourceFile::rows).sum();

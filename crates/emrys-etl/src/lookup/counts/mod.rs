@@ -177,15 +177,22 @@ impl ValueCounts {
             amount > 0 && !is_null
         };
         match Family::of(entries.data_type())? {
-            Family::Bytes => {
-                with_bytes!(entries, bytes => for (entry, amount) in amounts.enumerate() {
-                    match bytes.packed(entry) {
-                        _ if !is_value(entry, amount) => {}
-                        LONG => self.long.add(ByteValues::bytes(&bytes, entry), amount),
-                        key => self.packed.add(key, amount),
+            Family::Bytes => with_bytes!(entries, bytes => {
+                let mut long = Vec::new();
+                let occurring = amounts.enumerate();
+                let occurring = occurring.filter(|(entry, amount)| is_value(*entry, *amount));
+                let packed = occurring.filter_map(|(entry, amount)| match bytes.packed(entry) {
+                    LONG => {
+                        long.push((entry, amount));
+                        None
                     }
-                })
-            }
+                    key => Some((key, amount)),
+                });
+                self.packed.add_all(packed);
+                for (entry, amount) in long {
+                    self.long.add(ByteValues::bytes(&bytes, entry), amount);
+                }
+            }),
             _ => with_keys!(entries, keys => {
                 let occurring = keys.zip(amounts).enumerate();
                 let occurring = occurring.filter(|(entry, (_, amount))| is_value(*entry, *amount));

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{DictionaryArray, Int32Array, StringArray, StringViewArray, new_null_array};
+use arrow::datatypes::Int32Type;
 use proptest::prelude::*;
 
 use super::packed::MOST;

@@ -1,28 +1,32 @@
-//! Columns of numbers that are decoded here rather than by the parquet library.
+//! Columns that are decoded here rather than by the parquet library.
 //!
-//! The counterpart of the writer's columns of the same name: one value of a fixed size or a null in
-//! every row, in pages of places in a dictionary, or of the values themselves. Values are treated as
-//! the bits they have.
+//! The counterpart of the writer's columns of the same name: one value or null in every row.
+//! [Numbers](numbers) are in pages of places in a dictionary, or of the values themselves;
+//! [texts](texts) are decoded here if all their pages are of places.
 
+mod numbers;
 mod page;
 mod rows;
 mod runs;
 mod spread;
+mod texts;
 mod unpack;
 mod word;
 
-use arrow::array::{ArrayDataBuilder, ArrayRef, UInt32Array, make_array};
-use arrow::buffer::{Buffer, NullBuffer};
+use arrow::array::{ArrayRef, UInt32Array};
 use arrow::datatypes::DataType;
+use bytes::Bytes;
 use parquet::basic::{Encoding, Type};
 use parquet::column::page::PageReader;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ColumnChunkMetaData;
 
+use self::numbers::Numbers;
 use self::page::Values;
 use self::rows::Rows;
-use self::runs::{Numbers, Room};
-use self::word::{Word, split_values};
+use self::runs::{Next, Room};
+use self::spread::SPARE;
+use self::texts::Texts;
 
 /// Whether a column chunk, which is to be read as `data_type`, can be decoded here.
 pub(super) fn decodes(data_type: &DataType, chunk: &ColumnChunkMetaData) -> bool {
@@ -40,7 +44,11 @@ pub(super) fn decodes(data_type: &DataType, chunk: &ColumnChunkMetaData) -> bool
                 | Encoding::BIT_PACKED
         )
     };
-    flat && stored_type(data_type) == Some(column.physical_type()) && chunk.encodings().all(known)
+    flat && stored_type(data_type) == Some(column.physical_type())
+        && match data_type {
+            DataType::Utf8View => has_places_only(chunk),
+            _ => chunk.encodings().all(known),
+        }
 }
 
 /// Whether columns of a type are decoded here, for some of the ways in which they are stored.
@@ -55,6 +63,7 @@ fn stored_type(data_type: &DataType) -> Option<Type> {
         DataType::Int64 | DataType::UInt64 => Some(Type::INT64),
         DataType::Float32 => Some(Type::FLOAT),
         DataType::Float64 => Some(Type::DOUBLE),
+        DataType::Utf8View => Some(Type::BYTE_ARRAY),
         _ => None,
     }
 }
@@ -95,146 +104,95 @@ pub(super) fn open(
     let nullable = chunk.column_descr().max_def_level() > 0;
     let data_type = data_type.clone();
     match data_type.primitive_width() {
-        Some(4) => Box::new(Column::<u32>::new(data_type, nullable, pages)),
-        _ => Box::new(Column::<u64>::new(data_type, nullable, pages)),
+        None => Box::new(Column::new(Texts::default(), nullable, pages)),
+        Some(4) => Box::new(Column::new(Numbers::<u32>::new(data_type), nullable, pages)),
+        Some(_) => Box::new(Column::new(Numbers::<u64>::new(data_type), nullable, pages)),
     }
 }
 
-struct Column<W> {
-    data_type: DataType,
-    dictionary: Vec<W>,
+/// The entries of a dictionary, and values that refer to them.
+trait Entries: Send {
+    /// The bytes of a value that stands in a page itself.
+    const BYTES: usize;
+
+    /// Takes the page of the dictionary.
+    fn fill(&mut self, bytes: Bytes, count: usize) -> Result<()>;
+
+    fn len(&self) -> usize;
+
+    /// All entries, and a null if it is asked for.
+    fn array(&self, with_null: bool) -> Result<ArrayRef>;
+
+    /// The values of the next rows.
+    fn read(&mut self, from: &mut Rows, rows: usize) -> Result<ArrayRef>;
+}
+
+struct Column<E> {
+    entries: E,
     rows: Rows,
-    /// Values on their way to their rows.
-    values: Vec<W>,
+    /// Places on their way to their rows.
     places: Vec<u32>,
 }
 
-impl<W: Word> Column<W> {
-    fn new(data_type: DataType, nullable: bool, pages: Box<dyn PageReader>) -> Column<W> {
+impl<E: Entries> Column<E> {
+    fn new(entries: E, nullable: bool, pages: Box<dyn PageReader>) -> Column<E> {
         Column {
-            data_type,
-            dictionary: Vec::new(),
+            entries,
             rows: Rows::new(nullable, pages),
-            values: Vec::new(),
             places: Vec::new(),
         }
     }
-
-    fn array(&self, words: Vec<W>, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
-        let data = ArrayDataBuilder::new(self.data_type.clone())
-            .len(words.len())
-            .add_buffer(Buffer::from_vec(words))
-            .nulls(nulls.filter(|nulls| nulls.null_count() > 0))
-            .build()?;
-        Ok(make_array(data))
-    }
-
-    /// Goes on to the next page that has rows; passes over whole pages of those to be skipped.
-    fn begin_page(&mut self, skip: &mut usize) -> Result<()> {
-        let dictionary = &mut self.dictionary;
-        self.rows.begin_page(skip, |mut bytes, entries| {
-            let values = split_values::<W>(&mut bytes, entries).ok_or_else(ended)?;
-            W::append(&values, dictionary);
-            Ok(())
-        })
-    }
 }
 
-impl<W: Word> FlatColumn for Column<W> {
+impl<E: Entries> FlatColumn for Column<E> {
     fn skip(&mut self, mut rows: usize) -> Result<()> {
         while rows > 0 {
-            self.begin_page(&mut rows)?;
+            self.rows.begin_page(&mut rows, &mut self.entries)?;
             if rows > 0 {
-                self.rows.skip::<W>(&mut rows)?;
+                self.rows.skip(&mut rows, E::BYTES)?;
             }
         }
         Ok(())
     }
 
     fn read(&mut self, rows: usize) -> Result<ArrayRef> {
-        let mut words = Vec::with_capacity(rows);
-        self.rows.begin_batch(rows);
-        while words.len() < rows {
-            self.begin_page(&mut 0)?;
-            let dictionary = &self.dictionary;
-            self.rows.append(
-                rows,
-                W::default(),
-                &mut self.values,
-                &mut words,
-                |values, room, count, to| append_values(values, dictionary, room, count, to),
-            )?;
-        }
-        let nulls = self.rows.take_nulls();
-        self.array(words, nulls)
+        self.entries.read(&mut self.rows, rows)
     }
 
     fn entries(&mut self) -> Result<usize> {
         // The dictionary comes before the first page.
-        self.begin_page(&mut 0)?;
-        Ok(self.dictionary.len())
+        self.rows.begin_page(&mut 0, &mut self.entries)?;
+        Ok(self.entries.len())
     }
 
     fn dictionary(&mut self) -> Result<ArrayRef> {
-        let entries = self.entries()?;
-        let mut words = self.dictionary.clone();
-        if !self.rows.nullable {
-            return self.array(words, None);
-        }
-        words.push(W::default());
-        let is_entry = (0..=entries).map(|place| place < entries);
-        self.array(words, Some(is_entry.collect()))
+        self.rows.begin_page(&mut 0, &mut self.entries)?;
+        self.entries.array(self.rows.nullable)
     }
 
     fn read_places(&mut self, rows: usize) -> Result<UInt32Array> {
-        let mut places = Vec::with_capacity(rows);
-        self.rows.begin_batch(rows);
-        while places.len() < rows {
-            self.begin_page(&mut 0)?;
-            let entries = self.dictionary.len();
-            let null = u32::try_from(entries).map_err(|_| unknown())?;
-            self.rows.append(
-                rows,
-                null,
-                &mut self.places,
-                &mut places,
-                |values, room, count, to| append_places(values, entries, room, count, to),
-            )?;
-        }
-        Ok(UInt32Array::new(places.into(), None))
+        read_places(&mut self.entries, &mut self.rows, &mut self.places, rows)
     }
 }
 
-/// Appends so many values of a page.
-fn append_values<W: Word>(
-    values: &mut Values,
-    dictionary: &[W],
-    room: &mut Room,
-    count: usize,
-    to: &mut Vec<W>,
-) -> Result<()> {
-    let runs = match values {
-        Values::Numbers(runs) => runs,
-        Values::Plain(bytes) => {
-            let values = split_values::<W>(bytes, count).ok_or_else(ended)?;
-            W::append(&values, to);
-            return Ok(());
-        }
-    };
-    let end = to.len() + count;
-    while to.len() < end {
-        match runs.next(end - to.len(), room)? {
-            Numbers::Equal(place, count) => {
-                let value = dictionary.get(place as usize).ok_or_else(unknown)?;
-                to.extend(std::iter::repeat_n(*value, count));
-            }
-            Numbers::Various(places) => {
-                check(places, dictionary.len())?;
-                to.extend(places.iter().map(|&place| dictionary[place as usize]));
-            }
-        }
+/// Where the next rows are among the entries; nulls are behind the last.
+fn read_places(
+    entries: &mut impl Entries,
+    from: &mut Rows,
+    values: &mut Vec<u32>,
+    rows: usize,
+) -> Result<UInt32Array> {
+    let mut places = Vec::with_capacity(rows + SPARE);
+    from.begin_batch(rows);
+    while places.len() < rows {
+        from.begin_page(&mut 0, entries)?;
+        let count = entries.len();
+        let null = u32::try_from(count).map_err(|_| unknown())?;
+        from.append(rows, null, values, &mut places, |values, room, some, to| {
+            append_places(values, count, room, some, to)
+        })?;
     }
-    Ok(())
+    Ok(UInt32Array::new(places.into(), None))
 }
 
 /// Appends the places of so many values of a page in a dictionary of so many entries.
@@ -245,7 +203,7 @@ fn append_places(
     count: usize,
     to: &mut Vec<u32>,
 ) -> Result<()> {
-    let Values::Numbers(runs) = values else {
+    let Values::Places(runs) = values else {
         return Err(ParquetError::General(
             "a page of values where the footer tells places in a dictionary".to_owned(),
         ));
@@ -253,11 +211,11 @@ fn append_places(
     let end = to.len() + count;
     while to.len() < end {
         match runs.next(end - to.len(), room)? {
-            Numbers::Equal(place, count) => {
+            Next::Equal(place, count) => {
                 check(&[place], entries)?;
                 to.extend(std::iter::repeat_n(place, count));
             }
-            Numbers::Various(places) => {
+            Next::Various(places) => {
                 check(places, entries)?;
                 to.extend_from_slice(places);
             }

@@ -21,7 +21,7 @@ pub(super) enum Values {
     /// The values themselves, in as many bytes as each has.
     Plain(Bytes),
     /// Their places in the dictionary.
-    Numbers(Runs),
+    Places(Runs),
 }
 
 impl DataPage {
@@ -80,7 +80,7 @@ impl Values {
                 // A page of nulls need not have any bytes.
                 let width = bytes.first().map_or(0, |width| usize::from(*width));
                 let numbers = bytes.slice(bytes.len().min(1)..);
-                Ok(Values::Numbers(Runs::new(numbers, width)?))
+                Ok(Values::Places(Runs::new(numbers, width)?))
             }
             _ => Err(ParquetError::General(format!(
                 "a page in {encoding}, which the footer does not name"

@@ -3,15 +3,14 @@
 use arrow::array::BooleanBufferBuilder;
 use arrow::buffer::NullBuffer;
 use arrow::util::bit_chunk_iterator::{BitChunks, UnalignedBitChunk};
-use bytes::Bytes;
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::Result;
 
-use super::ended;
 use super::page::{DataPage, Values};
 use super::runs::{Bits, Room};
 use super::spread::spread;
 use super::word::{Word, split_values};
+use super::{Entries, ended};
 
 /// The pages of a column chunk.
 pub(super) struct Rows {
@@ -37,19 +36,14 @@ impl Rows {
     }
 
     /// Goes on to the next page that has rows, if the last one has come to its end; passes over
-    /// whole pages of the rows that are to be skipped. `add_dictionary` gets the bytes of the
-    /// dictionary and the number of its entries.
+    /// whole pages of the rows that are to be skipped. The dictionary comes before the first.
     pub(super) fn begin_page(
         &mut self,
         skip: &mut usize,
-        mut add_dictionary: impl FnMut(Bytes, usize) -> Result<()>,
+        entries: &mut impl Entries,
     ) -> Result<()> {
         while self.page.as_ref().is_none_or(|page| page.rows == 0) {
-            let next = self.pages.peek_next_page()?.ok_or_else(ended)?;
-            let rows = next.num_rows.or(next.num_levels).unwrap_or_default();
-            if !next.is_dict && (1..=*skip).contains(&rows) {
-                self.pages.skip_next_page()?;
-                *skip -= rows;
+            if *skip > 0 && self.skip_page(skip)? {
                 if *skip == 0 {
                     return Ok(());
                 }
@@ -60,7 +54,7 @@ impl Rows {
                     buf, num_values, ..
                 } if !self.has_dictionary => {
                     self.has_dictionary = true;
-                    add_dictionary(buf, num_values as usize)?;
+                    entries.fill(buf, num_values as usize)?;
                 }
                 page => self.page = Some(DataPage::open(page, self.nullable)?),
             }
@@ -68,8 +62,21 @@ impl Rows {
         Ok(())
     }
 
-    /// Passes over rows of the open page, as many as are left of it.
-    pub(super) fn skip<W: Word>(&mut self, rows: &mut usize) -> Result<()> {
+    /// Passes over the next page, if it has rows and all of them are to be skipped.
+    fn skip_page(&mut self, skip: &mut usize) -> Result<bool> {
+        let next = self.pages.peek_next_page()?.ok_or_else(ended)?;
+        let rows = next.num_rows.or(next.num_levels).unwrap_or_default();
+        let is_skipped = !next.is_dict && (1..=*skip).contains(&rows);
+        if is_skipped {
+            self.pages.skip_next_page()?;
+            *skip -= rows;
+        }
+        Ok(is_skipped)
+    }
+
+    /// Passes over rows of the open page, as many as are left of it; values in it have so many bytes
+    /// each.
+    pub(super) fn skip(&mut self, rows: &mut usize, bytes_of_value: usize) -> Result<()> {
         let page = self.page.as_mut().ok_or_else(ended)?;
         let skipped = page.rows.min(*rows);
         page.rows -= skipped;
@@ -93,9 +100,9 @@ impl Rows {
         };
         match &mut page.values {
             Values::Plain(bytes) => {
-                split_values::<W>(bytes, values).ok_or_else(ended)?;
+                split_values(bytes, values, bytes_of_value).ok_or_else(ended)?;
             }
-            Values::Numbers(runs) => runs.skip(values)?,
+            Values::Places(runs) => runs.skip(values)?,
         }
         Ok(())
     }

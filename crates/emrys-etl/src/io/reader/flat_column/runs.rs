@@ -39,7 +39,7 @@ enum Run {
 
 /// The next numbers of a page.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Numbers<'a> {
+pub(super) enum Next<'a> {
     Equal(u32, usize),
     Various(&'a [u32]),
 }
@@ -93,13 +93,13 @@ impl Runs {
     }
 
     /// The next numbers, at least one and at most so many.
-    pub(super) fn next<'a>(&mut self, most: usize, room: &'a mut Room) -> Result<Numbers<'a>> {
+    pub(super) fn next<'a>(&mut self, most: usize, room: &'a mut Room) -> Result<Next<'a>> {
         self.begin_run()?;
         match &mut self.run {
             Run::Equal { number, left } => {
                 let count = most.min(*left);
                 *left -= count;
-                Ok(Numbers::Equal(*number, count))
+                Ok(Next::Equal(*number, count))
             }
             Run::Packed { start, next, end } => {
                 // Unpacking begins at a whole block.
@@ -122,7 +122,7 @@ impl Runs {
                     unpack(self.width, &filled, last);
                 }
                 let numbers = blocks.as_flattened();
-                Ok(Numbers::Various(&numbers[before..before + count]))
+                Ok(Next::Various(&numbers[before..before + count]))
             }
         }
     }
@@ -254,8 +254,8 @@ mod tests {
         while count > 0 {
             let before = numbers.len();
             match runs.next(count, &mut Room::default())? {
-                Numbers::Equal(number, count) => numbers.extend(std::iter::repeat_n(number, count)),
-                Numbers::Various(various) => numbers.extend_from_slice(various),
+                Next::Equal(number, count) => numbers.extend(std::iter::repeat_n(number, count)),
+                Next::Various(various) => numbers.extend_from_slice(various),
             }
             count -= numbers.len() - before;
         }

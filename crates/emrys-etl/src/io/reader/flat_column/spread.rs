@@ -7,6 +7,9 @@ use super::word::Word;
 /// So many rows are filled at a time.
 const ROWS: usize = u64::BITS as usize;
 
+/// For how many more rows there should be room.
+pub(super) const SPARE: usize = ROWS;
+
 /// Appends a row for each bit: the next value, or null.
 pub(super) fn spread<V: Word>(
     values: &mut Vec<V>,

@@ -34,8 +34,12 @@ macro_rules! word {
 
 word!(u32 u64);
 
-/// Takes the first bytes, so many values of them, away from `bytes`.
-pub(super) fn split_values<W: Word>(bytes: &mut Bytes, values: usize) -> Option<Bytes> {
-    let length = values.checked_mul(W::BYTES)?;
+/// Takes the first values, so many of so many bytes each, away from `bytes`.
+pub(super) fn split_values(
+    bytes: &mut Bytes,
+    count: usize,
+    bytes_of_value: usize,
+) -> Option<Bytes> {
+    let length = count.checked_mul(bytes_of_value)?;
     (length <= bytes.len()).then(|| bytes.split_to(length))
 }
