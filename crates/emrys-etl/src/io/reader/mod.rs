@@ -18,3 +18,6 @@ mod source;
 pub(super) use chunks::Chunks;
 pub(super) use flat_column::is_decoded;
 pub(super) use source::{FlatSource, RowsOfFile};
+
+#[cfg(test)]
+mod tests;

@@ -237,4 +237,39 @@ proptest! {
         let words: Vec<_> = values.iter().map(|value| value.map(|value| value.to_string())).collect();
         prop_assert_eq!(counted(count(&[array.slice(0, values.len())])), expected(&words));
     }
+
+    #[test]
+    fn entries_are_counted_as_the_rows_are(
+        keys in prop::collection::vec(prop::option::weighted(0.9, 0_i32..6), 1..300),
+        entries in prop_oneof![Just(6_usize), Just(5_000)],
+        cut in 0.0..1.0,
+    ) {
+        let cut = (cut * keys.len() as f64) as usize;
+        let integers = Int64Array::from_iter((0..entries as i64).map(|entry| (entry != 4).then_some(entry * 3)));
+        let texts = StringArray::from_iter((0..entries).map(|entry| {
+            (entry != 4).then(|| format!("{}{entry}", "long ".repeat(entry % 5)))
+        }));
+        for dictionary in [Arc::new(integers) as ArrayRef, Arc::new(texts)] {
+            let array = DictionaryArray::new(Int32Array::from(keys.clone()), Arc::clone(&dictionary));
+            let array: ArrayRef = Arc::new(array);
+            let mut counted_entries = EntryCounts::of(&array);
+            for part in [array.slice(0, cut), array.slice(cut, array.len() - cut)] {
+                prop_assert!(counted_entries.takes(&part));
+                counted_entries.add(&part);
+            }
+            let mut counts = ValueCounts::new(array.data_type());
+            counts.add_entries(&counted_entries).unwrap();
+            let plain = strict_cast(&array, dictionary.data_type()).unwrap();
+            prop_assert_eq!(counted(counts), counted(count(&[plain])));
+        }
+    }
+
+    #[test]
+    fn an_entry_for_each_row_is_told_apart(keys in prop::collection::vec(0_i32..3, 3)) {
+        let values: ArrayRef = Arc::new(Int64Array::from(vec![5, 6, 7]));
+        let array = DictionaryArray::new(Int32Array::from(keys.clone()), Arc::clone(&values));
+        let array: ArrayRef = Arc::new(array);
+        prop_assert_eq!(entry_by_row(&array).is_some(), keys == [0, 1, 2]);
+        prop_assert!(entry_by_row(&values).is_none());
+    }
 }
