@@ -1,7 +1,7 @@
 //! The formats of files: one file each.
 //!
-//! Opening tells the columns of the files and where their rows are; reading is the query engine's
-//! own for parquet, and a [`RowReader`]'s for the other formats.
+//! Opening tells the columns of the files and where their rows are. Parquet files are read by
+//! [scans](crate::io::table) of the query engine, the other formats by a [`RowReader`].
 
 mod arrow_ipc;
 mod csv;

@@ -1,4 +1,5 @@
-//! Parquet files: what their footers say. The query engine reads the rows.
+//! Parquet files: what their footers say. Their rows are read by scans of the query engine, with
+//! [decoders of ours](crate::io::reader).
 
 use std::sync::Arc;
 

@@ -6,7 +6,8 @@
 //!
 //! What a column chunk holds as places in a dictionary is treated so for as long as possible: an
 //! expression over one such column is evaluated once for each entry, not once for each row. Ids of a
-//! category are looked up, and numbers filled, clipped and scaled, as often as there are values.
+//! category are looked up, and numbers filled, clipped and scaled, as often as there are values; so
+//! are categories [counted](crate::fit).
 
 mod chunks;
 mod columns;

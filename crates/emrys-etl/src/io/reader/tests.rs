@@ -30,7 +30,7 @@ const WITH_ROW_ID: ReadOptions = ReadOptions {
 fn rows(from: u64, count: usize) -> RecordBatch {
     let number = |row: usize, kinds: u64| {
         let bits = crate::hash::hash_bits(from + row as u64);
-        (bits % 7 != 0).then_some(bits / 7 % kinds)
+        (!bits.is_multiple_of(7)).then_some(bits / 7 % kinds)
     };
     let keys = (0..count).map(|row| number(row, 9).map(|key| key as i64 - 3));
     let scores = (0..count).map(|row| number(row, 20).map(|score| score as f32 / 4.0));

@@ -1,6 +1,7 @@
 //! A data set as a table of the query engine.
 //!
-//! The scan of parquet files is the engine's own; what is ours is which rows each partition reads.
+//! The scan of parquet files is the engine's, with [decoders of ours](super::reader); which rows each
+//! partition reads is ours as well.
 //! Other formats are read by ours. The number of a row is the number of rows in the files before,
 //! a constant per file, plus the number within the file, so it does not depend on partitions,
 //! pruning or filters.

@@ -44,7 +44,7 @@ impl EntryCounts {
         let entries = array.as_dictionary::<Int32Type>().values();
         let is_same = Arc::ptr_eq(&self.entries, entries)
             || self.entries.to_data().ptr_eq(&entries.to_data());
-        is_same && self.rows + array.len() <= u32::MAX as usize
+        is_same && u32::try_from(self.rows + array.len()).is_ok()
     }
 
     /// Counts the rows of an array that it [takes](Self::takes).

@@ -128,7 +128,7 @@ mod tests {
 
     fn assert_spreads<V: Word>(value: impl Fn(u64) -> V, bits: &[u8], first: usize, rows: usize) {
         let (values, null) = (
-            (1..1 + rows as u64).map(value).collect::<Vec<V>>(),
+            (1..=rows as u64).map(value).collect::<Vec<V>>(),
             V::usize_as(7),
         );
         let before = vec![V::usize_as(3); 5];
