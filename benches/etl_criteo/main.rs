@@ -27,34 +27,31 @@
 //!
 //! | part | share | of which |
 //! |---|---|---|
-//! | decoding, once for fitting and once for the transform | 30 % | numbers of dictionary entries 10, nulls 3, Snappy 3, zeroed memory 2 |
-//! | encoding and compressing the output | 17 % | numbering ids and floats 6, Snappy 4 |
-//! | looking ids up | 13 % | the tables 8, at 2 ns each |
-//! | counting | 13 % | the tables 9, at 3 ns each |
-//! | reading and writing files | 8 % | copies from and to the system's cache, first touches of memory |
-//! | making the vocabularies | 7 % | sorting 2.5 |
-//! | filling, clipping, logarithms, scaling | 5 % | twice over, as fitting needs them too |
-//! | plans, footers, starting threads | 5 % | |
-//! | mean and variance | 1 % | sums in twice the precision, eight side by side |
-//!
-//! A tenth of it, spread over all parts, are first touches of memory pages.
+//! | encoding and compressing the output | 21 % | numbering ids and floats 6, Snappy 5 |
+//! | decoding, once for fitting and once for the transform | 17 % | unpacking places 3, Snappy 3, nulls 2 |
+//! | first touches of memory | 10 % | |
+//! | counting | 9 % | the entries of dictionaries 5, their rows 3 |
+//! | looking ids up, once for each entry | 7 % | |
+//! | from entries to rows | 7 % | |
+//! | reading and writing files | 6 % | copies from and to the system's cache |
+//! | making the vocabularies | 4 % | sorting 2.5 |
+//! | filling, clipping, logarithms, scaling, mean and variance | 2 % | |
+//! | plans, footers, starting and switching threads | 15 % | |
 //!
 //! What brought it here, by gain: counts in the slots of shared tables instead of group-by queries;
-//! look-ups whose cache misses overlap; encoders of ids and floats that know what they encode (a
+//! look-ups whose cache misses overlap; decoders that keep to the dictionaries of the files, so that
+//! values are counted, looked up and scaled once for each entry of a row group (a fourth of the runs
+//! of integers, a third of those of texts); encoders of ids and floats that know what they encode (a
 //! fourth of the runs of integers); memory that is kept instead of given back; tables in huge pages,
 //! which are not touched page by page (a tenth); integers of 32 bits in slots of 64 (a twelfth);
 //! keys that are looked for by the block, all in the same steps, with hashes by vector instructions
 //! (a fifteenth); batches that are computed while others are encoded (a twentieth, by idle threads);
-//! counting 65,536 rows of a column at a time, while its table is in the caches (a thirtieth); sums
-//! in lanes (a thirtieth); nulls that are counted and numbered as what they were to be filled with
-//! (a fiftieth); logarithms of eight numbers at a time (a fiftieth).
+//! sums in lanes (a thirtieth); nulls that are counted and numbered as what they were to be filled
+//! with (a fiftieth).
 //!
-//! The next gains, by size: a decoder of flat columns of numbers, the counterpart of the encoders,
-//! which would neither zero memory nor move values apart for nulls, about a tenth; strings of
-//! columns that are stored as dictionaries throughout (the footers tell) could be read as
-//! dictionaries and counted and looked up once per entry, about a tenth of the string runs (the
-//! counting tables take dictionaries already); filling, clipping, logarithms and scaling in one
-//! pass, a fiftieth; a radix sort of the counted values, a fiftieth.
+//! The next gains, by size: encoders that take the places of the decoders, with the ids of the
+//! entries, which would neither write out ids nor number them again, about a tenth; reading into
+//! memory that is not zeroed before, a fiftieth; a radix sort of the counted values, a fiftieth.
 //!
 //! Peers whose environment is not there are left out with a word. The last line is JSON; its ratios
 //! are those of the worst configuration that was run.
