@@ -8,6 +8,7 @@ use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::prelude::Expr;
 
 /// The operand as a dictionary, for who does work once for each entry: that of the file, if a scan
@@ -17,6 +18,13 @@ pub(crate) fn by_entry(operand: Expr) -> Expr {
         signature: Signature::any(1, Volatility::Immutable),
     })
     .call(vec![operand])
+}
+
+/// The operand of an expression that [`by_entry`] has made.
+pub(crate) fn by_entry_of(expr: &Arc<dyn PhysicalExpr>) -> Option<&Arc<dyn PhysicalExpr>> {
+    let call = expr.downcast_ref::<ScalarFunctionExpr>()?;
+    call.fun().inner().downcast_ref::<ByEntry>()?;
+    call.args().first()
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -38,8 +46,7 @@ impl ScalarUDFImpl for ByEntry {
         Ok(DataType::Dictionary(Box::new(DataType::Int32), values))
     }
 
-    /// Of the rows of a batch. Over the entries of a dictionary it is the dictionary itself, whose
-    /// rows are what a scan then takes.
+    /// Of the rows of a batch. A scan that has entries hands them on without this.
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
         let values = args.args[0].clone().into_array(args.number_rows)?;
         let keys = Int32Array::from_iter_values(0..i32::try_from(values.len()).unwrap_or(i32::MAX));

@@ -20,7 +20,7 @@ mod sum_pair;
 mod value_hash;
 mod wide_sums;
 
-pub(crate) use by_entry::by_entry;
+pub(crate) use by_entry::{by_entry, by_entry_of};
 pub(crate) use canonical::canonical;
 pub(crate) use distinct::{DistinctHashes, smallest_hashes};
 pub(crate) use distribution::{Distribution, Number, StoredDistribution, value_distribution};

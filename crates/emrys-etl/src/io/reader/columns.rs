@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, UInt32Array};
 use arrow::buffer::ScalarBuffer;
-use arrow::compute::take;
+use arrow::compute::{concat, take};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::common::{Result, internal_err};
 use datafusion::physical_expr::PhysicalExpr;
@@ -14,7 +14,7 @@ use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 
 use crate::batch_of::batch_of;
-use crate::lookup::entry_by_row;
+use crate::functions::by_entry_of;
 
 /// What a scan yields.
 pub(super) struct Columns {
@@ -48,10 +48,17 @@ pub(super) struct Maker {
 enum Made {
     /// A value for each entry of the dictionary of a needed column.
     OfEntries(usize, ArrayRef),
-    /// A dictionary of such values.
+    /// A dictionary of such values: what [`by_entry`](crate::functions::by_entry) asks for.
     Entries(usize, ArrayRef),
     /// Evaluated over the rows.
     OfRows(Arc<dyn PhysicalExpr>),
+}
+
+impl Expression {
+    /// What makes a value of an entry.
+    fn mapping(&self) -> &Arc<dyn PhysicalExpr> {
+        by_entry_of(&self.expr).unwrap_or(&self.expr)
+    }
 }
 
 impl Columns {
@@ -94,15 +101,21 @@ impl Columns {
 
     /// For a row group in which some needed columns come as places in a dictionary, of which these
     /// are the entries.
-    pub(super) fn maker(&self, mut dictionaries: Vec<Option<ArrayRef>>) -> Result<Maker> {
+    pub(super) fn maker(
+        &self,
+        mut dictionaries: Vec<Option<ArrayRef>>,
+        batch_rows: usize,
+    ) -> Result<Maker> {
         let mut mapped: Vec<Option<ArrayRef>> = vec![None; self.expressions.len()];
         for (expression, mapped) in self.expressions.iter().zip(&mut mapped) {
             let Some(column) = expression.maps else {
                 continue;
             };
             if let Some(entries) = &dictionaries[column] {
+                let field = &self.fields[column];
+                let values = map_entries(expression.mapping(), field, entries, batch_rows);
                 // The value that is to blame for an error may not be among the rows.
-                *mapped = map_entries(&expression.expr, &self.fields[column], entries).ok();
+                *mapped = values.ok().flatten();
                 if mapped.is_none() {
                     dictionaries[column] = None;
                 }
@@ -117,8 +130,8 @@ impl Columns {
         let parts = parts.map(|(expression, values)| {
             let column = expression.maps.filter(|column| is_mapped[*column]);
             match (column, values) {
-                (Some(column), Some(values)) => Ok(match entry_by_row(&values) {
-                    Some(values) => Made::Entries(column, Arc::clone(values)),
+                (Some(column), Some(values)) => Ok(match by_entry_of(&expression.expr) {
+                    Some(_) => Made::Entries(column, values),
                     None => Made::OfEntries(column, values),
                 }),
                 _ => reassign_expr_columns(Arc::clone(&expression.expr), &rows).map(Made::OfRows),
@@ -169,14 +182,38 @@ impl Maker {
     }
 }
 
-/// An expression over each entry of a dictionary.
+/// How many bytes the values of a dictionary's entries may have.
+const MOST_BYTES: usize = 64 << 20;
+
+/// An expression over each entry of a dictionary; `None` if that takes too much memory.
 fn map_entries(
     expr: &Arc<dyn PhysicalExpr>,
     field: &FieldRef,
     entries: &ArrayRef,
-) -> Result<ArrayRef> {
+    batch_rows: usize,
+) -> Result<Option<ArrayRef>> {
+    if expr.is::<Column>() {
+        return Ok(Some(Arc::clone(entries)));
+    }
     let schema = Arc::new(Schema::new(vec![Arc::clone(field)]));
     let expr = reassign_expr_columns(Arc::clone(expr), &schema)?;
-    let batch = batch_of(&schema, vec![Arc::clone(entries)], entries.len())?;
-    expr.evaluate(&batch)?.into_array(entries.len())
+    let mut bytes = 0;
+    let mut parts = Vec::new();
+    for start in (0..entries.len()).step_by(batch_rows.max(1)) {
+        let count = batch_rows.max(1).min(entries.len() - start);
+        let batch = batch_of(&schema, vec![entries.slice(start, count)], count)?;
+        let values = expr.evaluate(&batch)?.into_array(count)?;
+        bytes += values.get_array_memory_size();
+        if bytes > MOST_BYTES {
+            return Ok(None);
+        }
+        parts.push(values);
+    }
+    match parts.as_slice() {
+        [all] => Ok(Some(Arc::clone(all))),
+        _ => {
+            let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+            Ok(Some(concat(&parts)?))
+        }
+    }
 }

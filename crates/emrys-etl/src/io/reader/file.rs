@@ -186,7 +186,7 @@ async fn fetch(
         Origin::File(column) => column.leaves.as_slice(),
         Origin::Constant(_) | Origin::RowNumber => &[],
     });
-    let ranges = leaves.map(|leaf| byte_range(group.column(*leaf)));
+    let ranges = leaves.map(|leaf| byte_range(group.column(*leaf), file_bytes));
     let ranges = ranges.collect::<Result<Vec<_>>>()?;
     let bytes = reader.get_byte_ranges(ranges.clone()).await?;
     let starts = ranges.into_iter().map(|range| range.start);
@@ -194,14 +194,15 @@ async fn fetch(
 }
 
 /// The place of a column chunk in the file, which the library takes for granted.
-fn byte_range(chunk: &ColumnChunkMetaData) -> Result<Range<u64>> {
+fn byte_range(chunk: &ColumnChunkMetaData, file_bytes: u64) -> Result<Range<u64>> {
     let start = chunk
         .dictionary_page_offset()
         .unwrap_or(chunk.data_page_offset());
     let range = u64::try_from(start)
         .ok()
         .zip(u64::try_from(chunk.compressed_size()).ok())
-        .and_then(|(start, length)| Some(start..start.checked_add(length)?));
+        .and_then(|(start, length)| Some(start..start.checked_add(length)?))
+        .filter(|range| range.end <= file_bytes);
     range.ok_or_else(|| corrupt("the place of a column chunk"))
 }
 

@@ -3,19 +3,22 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::DataType;
+use arrow::util::display::FormatOptions;
 use datafusion::common::Result;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::chunks::Chunks;
 use super::columns::Maker;
 use super::file::{File, FileColumn, Origin, Part};
-use super::flat_column::{self, FlatColumn};
+use super::flat_column::{self, FlatColumn, decodes, has_places_only};
 
 /// The batches of a part of a row group.
 pub(super) struct RowGroup {
@@ -50,22 +53,14 @@ impl RowGroup {
                 [leaf] => Some(group.column(*leaf)),
                 _ => None,
             };
-            let chunk = chunk.filter(|chunk| flat_column::decodes(&column.data_type, chunk));
-            let Some(chunk) = chunk else {
+            let Some(chunk) = chunk.filter(|chunk| decodes(&column.data_type, chunk)) else {
                 others.push(column.root);
                 flat.push(None);
                 continue;
             };
-            let pages = SerializedPageReader::new(Arc::clone(&chunks), chunk, part.rows.end, None)?;
-            let mut decoder = flat_column::open(&column.data_type, chunk, Box::new(pages));
-            decoder.skip(part.rows.start)?;
-            // With more entries than rows, there would be more work.
-            let most = part.rows.len().min(MOST_ENTRIES);
-            if flat_column::has_places_only(chunk)
-                && columns.is_only_mapped(place)
-                && decoder.entries()? < most
-            {
-                dictionaries[place] = Some(decoder.dictionary()?);
+            let mut decoder = open_flat(&column.data_type, chunk, &part, &chunks)?;
+            if has_places_only(chunk) && columns.is_only_mapped(place) {
+                dictionaries[place] = dictionary(&mut *decoder, part.rows.len())?;
             }
             flat.push(Some(decoder));
         }
@@ -76,7 +71,7 @@ impl RowGroup {
         Ok(RowGroup {
             flat,
             others,
-            maker: columns.maker(dictionaries)?,
+            maker: columns.maker(dictionaries, file.scan.batch_rows)?,
             next: part.start,
             left: part.rows.len(),
             file,
@@ -135,6 +130,28 @@ impl Iterator for RowGroup {
     }
 }
 
+/// The rows of a chunk, from the first of the part on.
+fn open_flat(
+    data_type: &DataType,
+    chunk: &ColumnChunkMetaData,
+    part: &Part,
+    chunks: &Arc<Chunks>,
+) -> Result<Box<dyn FlatColumn>> {
+    let pages = SerializedPageReader::new(Arc::clone(chunks), chunk, part.rows.end, None)?;
+    let mut decoder = flat_column::open(data_type, chunk, Box::new(pages));
+    decoder.skip(part.rows.start)?;
+    Ok(decoder)
+}
+
+/// The dictionary, unless it has as many entries as there are rows: then it would be more work.
+fn dictionary(decoder: &mut dyn FlatColumn, rows: usize) -> Result<Option<ArrayRef>> {
+    let is_small = decoder.entries()? < rows.min(MOST_ENTRIES);
+    is_small
+        .then(|| decoder.dictionary())
+        .transpose()
+        .map_err(Into::into)
+}
+
 /// The library's reader of columns.
 fn open_others(
     file: &File,
@@ -158,6 +175,12 @@ fn open_others(
     Ok(library.build()?)
 }
 
+/// A value that does not fit the type is an error, not a null.
+const STRICT: CastOptions<'static> = CastOptions {
+    safe: false,
+    format_options: FormatOptions::new(),
+};
+
 /// A column that the library has read, with the type of the table.
 fn of_library(column: &FileColumn, batch: &RecordBatch) -> Result<ArrayRef> {
     let read = batch
@@ -165,7 +188,7 @@ fn of_library(column: &FileColumn, batch: &RecordBatch) -> Result<ArrayRef> {
         .ok_or_else(|| ParquetError::General(format!("`{}` was not read", column.name)))?;
     match read.data_type() == &column.data_type {
         true => Ok(Arc::clone(read)),
-        false => Ok(cast(read, &column.data_type)?),
+        false => Ok(cast_with_options(read, &column.data_type, &STRICT)?),
     }
 }
 

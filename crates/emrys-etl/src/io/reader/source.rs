@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -73,12 +74,12 @@ impl FlatSource {
         };
         let table = self.engine.table_schema().clone();
         let files = table.file_schema().fields();
-        let has_flat = projection
-            .column_indices()
-            .iter()
-            .filter_map(|index| files.get(*index))
-            .any(|field| is_decoded(field.data_type()));
-        if !has_flat || projection.expr_iter().any(|expr| asks_for_file(&expr)) {
+        let needed = projection.column_indices();
+        let mut fields = needed.iter().filter_map(|index| files.get(*index));
+        let has_flat = fields.clone().any(|field| is_decoded(field.data_type()));
+        // Of structures the engine reads only the parts that are needed.
+        let has_parts = fields.any(|field| matches!(field.data_type(), DataType::Struct(_)));
+        if !has_flat || has_parts || projection.expr_iter().any(|expr| asks_for_file(&expr)) {
             return Ok(None);
         }
         Ok(Some(Scan {

@@ -61,7 +61,9 @@ impl DataPage {
                 (num_values, present, buf.slice(levels..), encoding)
             }
             Page::DictionaryPage { .. } => {
-                return Err(ParquetError::General("a second dictionary".to_owned()));
+                return Err(ParquetError::General(
+                    "a dictionary that is not the first page".to_owned(),
+                ));
             }
         };
         Ok(DataPage {
@@ -96,7 +98,8 @@ fn split_levels(bytes: &Bytes, rows: u32, encoding: Encoding) -> Result<(Option<
     if encoding == packed {
         let length = (rows as usize).div_ceil(8);
         let levels = bytes.get(..length).ok_or_else(cut_off)?;
-        // The first in the highest bit, unlike everywhere else.
+        // The first in the highest bit, unlike everywhere else; so says the specification, but the
+        // library reads them the other way round.
         let levels: Vec<u8> = levels.iter().map(|byte| byte.reverse_bits()).collect();
         return Ok((Some(Runs::of_bits(levels.into())), bytes.slice(length..)));
     }

@@ -3,8 +3,9 @@
 use arrow::array::BooleanBufferBuilder;
 use arrow::buffer::NullBuffer;
 use arrow::util::bit_chunk_iterator::{BitChunks, UnalignedBitChunk};
+use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageReader};
-use parquet::errors::Result;
+use parquet::errors::{ParquetError, Result};
 
 use super::page::{DataPage, Values};
 use super::runs::{Bits, Room};
@@ -17,7 +18,8 @@ pub(super) struct Rows {
     pub(super) nullable: bool,
     pages: Box<dyn PageReader>,
     page: Option<DataPage>,
-    has_dictionary: bool,
+    /// Whether a page was read: only the first may be the dictionary.
+    has_begun: bool,
     room: Box<Room>,
     /// Which rows of the batch have a value.
     present: BooleanBufferBuilder,
@@ -29,7 +31,7 @@ impl Rows {
             nullable,
             pages,
             page: None,
-            has_dictionary: false,
+            has_begun: false,
             room: Box::default(),
             present: BooleanBufferBuilder::new(0),
         }
@@ -51,13 +53,17 @@ impl Rows {
             }
             match self.pages.get_next_page()?.ok_or_else(ended)? {
                 Page::DictionaryPage {
-                    buf, num_values, ..
-                } if !self.has_dictionary => {
-                    self.has_dictionary = true;
+                    buf,
+                    num_values,
+                    encoding,
+                    ..
+                } if !self.has_begun => {
+                    check_plain(encoding)?;
                     entries.fill(buf, num_values as usize)?;
                 }
                 page => self.page = Some(DataPage::open(page, self.nullable)?),
             }
+            self.has_begun = true;
         }
         Ok(())
     }
@@ -158,5 +164,13 @@ impl Rows {
     pub(super) fn take_nulls(&mut self) -> Option<NullBuffer> {
         self.nullable
             .then(|| NullBuffer::new(self.present.finish()))
+    }
+}
+
+/// The entries of a dictionary are the values themselves, whatever they are called.
+fn check_plain(encoding: Encoding) -> Result<()> {
+    match encoding {
+        Encoding::PLAIN | Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY => Ok(()),
+        _ => Err(ParquetError::General(format!("a dictionary in {encoding}"))),
     }
 }

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -270,7 +271,7 @@ fn levels_of_old_files_are_read() {
     let mut column = Column::new(
         Numbers::<u64>::new(DataType::Int64),
         true,
-        Box::new(OnePage(Some(page))),
+        Box::new(Pages(VecDeque::from([page]))),
     );
     let mut expected: Vec<Option<i64>> = vec![None; 9];
     (expected[0], expected[2], expected[8]) = (Some(5), Some(6), Some(7));
@@ -278,32 +279,76 @@ fn levels_of_old_files_are_read() {
     assert_eq!(&*read, &Int64Array::from(expected));
 }
 
-/// A column chunk of a single page.
-struct OnePage(Option<Page>);
+#[test]
+fn a_dictionary_behind_data_is_an_error() {
+    let nulls = Page::DataPageV2 {
+        buf: vec![100 << 1 & 0xff, 100 >> 6, 0].into(),
+        num_values: 100,
+        encoding: Encoding::RLE_DICTIONARY,
+        num_nulls: 100,
+        num_rows: 100,
+        def_levels_byte_len: 3,
+        rep_levels_byte_len: 0,
+        is_compressed: false,
+        statistics: None,
+    };
+    let dictionary = |encoding| Page::DictionaryPage {
+        buf: vec![0; 24].into(),
+        num_values: 3,
+        encoding,
+        is_sorted: false,
+    };
+    let open = |pages: Vec<Page>| {
+        let numbers = Numbers::<u64>::new(DataType::Int64);
+        Column::new(numbers, true, Box::new(Pages(pages.into())))
+    };
+    let mut late = open(vec![
+        nulls.clone(),
+        dictionary(Encoding::PLAIN),
+        nulls.clone(),
+    ]);
+    assert_eq!(late.entries().unwrap(), 0);
+    assert!(
+        late.read_places(100)
+            .unwrap()
+            .values()
+            .iter()
+            .all(|place| *place == 0)
+    );
+    assert!(late.read_places(1).is_err());
+    let mut first = open(vec![dictionary(Encoding::PLAIN), nulls.clone()]);
+    assert_eq!(first.entries().unwrap(), 3);
+    assert_eq!(first.read(100).unwrap().null_count(), 100);
+    let mut other = open(vec![dictionary(Encoding::DELTA_BINARY_PACKED), nulls]);
+    assert!(other.entries().is_err());
+}
 
-impl Iterator for OnePage {
+/// The pages of a column chunk.
+struct Pages(VecDeque<Page>);
+
+impl Iterator for Pages {
     type Item = Result<Page>;
 
     fn next(&mut self) -> Option<Result<Page>> {
-        self.get_next_page().transpose()
+        self.0.pop_front().map(Ok)
     }
 }
 
-impl PageReader for OnePage {
+impl PageReader for Pages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
-        Ok(self.0.take())
+        Ok(self.0.pop_front())
     }
 
     fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
-        Ok(self.0.as_ref().map(|page| PageMetadata {
+        Ok(self.0.front().map(|page| PageMetadata {
             num_rows: None,
             num_levels: Some(page.num_values() as usize),
-            is_dict: false,
+            is_dict: page.is_dictionary_page(),
         }))
     }
 
     fn skip_next_page(&mut self) -> Result<()> {
-        self.0 = None;
+        self.0.pop_front();
         Ok(())
     }
 }

@@ -29,7 +29,8 @@ impl Entries for Texts {
         // Then the lengths are, too, and all texts are valid.
         let is_ascii = bytes.is_ascii();
         let mut at = 0_usize;
-        self.views.reserve_exact(count.min(bytes.len()) + 1);
+        self.views
+            .reserve_exact(count.min(bytes.len() / size_of::<u32>()) + 1);
         for _ in 0..count {
             let start = at.saturating_add(size_of::<u32>());
             let length = bytes.get(at..start).and_then(<[u8]>::first_chunk);
