@@ -282,7 +282,8 @@ fn levels_of_old_files_are_read() {
 #[test]
 fn a_dictionary_behind_data_is_an_error() {
     let nulls = Page::DataPageV2 {
-        buf: vec![100 << 1 & 0xff, 100 >> 6, 0].into(),
+        // A run of a hundred zeros.
+        buf: vec![0xc8, 1, 0].into(),
         num_values: 100,
         encoding: Encoding::RLE_DICTIONARY,
         num_nulls: 100,
