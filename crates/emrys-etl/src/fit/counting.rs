@@ -127,7 +127,8 @@ impl CountScan {
 
     /// What is to be scanned, and for each column the value that its nulls stand for.
     ///
-    /// Nulls that were to be filled are counted as nulls, and as the value in the end.
+    /// Nulls that were to be filled are counted as nulls, and as the value in the end. Columns that a
+    /// scan may have as the entries of dictionaries are asked for so.
     fn unfilled(&self) -> Result<(DataFrame, Vec<Option<ArrayRef>>)> {
         let frame = self.plan()?;
         let (state, plan) = frame.into_parts();
@@ -279,7 +280,7 @@ impl Tables {
         open: &mut [Option<EntryCounts>],
     ) -> Result<()> {
         let mut busy = Vec::new();
-        for column in self.from(partition) {
+        for column in self.columns_from(partition) {
             let mut work = Vec::new();
             for batch in batches {
                 let values = leaves(batch.column(column))?;
@@ -299,7 +300,7 @@ impl Tables {
 
     /// Counts what a partition has counted of its last dictionaries.
     fn add_open(&self, partition: usize, mut open: Vec<Option<EntryCounts>>) -> Result<()> {
-        for column in self.from(partition) {
+        for column in self.columns_from(partition) {
             if let Some(counted) = open[column].take() {
                 count_all(self.own(partition, column), vec![Work::Entries(counted)])?;
             }
@@ -307,8 +308,8 @@ impl Tables {
         Ok(())
     }
 
-    /// All columns, from one on that is the partition's own.
-    fn from(&self, partition: usize) -> impl Iterator<Item = usize> {
+    /// All columns, beginning at one of the partition's own.
+    fn columns_from(&self, partition: usize) -> impl Iterator<Item = usize> {
         let columns = self.columns.len();
         let first = partition * columns / self.partitions;
         (0..columns).map(move |i| (first + i) % columns)

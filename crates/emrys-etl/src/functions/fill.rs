@@ -64,7 +64,7 @@ struct Fill {
 }
 
 /// A value that does not fit the type is an error, not a null.
-const STRICT: CastOptions<'static> = CastOptions {
+pub(crate) const STRICT: CastOptions<'static> = CastOptions {
     safe: false,
     format_options: FormatOptions::new(),
 };

@@ -25,7 +25,7 @@ pub(crate) use canonical::canonical;
 pub(crate) use distinct::{DistinctHashes, smallest_hashes};
 pub(crate) use distribution::{Distribution, Number, StoredDistribution, value_distribution};
 pub(crate) use exact_sums::{ExactSquares, ExactSum, exact_squares, exact_sum, summed_type};
-pub(crate) use fill::{fill, filled, put_at_nulls};
+pub(crate) use fill::{STRICT, fill, filled, put_at_nulls};
 pub(crate) use float_map::FloatMap;
 pub(crate) use identity::Shared;
 pub(crate) use key_code::key_code;

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::compute::cast_with_options;
 use arrow::datatypes::DataType;
-use arrow::util::display::FormatOptions;
 use datafusion::common::Result;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -19,6 +18,7 @@ use super::chunks::Chunks;
 use super::columns::Maker;
 use super::file::{File, FileColumn, Origin, Part};
 use super::flat_column::{self, FlatColumn, decodes, has_places_only};
+use crate::functions::STRICT;
 
 /// The batches of a part of a row group.
 pub(super) struct RowGroup {
@@ -137,6 +137,7 @@ fn open_flat(
     part: &Part,
     chunks: &Arc<Chunks>,
 ) -> Result<Box<dyn FlatColumn>> {
+    // The number of rows matters only with an index of pages.
     let pages = SerializedPageReader::new(Arc::clone(chunks), chunk, part.rows.end, None)?;
     let mut decoder = flat_column::open(data_type, chunk, Box::new(pages));
     decoder.skip(part.rows.start)?;
@@ -174,12 +175,6 @@ fn open_others(
     }
     Ok(library.build()?)
 }
-
-/// A value that does not fit the type is an error, not a null.
-const STRICT: CastOptions<'static> = CastOptions {
-    safe: false,
-    format_options: FormatOptions::new(),
-};
 
 /// A column that the library has read, with the type of the table.
 fn of_library(column: &FileColumn, batch: &RecordBatch) -> Result<ArrayRef> {

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{
     Array, ArrayRef, AsArray, Float32Array, Int64Array, ListArray, RecordBatch, StringArray,
+    StructArray,
 };
 use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
+use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type};
 use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
 use datafusion::prelude::{DataFrame, Expr, lit};
 use futures::TryStreamExt;
@@ -267,5 +268,50 @@ fn a_dictionary_is_that_of_the_file_and_shared_by_batches() -> TestResult {
     for dictionary in &dictionaries {
         assert!(Arc::ptr_eq(dictionary, dictionaries[0]));
     }
+    Ok(())
+}
+
+#[test]
+fn only_the_needed_parts_of_structures_are_read() -> TestResult {
+    use datafusion::functions::core::expr_ext::FieldAccessor;
+
+    let folder = tempfile::tempdir()?;
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..200));
+    let texts = (0..200).map(|row| format!("{:x}", crate::hash::hash_bits(row)).repeat(9));
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
+    let field =
+        |name, values: &ArrayRef| Arc::new(Field::new(name, values.data_type().clone(), true));
+    let pairs = StructArray::from(vec![
+        (field("a", &numbers), Arc::clone(&numbers)),
+        (field("b", &texts), texts),
+    ]);
+    let path = folder.path().join("a.parquet");
+    let columns = [
+        ("id", Arc::clone(&numbers)),
+        ("pair", Arc::new(pairs) as ArrayRef),
+    ];
+    write(&path, &batch(columns), 1_000, &[]);
+    let dataset = Dataset::open(path)?;
+    let session = session(1);
+    let read = |pair: Expr| {
+        let frame = frame(&session, &dataset, ReadOptions::default());
+        let frame = frame.select(vec![column("id"), pair.alias("pair")])?;
+        let plan = session.block_on(frame.create_physical_plan())?;
+        let context = session.context().task_ctx();
+        let rows = datafusion::physical_plan::collect(Arc::clone(&plan), context);
+        let rows = session.block_on(rows)?;
+        let scan = plan
+            .metrics()
+            .and_then(|metrics| metrics.sum_by_name("bytes_scanned"));
+        let bytes = scan.map_or(0, |bytes| bytes.as_usize());
+        Ok::<_, Box<dyn std::error::Error>>((concat_batches(&rows[0].schema(), &rows)?, bytes))
+    };
+    let (part, bytes_of_part) = read(column("pair").field("a"))?;
+    let (_, bytes) = read(column("pair"))?;
+    assert_eq!(part.columns(), [Arc::clone(&numbers), numbers]);
+    assert!(
+        0 < bytes_of_part && 4 * bytes_of_part < bytes,
+        "{bytes_of_part} of {bytes}"
+    );
     Ok(())
 }
