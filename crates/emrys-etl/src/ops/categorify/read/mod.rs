@@ -33,6 +33,10 @@ pub(super) struct VocabularyFiles<'a> {
 impl VocabularyFiles<'_> {
     /// Reads the vocabulary into memory, or as a stream onto disk as `storage` decides.
     pub(super) fn read(&self, storage: &Storage) -> Result<Vocabulary> {
+        if self.columns.is_empty() {
+            let problem = format!("the vocabulary `{}` is of no column; fit again", self.name);
+            return Err(wrong(self.unique, problem));
+        }
         let tables = tables(self.unique)?;
         let rows: usize = tables.iter().map(|table| table.rows).sum();
         let bytes: usize = tables.iter().map(|table| table.bytes).sum();
