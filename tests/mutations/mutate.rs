@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
 
 /// Pieces on which readers of numbers, strings and structure stumble.
 const PIECES: [&[u8]; 24] = [
@@ -48,13 +49,77 @@ impl Mutator {
         }
     }
 
-    /// A seed with one to eight changes.
-    pub(crate) fn mutate(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
-        let mut bytes = seeds.choose(&mut self.random).cloned().unwrap_or_default();
+    /// Bytes with one to eight changes. Those of JSON change as often by whole values, so that they
+    /// are still JSON.
+    pub(crate) fn mutate(&mut self, seed: &[u8]) -> Vec<u8> {
+        if self.random.random()
+            && let Ok(mut json) = serde_json::from_slice(seed)
+        {
+            for _ in 0..self.random.random_range(1..=3) {
+                self.change_json(&mut json);
+            }
+            return json.to_string().into_bytes();
+        }
+        let mut bytes = seed.to_vec();
         for _ in 0..self.random.random_range(1..=8) {
             self.change(&mut bytes);
         }
         bytes
+    }
+
+    /// One of some things.
+    pub(crate) fn choose<'a, T>(&mut self, things: &'a [T]) -> &'a T {
+        &things[self.random.random_range(0..things.len())]
+    }
+
+    /// Replaces, takes out or repeats a value somewhere inside.
+    fn change_json(&mut self, json: &mut Value) {
+        let mut pointers = Vec::new();
+        list_pointers(json, &mut String::new(), &mut pointers);
+        let pointer = self.choose(&pointers).clone();
+        let other = self.choose(&pointers).as_str();
+        let other = json.pointer(other).cloned();
+        let Some(value) = json.pointer_mut(&pointer) else {
+            return;
+        };
+        match value {
+            Value::Array(items) if self.random.random() => {
+                let at = self.random.random_range(0..=items.len());
+                let item = items.get(at).cloned().or(other).unwrap_or_default();
+                if at == items.len() || self.random.random() {
+                    items.insert(at, item);
+                } else {
+                    items.remove(at);
+                }
+            }
+            Value::Object(fields) if self.random.random() && !fields.is_empty() => {
+                let names: Vec<String> = fields.keys().cloned().collect();
+                fields.remove(self.choose(&names));
+            }
+            Value::String(text) if self.random.random() => {
+                let mut bytes = std::mem::take(text).into_bytes();
+                self.change(&mut bytes);
+                *text = String::from_utf8_lossy(&bytes).into_owned();
+            }
+            value => {
+                let others = [
+                    other.unwrap_or_default(),
+                    Value::Null,
+                    json!([]),
+                    json!({}),
+                    json!(""),
+                    json!(true),
+                    json!(0),
+                    json!(-1),
+                    json!(0.5),
+                    json!(1 << 20),
+                    json!(u32::MAX),
+                    json!(u64::MAX),
+                    json!(1e300),
+                ];
+                *value = self.choose(&others).clone();
+            }
+        }
     }
 
     fn place(&mut self, bytes: &[u8]) -> usize {
@@ -106,5 +171,30 @@ impl Mutator {
                 bytes.splice(at..end, piece.iter().copied());
             }
         }
+    }
+}
+
+/// The places of all values, as JSON pointers.
+fn list_pointers(json: &Value, pointer: &mut String, pointers: &mut Vec<String>) {
+    pointers.push(pointer.clone());
+    let mut inside = |name: &str, value: &Value| {
+        let length = pointer.len();
+        *pointer += "/";
+        *pointer += &name.replace('~', "~0").replace('/', "~1");
+        list_pointers(value, pointer, pointers);
+        pointer.truncate(length);
+    };
+    match json {
+        Value::Array(items) => {
+            for (at, item) in items.iter().enumerate() {
+                inside(&at.to_string(), item);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                inside(name, value);
+            }
+        }
+        _ => {}
     }
 }

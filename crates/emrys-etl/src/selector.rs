@@ -125,8 +125,8 @@ impl Selector {
     /// The columns of `schema` that are selected, without duplicates, groups last.
     ///
     /// # Errors
-    /// [`Error::UnknownColumn`] for a name that is not there; a tag that no column has selects
-    /// nothing.
+    /// [`Error::UnknownColumn`] for a name that is not there, [`Error::InvalidOption`] for a group
+    /// without names; a tag that no column has selects nothing.
     pub fn resolve(&self, schema: &Schema, asked_by: &str) -> Result<Vec<Selected>> {
         let check = |name: &String| match schema.get(name) {
             Some(_) => Ok(()),
@@ -156,6 +156,15 @@ impl Selector {
                         .names()
                         .into_iter()
                         .for_each(&mut add);
+                }
+                Item::Group(names) if names.is_empty() => {
+                    return Err(Error::InvalidOption {
+                        operator: asked_by.to_owned(),
+                        option: "columns".to_owned(),
+                        value: "a group of no columns".to_owned(),
+                        expected: "at least one is needed; name it, or leave the group out"
+                            .to_owned(),
+                    });
                 }
                 Item::Group(names) => {
                     names.iter().try_for_each(check)?;
@@ -245,6 +254,18 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "select: column `bb` is not in the input (input: a, b, c)"
+        );
+    }
+
+    #[test]
+    fn a_group_of_no_columns_is_refused() {
+        let error = Selector::group(Vec::<String>::new())
+            .resolve(&schema(), "select")
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "select: `columns` is a group of no columns, but at least one is needed; name it, or \
+             leave the group out"
         );
     }
 }

@@ -12,7 +12,7 @@ use datafusion::error::DataFusionError;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
-use parquet::errors::ParquetError;
+use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::reader::ChunkReader;
 use rayon::prelude::*;
@@ -59,13 +59,7 @@ fn blame_row_group(files: &[SourceFile], error: Error) -> Error {
         .flat_map(|file| (0..file.row_groups.len()).map(move |group| (file, group)))
         .collect();
     let damaged = row_groups.par_iter().find_map_first(|(file, group)| {
-        // The parquet reader panics on some damaged pages.
-        let outcome = catch_unwind(AssertUnwindSafe(|| decode(file, *group)));
-        let cause = match outcome {
-            Ok(Ok(())) => return None,
-            Ok(Err(cause)) => cause,
-            Err(_) => "the parquet reader gave up".into(),
-        };
+        let cause = without_panic(|| decode(file, *group)).err()?;
         Some(Error::File {
             action: "read",
             path: file.object.path.clone(),
@@ -90,11 +84,23 @@ fn may_be_damage(error: &Error) -> bool {
     }
 }
 
+/// Runs the parquet reader, which panics on some damaged files.
+///
+/// # Errors
+/// What `read` gives, or that the reader panicked.
+pub(super) fn without_panic<T>(read: impl FnOnce() -> ParquetResult<T>) -> ParquetResult<T> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        Err(ParquetError::General(
+            "the parquet reader gave up".to_owned(),
+        ))
+    })
+}
+
 /// Decodes all columns of a row group.
-fn decode(file: &SourceFile, row_group: usize) -> Result<(), String> {
+fn decode(file: &SourceFile, row_group: usize) -> ParquetResult<()> {
     match file.object.store {
         None => {
-            let opened = File::open(&file.object.path).map_err(|error| error.to_string())?;
+            let opened = File::open(&file.object.path)?;
             decode_all(ParquetRecordBatchReaderBuilder::try_new(opened), row_group)
         }
         Some(_) => {
@@ -114,14 +120,11 @@ fn decode(file: &SourceFile, row_group: usize) -> Result<(), String> {
 }
 
 fn decode_all<T: ChunkReader + 'static>(
-    reader: parquet::errors::Result<ParquetRecordBatchReaderBuilder<T>>,
+    reader: ParquetResult<ParquetRecordBatchReaderBuilder<T>>,
     row_group: usize,
-) -> Result<(), String> {
-    let reader = reader
-        .and_then(|reader| reader.with_row_groups(vec![row_group]).build())
-        .map_err(|error| error.to_string())?;
-    for batch in reader {
-        batch.map_err(|error| error.to_string())?;
+) -> ParquetResult<()> {
+    for batch in reader?.with_row_groups(vec![row_group]).build()? {
+        batch?;
     }
     Ok(())
 }

@@ -28,6 +28,7 @@ mod schema_files;
 mod source;
 mod split;
 mod table;
+mod table_file;
 #[cfg(test)]
 mod testing;
 mod writer;
@@ -43,5 +44,6 @@ pub use source::DataFile;
 pub use split::{SPLIT_FILE, Split, SplitOutput};
 pub(crate) use table::DatasetTable;
 pub use table::{ROW_ID, ReadOptions};
+pub(crate) use table_file::{TableBatches, TableFile};
 pub use writer::{Compression, FileLayout, Shuffle, WriteOptions, write_batches, write_partitions};
 pub(crate) use writer::{Stop, write_until};

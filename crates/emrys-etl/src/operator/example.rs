@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::graph::{Node, all_columns, cols, group};
+
 /// A small table in, a small table out.
 #[derive(Debug, Clone)]
 pub struct Example {
@@ -16,4 +18,19 @@ pub struct Example {
     pub selection: Value,
     /// The columns that come out when the input is transformed after fitting on it.
     pub output: Value,
+}
+
+impl Example {
+    /// The columns that go into the operator, as [`selection`](Example::selection) says.
+    pub fn inputs(&self) -> Node {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let node = |item: &Value| match item {
+            Value::Array(members) => group(members.iter().map(text)),
+            name => cols([text(name)]),
+        };
+        let nodes = self.selection.as_array().into_iter().flatten().map(node);
+        nodes
+            .reduce(|sum, node| sum + node)
+            .unwrap_or_else(all_columns)
+    }
 }

@@ -39,7 +39,6 @@ pub use grouped::GroupedRows;
 pub(crate) use grouped::{GroupedWriter, batch_bytes};
 pub use list_values::{leaf_type, map_leaves};
 pub use relation::{InputSchema, Relation};
-pub(crate) use state::read_table;
 pub use state::{ArtifactBatches, ArtifactReader, ArtifactWriter, State};
 pub use statistic::{FitResults, GroupedStatistic, Order, Source, Statistic};
 

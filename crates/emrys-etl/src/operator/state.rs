@@ -7,18 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::errors::Result as ParquetResult;
 use parquet::file::properties::WriterProperties;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+use crate::io::{TableBatches, TableFile};
 use crate::storage::Storage;
 use crate::{Error, Result};
+
+/// How many rows of a table are read at a time.
+const ROWS_AT_ONCE: usize = 1 << 14;
 
 /// What fitting learns.
 ///
@@ -164,35 +165,22 @@ impl ArtifactReader {
     /// Reads a table that [`ArtifactWriter::write_batch`] wrote.
     ///
     /// # Errors
-    /// If the file is missing or is no parquet file.
+    /// If the file is missing, damaged, or no parquet file.
     pub fn read_batch(&self, relative: &str) -> Result<RecordBatch> {
-        let path = self.path(relative)?;
-        let file = File::open(&path).map_err(Error::io("read", &path))?;
-        read_table(file).map_err(Error::parquet("read", &path))
+        TableFile::open(&self.path(relative)?)?.read()
     }
 
     /// Opens a table that [`ArtifactWriter::write_batches`] wrote, to be read as a stream.
     ///
     /// # Errors
-    /// If the file is missing or is no parquet file.
+    /// If the file is missing or is no parquet file; later, if it is damaged.
     pub fn read_batches(&self, relative: &str) -> Result<ArtifactBatches> {
-        let path = self.path(relative)?;
-        let file = File::open(&path).map_err(Error::io("read", &path))?;
-        let opening = || Error::parquet("read", path.clone());
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(opening())?;
-        let metadata = builder.metadata();
-        let bytes: i64 = metadata
-            .row_groups()
-            .iter()
-            .map(|group| group.total_byte_size())
-            .sum();
-        let rows = metadata.file_metadata().num_rows();
+        let file = TableFile::open(&self.path(relative)?)?;
         Ok(ArtifactBatches {
-            schema: Arc::clone(builder.schema()),
-            num_rows: usize::try_from(rows).unwrap_or_default(),
-            num_bytes: usize::try_from(bytes).unwrap_or_default(),
-            reader: builder.build().map_err(opening())?,
-            path,
+            schema: Arc::clone(file.schema()),
+            num_rows: file.rows(),
+            num_bytes: file.bytes(),
+            batches: file.all_batches(ROWS_AT_ONCE)?,
         })
     }
 
@@ -213,27 +201,13 @@ pub struct ArtifactBatches {
     pub num_rows: usize,
     /// About how many bytes they take in memory.
     pub num_bytes: usize,
-    reader: ParquetRecordBatchReader,
-    path: PathBuf,
+    batches: TableBatches,
 }
 
 impl Iterator for ArtifactBatches {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Result<RecordBatch>> {
-        let batch = self.reader.next()?;
-        Some(batch.map_err(|error| Error::File {
-            action: "read",
-            path: self.path.clone(),
-            problem: format!("the file is damaged ({error}); save the workflow again"),
-        }))
+        self.batches.next()
     }
-}
-
-/// A whole parquet file as one batch.
-pub(crate) fn read_table(file: File) -> ParquetResult<RecordBatch> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
-    let schema = Arc::clone(builder.schema());
-    let batches: Result<Vec<_>, _> = builder.build()?.collect();
-    Ok(concat_batches(&schema, &batches?)?)
 }

@@ -67,6 +67,9 @@ impl<R: Records + Clone> KeyedStatistics<R> {
         records: R,
         artifacts: &ArtifactReader,
     ) -> Result<KeyedStatistics<R>> {
+        if members.is_empty() {
+            return Err(artifacts.wrong(format!("artifact `{file}` is of no column; fit again")));
+        }
         let batches = artifacts.read_batches(file)?;
         let schema = Arc::clone(&batches.schema);
         let (rows, bytes) = (batches.num_rows, batches.num_bytes);
@@ -90,13 +93,18 @@ pub(super) fn find<'a, R>(
     groups
         .iter()
         .find(|group| group.table.members() == members)
-        .ok_or_else(|| Error::Data {
-            operator: operator.to_owned(),
-            problem: format!(
-                "it was not fitted on `{}`; fit the workflow again",
-                members.join(", ")
-            ),
-        })
+        .ok_or_else(|| not_fitted(operator, members))
+}
+
+/// The error for statistics that are not those of some columns.
+pub(super) fn not_fitted(operator: &str, members: &[String]) -> Error {
+    Error::Data {
+        operator: operator.to_owned(),
+        problem: format!(
+            "it was not fitted on `{}`; fit the workflow again",
+            members.join(", ")
+        ),
+    }
 }
 
 /// The error for keys that cannot be looked up.

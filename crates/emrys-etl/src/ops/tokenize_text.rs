@@ -183,7 +183,7 @@ impl TokenizeText {
             false => text,
         };
         let words = self.tokens(text);
-        let runs = (min..=max).flat_map(|length| words.windows(length));
+        let runs = (min..=max.min(words.len())).flat_map(|length| words.windows(length));
         for run in runs.take(self.max_tokens.unwrap_or(usize::MAX)) {
             match run {
                 [word] => tokens.append_value(word),
@@ -397,6 +397,8 @@ mod tests {
         let pairs = TokenizeText::words().with_ngrams(2, 3);
         assert_eq!(tokens(&pairs, "one"), Vec::<String>::new());
         assert_eq!(tokens(&pairs, "a b c"), ["a b", "b c", "a b c"]);
+        let all = TokenizeText::words().with_ngrams(2, usize::MAX);
+        assert_eq!(tokens(&all, "a b c"), ["a b", "b c", "a b c"]);
         let few = TokenizeText::words().with_ngrams(1, 2).with_max_tokens(4);
         assert_eq!(tokens(&few, "a b c"), ["a", "b", "c", "a b"]);
     }

@@ -8,15 +8,11 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::DataType;
-use serde_json::Value;
 
 use super::batch_from_json;
 use crate::operator::{DynOperator, Example, NewIds};
 use crate::ops::Registry;
-use crate::{
-    Dataset, Error, FittedWorkflow, Node, Result, SessionOptions, Workflow, all_columns, cols,
-    group,
-};
+use crate::{Dataset, Error, FittedWorkflow, Node, Result, SessionOptions, Workflow};
 
 /// Runs an operator on the input of an example in every form that data come in; what is wrong.
 ///
@@ -30,7 +26,7 @@ use crate::{
 pub fn conformance(operator: &Arc<dyn DynOperator>, example: &Example) -> Vec<String> {
     let check = Check {
         registry: Registry::default().with_entry(operator.entry()),
-        node: selection(&example.selection).apply(Arc::clone(operator)),
+        node: example.inputs().apply(Arc::clone(operator)),
         label: format!("{}, {}", operator.name(), example.title),
         problems: Vec::new(),
     };
@@ -38,19 +34,6 @@ pub fn conformance(operator: &Arc<dyn DynOperator>, example: &Example) -> Vec<St
         Ok(input) => check.run(&input),
         Err(error) => vec![format!("{}: {error}", check.label)],
     }
-}
-
-/// The input of an operator, written as in [`Example::selection`].
-fn selection(selection: &Value) -> Node {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let node = |item: &Value| match item {
-        Value::Array(members) => group(members.iter().map(text)),
-        name => cols([text(name)]),
-    };
-    let nodes = selection.as_array().into_iter().flatten().map(node);
-    nodes
-        .reduce(|sum, node| sum + node)
-        .unwrap_or_else(all_columns)
 }
 
 struct Check {

@@ -12,7 +12,6 @@ use emrys_etl::{Selector, io::Compression};
 use emrys_schema::{ColumnSchema, DType, Schema};
 use serde_json::Value;
 
-use crate::examples::selection;
 use crate::table::{collect, dataset, json};
 
 pub fn data() -> Value {
@@ -140,7 +139,7 @@ fn every_operator_is_the_same_after_it_was_written_and_read() {
             let name = format!("{}, {}", entry.name, example.title);
             let operator = build(entry.name, example.config.clone()).unwrap();
             let data = dataset(&example.input);
-            let workflow = Workflow::new(selection(&example.selection).apply(operator));
+            let workflow = Workflow::new(example.inputs().apply(operator));
             let toml = workflow.to_toml().unwrap();
             let read = Workflow::from_toml(&toml, data.schema(), ".")
                 .unwrap_or_else(|error| panic!("{name}: {error}\n{toml}"));

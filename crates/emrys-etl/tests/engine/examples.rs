@@ -1,7 +1,6 @@
 //! Documentation that cannot rot: the examples of every operator are run.
 
 use emrys_etl::ops::{build, registry};
-use emrys_etl::{Node, all_columns, cols, group};
 use serde_json::Value;
 
 use crate::table::run;
@@ -11,8 +10,8 @@ fn every_example_gives_what_it_says() {
     let mut wrong = Vec::new();
     for entry in registry() {
         for example in (entry.examples)() {
-            let node = selection(&example.selection)
-                .apply(build(entry.name, example.config.clone()).unwrap());
+            let operator = build(entry.name, example.config.clone()).unwrap();
+            let node = example.inputs().apply(operator);
             let found = run(node, &example.input);
             if !close(&found, &example.output) {
                 let (title, expected) = (example.title, example.output);
@@ -24,19 +23,6 @@ fn every_example_gives_what_it_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-pub(crate) fn selection(selection: &Value) -> Node {
-    let Some(items) = selection.as_array() else {
-        return all_columns();
-    };
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let mut nodes = items.iter().map(|item| match item {
-        Value::Array(members) => group(members.iter().map(text)),
-        name => cols([text(name)]),
-    });
-    let first = nodes.next().unwrap();
-    nodes.fold(first, |sum, node| sum + node)
 }
 
 fn close(found: &Value, expected: &Value) -> bool {

@@ -31,6 +31,13 @@ fn sums_and_differences_keep_the_order() {
 }
 
 #[test]
+fn a_group_of_columns_that_no_tag_finds_is_no_group() {
+    let data = json!({"a": ["x", "y"]});
+    let nothing = tagged(["session"]).grouped() >> Categorify::default();
+    assert_eq!(run(nothing + cols(["a"]), &data), json!({"a": ["x", "y"]}));
+}
+
+#[test]
 fn a_node_used_twice_stands_in_the_plan_once() {
     let data = dataset(&json!({"a": [1.0, 2.0, 3.0]}));
     let scaled = cols(["a"]) >> Lambda::new("power(x, 3)");

@@ -13,6 +13,16 @@ use serde_json::json;
 use crate::table::{batch, collect, dataset, error, json as table, run};
 
 #[test]
+fn padding_that_no_batch_can_hold_is_refused() {
+    let slice = ListSlice::first(1 << 30).with_padding(0);
+    assert_eq!(
+        error(cols(["x"]) >> slice, &json!({"x": [[1], [2], [3]]})),
+        "list_slice: `pad` is true, to 1073741824 elements, but 3 rows of them are too many for one \
+         batch; pad less, or set a smaller batch size"
+    );
+}
+
+#[test]
 fn padded_lists_have_one_length_and_keep_their_type() {
     let data = dataset(&json!({"x": [[1, 2, 3, 4], [5], [], null]}));
     let slice = ListSlice::first(3)

@@ -1,13 +1,14 @@
 //! Workflows survive being saved, moved and loaded; what is wrong with a saved one is said.
 
 use std::fs;
+use std::path::Path;
 
 use emrys_etl::ops::{
     AddMetadata, Bucketize, Categorify, Clip, FillMissing, Filter, JoinExternal, JoinGroupby,
     Lambda, LogOp, Normalize, Rename, TagAs, TargetEncoding,
 };
 use emrys_etl::{FittedWorkflow, Node, Workflow, cols, group};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::table::{batch, collect, dataset};
 
@@ -98,6 +99,37 @@ fn a_missing_artifact_is_named() {
         ),
         "{error}"
     );
+}
+
+#[test]
+fn a_vocabulary_of_no_column_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("workflow");
+    let node = group(["user", "city"]) >> Categorify::default();
+    Workflow::new(node)
+        .fit(&dataset(&data()))
+        .unwrap()
+        .save(&path)
+        .unwrap();
+    edit(&path, |saved| {
+        match saved.pointer_mut("/steps/1/operator/state/0/columns") {
+            Some(columns) => *columns = json!([]),
+            None => panic!("no columns in {saved:#}"),
+        }
+    });
+    let error = FittedWorkflow::load(&path).unwrap_err().to_string();
+    assert!(
+        error.ends_with("the vocabulary `user_city` is of no column; fit again"),
+        "{error}"
+    );
+}
+
+/// Changes a workflow's file.
+fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
+    let file = path.join("workflow.json");
+    let mut saved = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    change(&mut saved);
+    fs::write(&file, saved.to_string()).unwrap();
 }
 
 #[test]

@@ -4,7 +4,6 @@ use emrys_etl::Workflow;
 use emrys_etl::ops::registry;
 use emrys_schema::{ColumnSchema, DType, Schema};
 
-use crate::examples::selection;
 use crate::table::batch;
 
 #[test]
@@ -12,9 +11,8 @@ fn every_operator_tells_its_outputs_from_names_alone() {
     let mut wrong = Vec::new();
     for entry in registry() {
         for example in (entry.examples)() {
-            let node =
-                selection(&example.selection).apply(entry.build(example.config.clone()).unwrap());
-            let workflow = Workflow::new(node);
+            let operator = entry.build(example.config.clone()).unwrap();
+            let workflow = Workflow::new(example.inputs().apply(operator));
             let input = batch(&example.input);
             let names: Vec<String> = input
                 .schema()

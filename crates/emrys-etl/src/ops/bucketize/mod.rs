@@ -99,8 +99,8 @@ impl Bucketize {
         }
     }
 
-    /// Boundaries that put the rows into `buckets` buckets of the same size, at least 2, learned
-    /// from the data: linear between the two values around each cut, as NumPy's quantiles.
+    /// Boundaries that put the rows into `buckets` buckets of the same size, from 2 to 1,048,576,
+    /// learned from the data: linear between the two values around each cut, as NumPy's quantiles.
     ///
     /// There are fewer buckets where one value fills several.
     pub fn quantiles(buckets: u32) -> Bucketize {
@@ -197,6 +197,9 @@ fn for_column(column: Option<&str>) -> String {
         .unwrap_or_default()
 }
 
+/// All boundaries are held in memory.
+const MOST_QUANTILES: u32 = 1 << 20;
+
 fn check_boundaries(boundaries: &PerColumn<Vec<f64>>) -> Result<()> {
     for (column, boundaries) in boundaries.iter() {
         let name = for_column(column);
@@ -273,14 +276,17 @@ impl Operator for Bucketize {
     fn check(&self) -> Result<()> {
         match (&self.boundaries, &self.quantiles) {
             (Some(boundaries), None) => check_boundaries(boundaries),
-            (None, Some(quantiles)) => match quantiles.iter().find(|(_, n)| **n < 2) {
-                None => Ok(()),
-                Some((column, n)) => Err(invalid(
-                    "quantiles",
-                    format!("{n}{}", for_column(column)),
-                    "at least 2 buckets are needed",
-                )),
-            },
+            (None, Some(quantiles)) => {
+                let allowed = 2..=MOST_QUANTILES;
+                match quantiles.iter().find(|(_, n)| !allowed.contains(n)) {
+                    None => Ok(()),
+                    Some((column, n)) => Err(invalid(
+                        "quantiles",
+                        format!("{n}{}", for_column(column)),
+                        "from 2 to 1048576 buckets can be asked for",
+                    )),
+                }
+            }
             (Some(_), Some(_)) => Err(invalid(
                 "quantiles",
                 "given with boundaries".to_owned(),

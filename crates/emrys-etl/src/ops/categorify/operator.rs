@@ -76,6 +76,9 @@ impl Operator for Categorify {
 
     fn output_schema(&self, input: &InputSchema, state: Option<&Vocabularies>) -> Result<Schema> {
         let plan = Plan::new(self, input)?;
+        if let Some(state) = state {
+            state.check(&plan)?;
+        }
         let columns = plan.outputs.iter().map(|output| {
             let column = output_column(self, &plan, output, input)?;
             let Some(state) = state else {

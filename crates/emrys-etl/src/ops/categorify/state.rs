@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use super::GivenVocabulary;
 use super::build::{Wanted, select};
-use super::layout::VocabularyPlan;
+use super::layout::{Plan, VocabularyPlan};
 use super::read::VocabularyFiles;
 use super::refit::{Learning, assemble};
 use super::stream::from_ordered;
-use super::vocabulary::Vocabulary;
+use super::vocabulary::{Layout, Vocabulary};
 use crate::lookup::{LookupError, canonical, strict_cast};
 use crate::operator::{ArtifactReader, ArtifactWriter, GroupedRows, InputSchema, State};
 use crate::storage::Storage;
@@ -40,6 +40,21 @@ impl Vocabularies {
         self.vocabularies
             .get(position)
             .ok_or_else(|| Error::Internal(format!("vocabulary {position} was not fitted")))
+    }
+
+    /// Refuses vocabularies, such as those of an edited save, that are not those of a plan.
+    pub(super) fn check(&self, plan: &Plan) -> Result<()> {
+        for (position, wanted) in plan.vocabularies.iter().enumerate() {
+            let Layout { name, columns, .. } = &wanted.layout;
+            let found = self.vocabularies.get(position);
+            if found.is_none_or(|found| found.name() != name || found.columns() != columns) {
+                return Err(Error::Data {
+                    operator: "categorify".to_owned(),
+                    problem: format!("it has no vocabulary `{name}`; fit the workflow again"),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// By how much the ids of a vocabulary are raised in a table of all vocabularies.

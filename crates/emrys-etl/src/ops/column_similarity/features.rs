@@ -1,6 +1,5 @@
 //! A sparse matrix of features.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +8,8 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, UInt64Type};
 use serde_json::{Value, json};
 
-use crate::operator::{ArtifactReader, ArtifactWriter, read_table};
+use crate::io::TableFile;
+use crate::operator::{ArtifactReader, ArtifactWriter};
 use crate::{Error, Result};
 
 /// The rows of a sparse matrix, in which the entries are sorted by column.
@@ -27,8 +27,7 @@ pub(super) struct Features {
 
 /// The table of a file.
 pub(super) fn read(path: &Path) -> Result<RecordBatch> {
-    let file = File::open(path).map_err(Error::io("read", path))?;
-    read_table(file).map_err(Error::parquet("read", path))
+    TableFile::open(path)?.read()
 }
 
 fn wrong(problem: String) -> Error {

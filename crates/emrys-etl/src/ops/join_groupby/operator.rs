@@ -21,7 +21,7 @@ use crate::operator::{
     Example, FitResults, GroupedStatistic, InputSchema, Lowered, NewIds, Operator, Order, Relation,
     Source, Statistic,
 };
-use crate::ops::keyed_statistics::failed;
+use crate::ops::keyed_statistics::{failed, not_fitted};
 use crate::selector::Selected;
 use crate::storage::Storage;
 use crate::{Error, Result};
@@ -78,16 +78,34 @@ impl JoinGroupby {
 
     /// What is known of each column for a key.
     fn layout(&self, input: &InputSchema) -> Result<Vec<Continuous>> {
-        let columns = self.columns().iter().map(|name| {
-            Ok(Continuous {
-                name: name.clone(),
-                dtype: input.column(name)?.dtype(),
-                squares: self.asks_for(&[Stat::Std, Stat::Var]),
-                extremes: self.asks_for(&[Stat::Min, Stat::Max]),
-                distinct: self.asks_for(&[Stat::Nunique]),
-            })
-        });
-        columns.collect()
+        let columns = self.columns().iter();
+        columns
+            .map(|name| Ok(self.known_of(name, input.column(name)?.dtype())))
+            .collect()
+    }
+
+    fn known_of(&self, name: &str, dtype: DType) -> Continuous {
+        Continuous {
+            name: name.to_owned(),
+            dtype,
+            squares: self.asks_for(&[Stat::Std, Stat::Var]),
+            extremes: self.asks_for(&[Stat::Min, Stat::Max]),
+            distinct: self.asks_for(&[Stat::Nunique]),
+        }
+    }
+
+    /// Refuses statistics, such as those of an edited save, that are not of these columns.
+    fn check_state(&self, input: &InputSchema, state: &GroupStatistics) -> Result<()> {
+        for selected in input.selected() {
+            let found = &state.group(selected.columns())?.records.columns;
+            let fits =
+                |(name, found): (&String, &Continuous)| *found == self.known_of(name, found.dtype);
+            let same = found.len() == self.columns().len();
+            if !same || !self.columns().iter().zip(found).all(fits) {
+                return Err(not_fitted(OPERATOR, selected.columns()));
+            }
+        }
+        Ok(())
     }
 
     fn group(
@@ -213,12 +231,15 @@ impl Operator for JoinGroupby {
         state: Option<&GroupStatistics>,
     ) -> Result<Schema> {
         input.require_scalars()?;
+        if let Some(state) = state {
+            self.check_state(input, state)?;
+        }
         let mut columns = Vec::with_capacity(self.columns().len());
         for (at, name) in self.columns().iter().enumerate() {
             // The values are not there when other data are transformed.
-            let fitted = state.and_then(|state| state.groups.first());
+            let fitted = state.and_then(|state| state.groups.first()?.records.columns.get(at));
             let column = match (input.column(name), fitted) {
-                (Err(_), Some(group)) => ColumnSchema::new(name, group.records.columns[at].dtype),
+                (Err(_), Some(fitted)) => ColumnSchema::new(name, fitted.dtype),
                 (column, _) => column?.clone(),
             };
             let is_number = column.dtype() == DType::Unknown

@@ -16,6 +16,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::Expr;
 
 use super::{ListSlice, PadSide};
+use crate::Error;
 use crate::functions::{Lists, element_of, list_array};
 use crate::ops::fill_missing::FillValue;
 
@@ -42,11 +43,15 @@ impl SliceOf {
             true => usize::try_from(slice.longest().unwrap_or(0)).unwrap_or(0),
             false => 0,
         };
+        let rows = lists.ranges().len();
+        let capacity = rows.saturating_mul(target);
+        if i32::try_from(capacity).is_err() {
+            return Err(too_long(rows, target).into());
+        }
         let padding = padding(lists.values.data_type(), &slice.pad_value, target)?.to_data();
         let values = lists.values.to_data();
-        let capacity = lists.ranges().len() * target;
         let mut sliced = MutableArrayData::new(vec![&values, &padding], false, capacity);
-        let mut lengths = Vec::with_capacity(lists.ranges().len());
+        let mut lengths = Vec::with_capacity(rows);
         for list in lists.ranges() {
             let kept = slice.kept(list.len());
             let missing = target.saturating_sub(kept.len());
@@ -73,6 +78,17 @@ impl SliceOf {
             _ => list_array(sliced, lengths, lists.nulls),
         }
     }
+}
+
+/// The error for more elements than one array may have.
+fn too_long(rows: usize, target: usize) -> Error {
+    ListSlice::invalid(
+        "pad",
+        format!("true, to {target} elements"),
+        format!(
+            "{rows} rows of them are too many for one batch; pad less, or set a smaller batch size"
+        ),
+    )
 }
 
 /// Some values of a type that stand for no value: the padding, or lists without elements.

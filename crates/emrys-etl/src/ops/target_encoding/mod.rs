@@ -133,6 +133,9 @@ fn default_drop_folds() -> bool {
 /// The column that holds the fold of each row, if it is asked for.
 const FOLD: &str = "__fold__";
 
+/// Folds are numbered by bytes.
+const MOST_FOLDS: u32 = u8::MAX as u32;
+
 impl TargetEncoding {
     /// Encodes by one target; see [`targets`](TargetEncoding::targets) for several.
     pub fn new(target: impl Into<String>) -> TargetEncoding {

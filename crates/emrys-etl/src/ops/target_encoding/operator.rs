@@ -8,13 +8,14 @@ use datafusion::prelude::Expr;
 use emrys_schema::{ColumnSchema, DType, Schema, Tag, TagSet};
 
 use super::table::{self, Encodings, GroupTable, Target, sums_name};
-use super::{FOLD, Folds, OPERATOR, TargetEncoding, encode, folds};
+use super::{FOLD, Folds, MOST_FOLDS, OPERATOR, TargetEncoding, encode, folds};
 use crate::functions::{ExactSum, canonical, exact_sum, key_code};
 use crate::lookup::key_name;
 use crate::operator::{
     Example, FitResults, GroupedStatistic, InputSchema, Lowered, NewIds, Operator, Relation,
     Source, Statistic,
 };
+use crate::ops::keyed_statistics::not_fitted;
 use crate::ops::one_or_many::OneOrMany;
 use crate::selector::Selected;
 use crate::{Error, Result};
@@ -98,6 +99,19 @@ impl TargetEncoding {
     fn fold(&self, input: &Relation) -> Result<Expr> {
         folds::fold(input, &self.folds, self.fold_seed, self.kfold)
     }
+
+    /// Refuses statistics, such as those of an edited save, that are not of these columns, targets
+    /// and folds.
+    fn check_state(&self, input: &InputSchema, state: &Encodings) -> Result<()> {
+        for selected in input.selected() {
+            let table = state.table(selected.columns())?;
+            let targets = self.target_names().len();
+            if state.targets.len() != targets || table.records.folds() != self.num_folds() {
+                return Err(not_fitted(OPERATOR, selected.columns()));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn invalid(option: &str, value: String, expected: impl Into<String>) -> Error {
@@ -128,11 +142,11 @@ impl Operator for TargetEncoding {
                 "at least one target is needed",
             ));
         }
-        if !(1..=255).contains(&self.kfold) {
+        if !(1..=MOST_FOLDS).contains(&self.kfold) {
             return Err(invalid(
                 "kfold",
                 self.kfold.to_string(),
-                "it must lie between 1 and 255",
+                format!("it must lie between 1 and {MOST_FOLDS}"),
             ));
         }
         if !(self.p_smooth >= 0.0 && self.p_smooth.is_finite()) {
@@ -180,8 +194,11 @@ impl Operator for TargetEncoding {
         self.kfold > 1 && self.folds == Folds::RowNumber
     }
 
-    fn output_schema(&self, input: &InputSchema, _state: Option<&Encodings>) -> Result<Schema> {
+    fn output_schema(&self, input: &InputSchema, state: Option<&Encodings>) -> Result<Schema> {
         input.require_scalars()?;
+        if let Some(state) = state {
+            self.check_state(input, state)?;
+        }
         // Targets are not there when other data are transformed.
         for target in self.target_names() {
             if let Ok(column) = input.column(target) {

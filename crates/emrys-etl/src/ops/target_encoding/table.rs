@@ -7,7 +7,7 @@ use arrow::datatypes::UInt8Type;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{FOLD, OPERATOR};
+use super::{FOLD, MOST_FOLDS, OPERATOR};
 use crate::functions::{ExactSum, SumPair};
 use crate::lookup::{Records, Word, WordKind, key_name};
 use crate::operator::{ArtifactReader, ArtifactWriter, GroupedRows, Order, State, any_float};
@@ -104,6 +104,10 @@ pub(super) struct FoldSums {
 }
 
 impl FoldSums {
+    pub(super) fn folds(self) -> u32 {
+        self.folds as u32
+    }
+
     /// Count and sum of a target over the folds of a category but one.
     ///
     /// The folds are added rather than the one subtracted: a difference of sums could leave noise
@@ -256,10 +260,16 @@ impl State for Encodings {
         let targets: Vec<Target> = before.chain(saved.targets).collect();
         let mut groups = Vec::new();
         for saved in saved.groups {
+            if !(1..=MOST_FOLDS).contains(&saved.folds) {
+                let SavedGroup { file, folds, .. } = saved;
+                return Err(
+                    artifacts.wrong(format!("artifact `{file}` has {folds} folds; fit again"))
+                );
+            }
             let records = FoldSums {
                 members: saved.members.len(),
                 targets: targets.len(),
-                folds: saved.folds.max(1) as usize,
+                folds: saved.folds as usize,
             };
             let table =
                 GroupTable::load(OPERATOR, &saved.members, &saved.file, records, artifacts)?;

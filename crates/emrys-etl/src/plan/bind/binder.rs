@@ -87,7 +87,12 @@ impl Binder<'_> {
                     .iter()
                     .map(|c| c.schema.name().to_owned())
                     .collect();
-                node.selected = vec![Selected::Group(names)];
+                // A tag that no column has selects nothing, and nothing is no group.
+                let is_group = !names.is_empty();
+                node.selected = is_group
+                    .then_some(Selected::Group(names))
+                    .into_iter()
+                    .collect();
                 node.input = None;
                 Ok(node)
             }

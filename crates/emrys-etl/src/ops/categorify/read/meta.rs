@@ -5,9 +5,9 @@ use std::path::Path;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::DataType;
 
-use super::tables::read_small;
 use super::{column_of, integers};
 use crate::Result;
+use crate::io::TableFile;
 use crate::lookup::strict_cast;
 use crate::ops::categorify::files::wrong;
 
@@ -21,7 +21,7 @@ pub(super) struct Meta {
 
 impl Meta {
     pub(super) fn read(path: &Path) -> Result<Meta> {
-        let table = read_small(path)?;
+        let table = TableFile::open(path)?.read()?;
         let kinds = strict_cast(column_of(path, &table, "kind")?, &DataType::Utf8)
             .map_err(|e| wrong(path, format!("column `kind`: {e}")))?;
         let kinds = kinds.as_string::<i32>();

@@ -5,18 +5,20 @@ mod reading;
 mod tables;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type};
 
 use super::files::{index_column, size_column, wrong};
 use super::vocabulary::{Counted, FIRST_UNSEEN_ID, Layout, NULL_ID, Vocabulary};
+use crate::io::TableFile;
 use crate::lookup::{DiskIndexBuilder, LookupError, ValueIndex, strict_cast};
 use crate::storage::Storage;
 use crate::{Error, Result};
 use meta::Meta;
 use reading::Reading;
-use tables::{Table, batches, tables};
+use tables::{batches, pandas_start, tables};
 
 /// Where a vocabulary is stored; see [`Vocabulary::read`].
 #[derive(Debug, Clone, Copy)]
@@ -38,8 +40,8 @@ impl VocabularyFiles<'_> {
             return Err(wrong(self.unique, problem));
         }
         let tables = tables(self.unique)?;
-        let rows: usize = tables.iter().map(|table| table.rows).sum();
-        let bytes: usize = tables.iter().map(|table| table.bytes).sum();
+        let rows: usize = tables.iter().map(TableFile::rows).sum();
+        let bytes: usize = tables.iter().map(TableFile::bytes).sum();
         let index_bytes = ValueIndex::expected_bytes(rows, self.columns.len());
         let on_disk = rows > 0 && storage.is_on_disk(bytes + index_bytes);
         let batches = batches(&tables, on_disk)?;
@@ -49,12 +51,12 @@ impl VocabularyFiles<'_> {
             _ => None,
         };
         // A file without rows has columns nevertheless.
-        let first = first.unwrap_or_else(|| RecordBatch::new_empty(tables[0].schema()));
+        let first = first.unwrap_or_else(|| RecordBatch::new_empty(Arc::clone(tables[0].schema())));
 
         let ids = index_column(self.name);
         let first_id = match first.column_by_name(&ids) {
             Some(values) if !values.is_empty() => Some(first_of_ids(self.unique, &ids, values)?),
-            _ => tables[0].pandas_start,
+            _ => pandas_start(&tables[0]),
         };
         let meta = self
             .meta
@@ -94,10 +96,10 @@ impl VocabularyFiles<'_> {
     }
 
     fn read_rest(&self, path: &Path, storage: &Storage) -> Result<Counted> {
-        let table = Table::open(path)?;
-        let on_disk = table.rows > 0 && storage.is_on_disk(table.bytes);
-        let (rows, bytes) = (table.rows, table.bytes);
-        let empty = RecordBatch::new_empty(table.schema());
+        let table = TableFile::open(path)?;
+        let on_disk = table.rows() > 0 && storage.is_on_disk(table.bytes());
+        let (rows, bytes) = (table.rows(), table.bytes());
+        let empty = RecordBatch::new_empty(Arc::clone(table.schema()));
         let here = VocabularyFiles {
             unique: path,
             ..*self
