@@ -12,7 +12,7 @@ use datafusion::error::DataFusionError;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
-use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::reader::ChunkReader;
 use rayon::prelude::*;
@@ -88,16 +88,15 @@ fn may_be_damage(error: &Error) -> bool {
 ///
 /// # Errors
 /// What `read` gives, or that the reader panicked.
-pub(super) fn without_panic<T>(read: impl FnOnce() -> ParquetResult<T>) -> ParquetResult<T> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
-        Err(ParquetError::General(
-            "the parquet reader gave up".to_owned(),
-        ))
-    })
+pub(super) fn without_panic<T, E: From<ParquetError>>(
+    read: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    let gave_up = |_| Err(ParquetError::General("the parquet reader gave up".to_owned()).into());
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(gave_up)
 }
 
 /// Decodes all columns of a row group.
-fn decode(file: &SourceFile, row_group: usize) -> ParquetResult<()> {
+fn decode(file: &SourceFile, row_group: usize) -> Result<(), ArrowError> {
     match file.object.store {
         None => {
             let opened = File::open(&file.object.path)?;
@@ -120,9 +119,9 @@ fn decode(file: &SourceFile, row_group: usize) -> ParquetResult<()> {
 }
 
 fn decode_all<T: ChunkReader + 'static>(
-    reader: ParquetResult<ParquetRecordBatchReaderBuilder<T>>,
+    reader: parquet::errors::Result<ParquetRecordBatchReaderBuilder<T>>,
     row_group: usize,
-) -> ParquetResult<()> {
+) -> Result<(), ArrowError> {
     for batch in reader?.with_row_groups(vec![row_group]).build()? {
         batch?;
     }

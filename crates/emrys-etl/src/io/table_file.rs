@@ -14,7 +14,6 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
-use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 
 use super::damage::without_panic;
@@ -118,7 +117,7 @@ impl Iterator for TableBatches {
 
     fn next(&mut self) -> Option<Result<RecordBatch>> {
         let reader = self.reader.as_mut()?;
-        let batch = without_panic(|| reader.next().transpose().map_err(ParquetError::from));
+        let batch = without_panic(|| reader.next().transpose());
         if batch.is_err() {
             self.reader = None;
         }

@@ -102,33 +102,84 @@ fn a_missing_artifact_is_named() {
 }
 
 #[test]
-fn a_vocabulary_of_no_column_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("workflow");
-    let node = group(["user", "city"]) >> Categorify::default();
-    Workflow::new(node)
-        .fit(&dataset(&data()))
-        .unwrap()
-        .save(&path)
-        .unwrap();
-    edit(&path, |saved| {
-        match saved.pointer_mut("/steps/1/operator/state/0/columns") {
-            Some(columns) => *columns = json!([]),
-            None => panic!("no columns in {saved:#}"),
-        }
-    });
-    let error = FittedWorkflow::load(&path).unwrap_err().to_string();
-    assert!(
-        error.ends_with("the vocabulary `user_city` is of no column; fit again"),
-        "{error}"
-    );
+fn states_that_are_not_of_their_operator_are_refused() {
+    let categories = || group(["user", "city"]) >> Categorify::default();
+    let rates = || cols(["user"]) >> TargetEncoding::new("click");
+    let ages = || cols(["user"]) >> JoinGroupby::of(["age"]);
+    for (node, place, value, problem) in [
+        (
+            categories(),
+            "state",
+            json!([]),
+            "it has no vocabulary `user_city`; fit the workflow again",
+        ),
+        (
+            categories(),
+            "state/0/columns",
+            json!([]),
+            "the vocabulary `user_city` is of no column; fit again",
+        ),
+        (
+            rates(),
+            "state/targets",
+            json!([]),
+            "has other columns than expected",
+        ),
+        (
+            rates(),
+            "state/groups",
+            json!([]),
+            "it was not fitted on `user`; fit the workflow again",
+        ),
+        (
+            rates(),
+            "state/groups/0/members",
+            json!([]),
+            "is of no column; fit again",
+        ),
+        (
+            rates(),
+            "state/groups/0/folds",
+            json!(0),
+            "has 0 folds; fit again",
+        ),
+        (
+            rates(),
+            "config/kfold",
+            json!(2),
+            "it was not fitted on `user`; fit the workflow again",
+        ),
+        (
+            ages(),
+            "state/0/columns/0/name",
+            json!("price"),
+            "it was not fitted on `user`; fit the workflow again",
+        ),
+        (
+            ages(),
+            "config/stats",
+            json!(["var"]),
+            "it was not fitted on `user`; fit the workflow again",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("workflow");
+        let fitted = Workflow::new(node).fit(&dataset(&data())).unwrap();
+        fitted.save(&path).unwrap();
+        edit(&path, &format!("/steps/1/operator/{place}"), value);
+        let error = FittedWorkflow::load(&path).unwrap_err().to_string();
+        assert!(error.ends_with(problem), "{place}: {error}");
+    }
 }
 
-/// Changes a workflow's file.
-fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
+/// Replaces a value in a workflow's file.
+fn edit(path: &Path, pointer: &str, value: Value) {
     let file = path.join("workflow.json");
-    let mut saved = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
-    change(&mut saved);
+    let mut saved: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    match saved.pointer_mut(pointer) {
+        Some(place) => *place = value,
+        None => panic!("no {pointer} in {saved:#}"),
+    }
     fs::write(&file, saved.to_string()).unwrap();
 }
 
