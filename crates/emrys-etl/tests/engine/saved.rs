@@ -153,7 +153,7 @@ fn states_that_are_not_of_their_operator_are_refused() {
             ages(),
             "state/0/columns/0/name",
             json!("price"),
-            "it was not fitted on `user`; fit the workflow again",
+            "has other columns than expected",
         ),
         (
             ages(),
