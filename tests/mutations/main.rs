@@ -305,6 +305,6 @@ fn text_files() {
     let json = folder.path().join("data.jsonl");
     fs::write(&json, lines).unwrap();
     feed_file("json lines", &json, || {
-        no_panic("json lines", read_all(&json))
+        no_panic("json lines", read_all(&json));
     });
 }
