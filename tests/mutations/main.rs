@@ -25,7 +25,9 @@ use std::time::{Duration, Instant};
 
 use emrys::etl::ops::{Categorify, FillMissing, Normalize, TargetEncoding, registry};
 use emrys::etl::testing::batch_from_json;
-use emrys::etl::{Dataset, Error, FittedWorkflow, SessionOptions, Workflow, WriteOptions, cols};
+use emrys::etl::{
+    Dataset, Error, FittedWorkflow, SessionOptions, StateStorage, Workflow, WriteOptions, cols,
+};
 use emrys::schema::{ColumnSchema, DType, Domain, Schema, Tag};
 use serde_json::json;
 
@@ -146,8 +148,9 @@ impl Saved {
     }
 
     /// Loads it and transforms the rows of the example.
-    fn load(&self) {
-        let loaded = FittedWorkflow::load_with(&self.folder, one_thread());
+    fn load(&self, storage: StateStorage) {
+        let options = one_thread().with_state_storage(storage);
+        let loaded = FittedWorkflow::load_with(&self.folder, options);
         let transformed = loaded.and_then(|loaded| loaded.transform(&self.data)?.collect());
         no_panic(&self.name, transformed.map(drop));
     }
@@ -249,7 +252,7 @@ fn saved_operators() {
     let texts: Vec<Vec<u8>> = saved.iter().map(|s| fs::read(file(s)).unwrap()).collect();
     feed("states", &texts, |seed, bytes| {
         fs::write(file(&saved[seed]), bytes).unwrap();
-        saved[seed].load();
+        saved[seed].load(StateStorage::Memory);
     });
 }
 
@@ -269,7 +272,8 @@ fn saved_tables() {
     feed("tables", &seeds, |seed, bytes| {
         let (saved, table) = &tables[seed];
         fs::write(table, bytes).unwrap();
-        saved.load();
+        saved.load(StateStorage::Memory);
+        saved.load(StateStorage::Disk);
         // The next mutation may be of another of its tables.
         fs::write(table, &seeds[seed]).unwrap();
     });
