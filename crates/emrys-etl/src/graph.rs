@@ -34,7 +34,8 @@ pub fn cols(names: impl IntoIterator<Item = impl Into<String>>) -> Node {
     select(Selector::names(names))
 }
 
-/// Columns of the data set that an operator treats as one, such as the parts of a combined key.
+/// Columns of the data set, at least one, that an operator treats as one, such as the parts of a
+/// combined key.
 pub fn group(names: impl IntoIterator<Item = impl Into<String>>) -> Node {
     select(Selector::group(names))
 }

@@ -42,8 +42,8 @@ use bucket::bucket_of;
 /// # List columns
 /// Each element.
 /// # Errors
-/// At build: no boundaries for a column; boundaries that do not increase; a column that is not
-/// numeric.
+/// At build: no boundaries for a column; boundaries that do not increase; fewer than 2 quantiles or
+/// more than 1,048,576; a column that is not numeric.
 /// # Compared with Merlin
 /// The schema has a domain, so that models know how many rows an embedding needs. Merlin has no
 /// quantiles.
@@ -283,7 +283,7 @@ impl Operator for Bucketize {
                     Some((column, n)) => Err(invalid(
                         "quantiles",
                         format!("{n}{}", for_column(column)),
-                        "from 2 to 1048576 buckets can be asked for",
+                        format!("from 2 to {MOST_QUANTILES} buckets can be asked for"),
                     )),
                 }
             }

@@ -80,7 +80,7 @@ impl SliceOf {
     }
 }
 
-/// The error for more elements than one array may have.
+/// The error for more elements than a batch may have.
 fn too_long(rows: usize, target: usize) -> Error {
     ListSlice::invalid(
         "pad",

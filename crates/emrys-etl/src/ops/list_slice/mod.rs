@@ -37,7 +37,8 @@ use crate::{Error, Result};
 /// lists of the padding value where their length is fixed).
 /// # Errors
 /// At build: a column without lists; a slice that is always empty; padding where the slice has no
-/// greatest length; a padding value that is none of the element's type.
+/// greatest length; a padding value that is none of the element's type. While running: padding that
+/// gives a batch more than 2^31 - 1 elements.
 /// # Compared with Merlin
 /// On the CPU Merlin does not pad lists that come from parquet files. It can only pad at the end.
 /// # Example
