@@ -64,6 +64,21 @@ impl TableFile {
         self.bytes
     }
 
+    /// About how many bytes the texts of a column take without their lengths. Memory may be asked
+    /// for by this number, so it is no more than the size of the file allows.
+    pub(crate) fn text_bytes(&self, column: &str) -> usize {
+        let groups = self.metadata().row_groups().iter();
+        let chunks = groups.flat_map(|group| group.columns());
+        let bytes = chunks
+            .filter(|chunk| chunk.column_path().string() == column)
+            .map(|chunk| {
+                let lengths = chunk.num_values().saturating_mul(TEXT_LENGTH);
+                let texts = chunk.uncompressed_size().saturating_sub(lengths);
+                texts.clamp(0, chunk.compressed_size().saturating_mul(USUAL_RATIO))
+            });
+        usize::try_from(bytes.sum::<i64>()).unwrap_or_default()
+    }
+
     /// The rows of some row groups.
     ///
     /// # Errors
@@ -138,6 +153,12 @@ fn damaged(path: &Path, problem: impl ToString) -> Error {
     }
 }
 
+/// How many bytes the length of a text takes in a page.
+const TEXT_LENGTH: i64 = 4;
+
+/// Distinct texts seldom grow more when they are decompressed.
+const USUAL_RATIO: i64 = 4;
+
 /// The most that values grow when they are decompressed.
 const LARGEST_RATIO: i64 = 1 << 17;
 
@@ -204,6 +225,10 @@ mod tests {
         let file = TableFile::open(&path).unwrap();
         assert_eq!((file.rows(), file.metadata().num_row_groups()), (100, 3));
         assert!(file.bytes() >= 100 * 8, "{}", file.bytes());
+        // Ten texts of two bytes and ninety of three, and the headers of three pages.
+        let texts = file.text_bytes("text");
+        assert!((290..700).contains(&texts), "{texts}");
+        assert_eq!(file.text_bytes("absent"), 0);
         assert_eq!(file.read().unwrap(), batch);
         let second: Vec<RecordBatch> = file
             .batches(vec![1], 30)

@@ -1,16 +1,14 @@
 //! The table of strings and binary values.
 
-use std::hash::BuildHasher;
-
 use arrow::array::types::{ByteArrayType, ByteViewType};
-use arrow::array::{Array, AsArray, GenericByteArray, GenericByteViewArray};
-use arrow::buffer::Buffer;
+use arrow::array::{Array, GenericByteArray, GenericByteViewArray};
+use arrow::buffer::{Buffer, NullBuffer};
 use arrow::datatypes::{ArrowNativeType, DataType};
-use foldhash::fast::FixedState;
 
 use super::LookupError;
-use super::slots::{Slots, slot_of};
-use super::table::{BLOCK, PackedTable, is_near, prefetch};
+use super::fill::Repeated;
+use super::long_table::LongTable;
+use super::table::{BLOCK, PackedTable};
 
 /// Values of up to this many bytes are keys themselves; of longer ones the table holds a tag and
 /// the place of the bytes.
@@ -124,6 +122,38 @@ macro_rules! with_bytes {
 }
 pub(crate) use with_bytes;
 
+/// The same for an array with contiguous bytes, which the values are.
+macro_rules! with_byte_array {
+    ($array:expr, $values:ident => $body:expr) => {{
+        use arrow::array::AsArray;
+        let array: &dyn arrow::array::Array = $array;
+        match array.data_type() {
+            DataType::Utf8 => {
+                let $values = array.as_string::<i32>();
+                $body
+            }
+            DataType::LargeUtf8 => {
+                let $values = array.as_string::<i64>();
+                $body
+            }
+            DataType::Binary => {
+                let $values = array.as_binary::<i32>();
+                $body
+            }
+            DataType::LargeBinary => {
+                let $values = array.as_binary::<i64>();
+                $body
+            }
+            found => {
+                return Err($crate::lookup::LookupError::Unsupported {
+                    found: found.clone(),
+                });
+            }
+        }
+    }};
+}
+pub(super) use with_byte_array;
+
 /// Codes (not zero) of strings or binary values.
 #[derive(Debug, Clone)]
 pub(super) struct BytesTable {
@@ -134,17 +164,7 @@ pub(super) struct BytesTable {
 impl BytesTable {
     /// A table of values that are rows of an array with contiguous bytes, whose buffer it shares.
     pub(super) fn new(values: &dyn Array) -> Result<BytesTable, LookupError> {
-        let (long, arena) = match values.data_type() {
-            DataType::Utf8 => shape_of(values.as_string::<i32>()),
-            DataType::LargeUtf8 => shape_of(values.as_string::<i64>()),
-            DataType::Binary => shape_of(values.as_binary::<i32>()),
-            DataType::LargeBinary => shape_of(values.as_binary::<i64>()),
-            found => {
-                return Err(LookupError::Unsupported {
-                    found: found.clone(),
-                });
-            }
-        };
+        let (long, arena) = with_byte_array!(values, values => shape_of(values));
         Ok(BytesTable {
             short: PackedTable::with_capacity(values.len() - long),
             long: LongTable::new(long, arena),
@@ -153,7 +173,7 @@ impl BytesTable {
 
     /// How many bytes the slots take; the values themselves are shared.
     pub(super) fn num_bytes(&self) -> usize {
-        self.short.num_bytes() + size_of_val::<[u128]>(&self.long.slots)
+        self.short.num_bytes() + self.long.num_bytes()
     }
 
     /// Stores the code of a row of the array that the table was made for, unless the value is
@@ -173,20 +193,39 @@ impl BytesTable {
         }
     }
 
+    /// Stores the codes of the rows of the array that the table was made for, which are distinct:
+    /// `first_code` and up, but none for nulls.
+    pub(super) fn fill<T: ByteArrayType>(
+        &mut self,
+        values: &GenericByteArray<T>,
+        nulls: Option<&NullBuffer>,
+        first_code: u32,
+    ) -> Result<(), Repeated> {
+        let is_valid = |row: usize| nulls.is_none_or(|nulls| nulls.is_valid(row));
+        // The caller has checked that there are codes for all rows.
+        let code = |row: usize| first_code + row as u32;
+        let rows = (0..values.len()).filter(|row| is_valid(*row));
+        let keys = rows.clone().map(|row| (row, values.packed(row)));
+        let short = keys.filter(|(_, key)| *key != LONG);
+        self.short.fill(short.map(|(row, key)| (key, code(row))))?;
+        let long = rows.filter(|row| values.packed(*row) == LONG);
+        self.long.fill(long.map(|row| {
+            let place = values.value_offsets()[row].as_usize();
+            (place, values.value(row).as_ref(), code(row))
+        }))
+    }
+
     /// Asks for the slot of a row that is to be inserted soon.
     pub(super) fn expect<T: ByteArrayType>(&self, values: &GenericByteArray<T>, row: usize) {
         match values.packed(row) {
-            LONG => {
-                let (_, home) = self.long.tag_and_home(values.value(row).as_ref());
-                prefetch(&self.long.slots, home);
-            }
+            LONG => self.long.expect(values.value(row).as_ref()),
             key => self.short.expect(key),
         }
     }
 
     /// The code of each row, zero where the value is absent.
     pub(super) fn lookup(&self, values: &impl ByteValues, codes: &mut [u32]) {
-        if self.short.is_near() && is_near(&self.long.slots) {
+        if self.short.is_near() && self.long.is_near() {
             for (row, code) in codes.iter_mut().enumerate() {
                 *code = match values.packed(row) {
                     LONG => self.long.find(values.bytes(row)),
@@ -226,102 +265,4 @@ fn shape_of<T: ByteArrayType>(values: &GenericByteArray<T>) -> (usize, Buffer) {
         lengths.filter(|len| *len > LONGEST_PACKED).count(),
         values.values().clone(),
     )
-}
-
-/// Codes of values whose bytes lie in a buffer.
-///
-/// A slot has, from the top, 32 bits of code, 32 of length, 24 of the hash and 40 of the place in
-/// the buffer. Bytes are compared only where length and hash agree.
-#[derive(Debug, Clone)]
-struct LongTable {
-    slots: Slots,
-    homes: usize,
-    arena: Buffer,
-}
-
-const PLACE_BITS: u32 = 40;
-const PLACE_MASK: u128 = (1 << PLACE_BITS) - 1;
-const TAG_MASK: u128 = (1 << 96) - 1 - PLACE_MASK;
-
-impl LongTable {
-    fn new(capacity: usize, arena: Buffer) -> LongTable {
-        let homes = (2 * capacity).max(1);
-        LongTable {
-            slots: Slots::empty(homes + 1),
-            homes,
-            arena,
-        }
-    }
-
-    fn insert(&mut self, place: usize, bytes: &[u8], code: u32) -> u32 {
-        let (tag, mut at) = self.tag_and_home(bytes);
-        loop {
-            let slot = self.slots[at];
-            if slot == 0 {
-                break;
-            }
-            if slot & TAG_MASK == tag && self.stored(slot, bytes.len()) == bytes {
-                return (slot >> 96) as u32;
-            }
-            at += 1;
-        }
-        self.slots[at] = u128::from(code) << 96 | tag | place as u128 & PLACE_MASK;
-        // Probes stop at an empty slot, so there is always one at the end.
-        if at + 1 == self.slots.len() {
-            self.slots.push_empty();
-        }
-        code
-    }
-
-    /// The code of a value, zero if it is absent.
-    fn find(&self, bytes: &[u8]) -> u32 {
-        let (tag, home) = self.tag_and_home(bytes);
-        self.find_from(tag, home, bytes)
-    }
-
-    fn find_from(&self, tag: u128, mut at: usize, bytes: &[u8]) -> u32 {
-        loop {
-            at = self.candidate(tag, at);
-            let slot = self.slots[at];
-            if slot == 0 || self.stored(slot, bytes.len()) == bytes {
-                return (slot >> 96) as u32;
-            }
-            at += 1;
-        }
-    }
-
-    /// Looks up some rows of a block in three steps, so that the cache misses of each overlap.
-    fn lookup(&self, values: &impl ByteValues, start: usize, rows: &[usize], codes: &mut [u32]) {
-        let mut block = [(0, 0); BLOCK];
-        for (place, row) in block.iter_mut().zip(rows) {
-            *place = self.tag_and_home(values.bytes(start + row));
-            prefetch(&self.slots, place.1);
-        }
-        for (tag, at) in &mut block[..rows.len()] {
-            *at = self.candidate(*tag, *at);
-            prefetch(&self.arena, (self.slots[*at] & PLACE_MASK) as usize);
-        }
-        for ((tag, at), row) in block.iter().zip(rows) {
-            codes[*row] = self.find_from(*tag, *at, values.bytes(start + row));
-        }
-    }
-
-    /// The next slot from `at` on that is empty or has the tag.
-    fn candidate(&self, tag: u128, mut at: usize) -> usize {
-        while self.slots[at] != 0 && self.slots[at] & TAG_MASK != tag {
-            at += 1;
-        }
-        at
-    }
-
-    fn tag_and_home(&self, bytes: &[u8]) -> (u128, usize) {
-        let hash = FixedState::with_seed(0).hash_one(bytes);
-        let tag = u128::from(hash & 0xFF_FFFF) << PLACE_BITS | (bytes.len() as u128) << 64;
-        (tag & TAG_MASK, slot_of(hash, self.homes))
-    }
-
-    fn stored(&self, slot: u128, len: usize) -> &[u8] {
-        let place = (slot & PLACE_MASK) as usize;
-        &self.arena[place..place + len]
-    }
 }

@@ -5,7 +5,7 @@ use arrow::datatypes::{ArrowDictionaryKeyType, DataType, Int32Type, Int64Type};
 
 use crate::functions::put_at_nulls;
 
-use super::bytes::{BytesTable, with_bytes};
+use super::bytes::{BytesTable, with_byte_array, with_bytes};
 use super::keys::{NAN_KEY, integer_key, integer_of_key, plain_type, strict_cast, with_keys};
 use super::table::{DenseTable, NarrowTable, PackedTable};
 use super::{ABSENT, Family, LookupError, align, canonical};
@@ -30,112 +30,106 @@ enum Table {
 /// How many rows ahead slots are fetched while values are put into an index.
 const AHEAD: usize = 16;
 
-/// How rows of values that are put into an index are numbered.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Numbering {
-    /// By row, from the given code on; a null row has the code of its row.
-    ByRow(u32),
-    /// In order of first appearance, from the given code on, nulls apart.
-    ByAppearance(u32),
-}
-
 impl ColumnIndex {
-    /// An index of the rows of a column, and the code of each row. Rows with a value that was
-    /// there before get the code that it has.
-    pub(super) fn build(
+    /// An index of distinct rows: row `i` has code `first_code + i`, also where it is null.
+    pub(super) fn distinct(
         values: &ArrayRef,
-        numbering: Numbering,
+        first_code: u32,
         null_code: u32,
-    ) -> Result<(ColumnIndex, Vec<u32>), LookupError> {
-        let family = Family::of(values.data_type())?;
-        let values = canonical(&strict_cast(values, &plain_type(values.data_type()))?);
+    ) -> Result<ColumnIndex, LookupError> {
+        let (mut index, values) = ColumnIndex::with_room_for(values, null_code)?;
         let nulls = values.logical_nulls();
-        let is_null = |row| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-        let mut null_code = null_code;
-        let mut next = match numbering {
-            Numbering::ByRow(first) | Numbering::ByAppearance(first) => first,
-        };
-        let mut codes = vec![ABSENT; values.len()];
-        let mut number = |row: usize, insert: &mut dyn FnMut(u32) -> u32| {
-            let code = match numbering {
-                Numbering::ByRow(first) => {
-                    // The caller has checked that there are codes for all rows.
-                    let code = first + row as u32;
-                    if is_null(row) {
-                        null_code = code;
-                        code
-                    } else {
-                        insert(code)
-                    }
-                }
-                Numbering::ByAppearance(_) if is_null(row) => null_code,
-                Numbering::ByAppearance(_) => {
-                    let code = insert(next);
-                    next += u32::from(code == next);
-                    code
-                }
-            };
-            codes[row] = code;
-        };
-        let table = match family {
-            Family::Null => {
-                (0..values.len()).for_each(|row| number(row, &mut |code| code));
-                Table::Empty
+        let is_null = |row: usize| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+        if let Some(row) = (0..values.len()).rev().find(|row| is_null(*row)) {
+            // The caller has checked that there are codes for all rows.
+            index.null_code = first_code + row as u32;
+        }
+        let filled = match &mut index.table {
+            Table::Empty => Ok(()),
+            Table::Bytes(table) => {
+                with_byte_array!(&values, bytes => table.fill(bytes, nulls.as_ref(), first_code))
             }
-            Family::Bytes => {
-                let mut table = BytesTable::new(&values)?;
-                macro_rules! insert_all {
-                    ($typed:expr) => {{
-                        let typed = $typed;
-                        for row in 0..typed.len() {
-                            if row + AHEAD < typed.len() {
-                                table.expect(typed, row + AHEAD);
-                            }
-                            number(row, &mut |code| table.insert(typed, row, code));
-                        }
-                    }};
+            table => with_keys!(&values, keys => {
+                let rows = keys.zip(first_code..).enumerate();
+                let rows = rows.filter(|(row, _)| !is_null(*row)).map(|(_, entry)| entry);
+                match table {
+                    Table::Dense(table) => table.fill(rows),
+                    Table::Narrow(table) => table.fill(rows),
+                    Table::Packed(table) => table.fill(rows),
+                    Table::Empty | Table::Bytes(_) => Ok(()),
                 }
-                match values.data_type() {
-                    DataType::Utf8 => insert_all!(values.as_string::<i32>()),
-                    DataType::LargeUtf8 => insert_all!(values.as_string::<i64>()),
-                    DataType::Binary => insert_all!(values.as_binary::<i32>()),
-                    _ => insert_all!(values.as_binary::<i64>()),
-                }
-                Table::Bytes(table)
-            }
-            _ => with_keys!(&values, keys => {
-                let mut table = Table::of_numbers(family, &values)?;
-                let ahead = keys.clone().skip(AHEAD).map(Some).chain(std::iter::repeat(None));
-                match &mut table {
-                    Table::Dense(table) => for (row, key) in keys.enumerate() {
-                        number(row, &mut |code| table.insert(key, code));
-                    },
-                    Table::Narrow(table) => for ((row, key), ahead) in keys.enumerate().zip(ahead) {
-                        ahead.into_iter().for_each(|key| table.expect(key));
-                        number(row, &mut |code| table.insert(key, code));
-                    },
-                    Table::Packed(table) => {
-                        for ((row, key), ahead) in keys.enumerate().zip(ahead) {
-                            ahead.into_iter().for_each(|key| table.expect(key));
-                            number(row, &mut |code| table.insert(key, code));
-                        }
-                        if family == Family::Float && null_code != ABSENT {
-                            table.insert(NAN_KEY, null_code);
-                        }
-                    }
-                    Table::Empty | Table::Bytes(_) => {}
-                }
-                table
             }),
         };
-        Ok((
-            ColumnIndex {
-                family,
-                table,
-                null_code,
-            },
-            codes,
-        ))
+        filled.map_err(|repeated| repeated.error(first_code))?;
+        index.add_nan();
+        Ok(index)
+    }
+
+    /// An index of values, and the code of each row: in order of first appearance from
+    /// `first_code` on, nulls apart.
+    pub(super) fn by_appearance(
+        values: &ArrayRef,
+        first_code: u32,
+        null_code: u32,
+    ) -> Result<(ColumnIndex, Vec<u32>), LookupError> {
+        let (mut index, values) = ColumnIndex::with_room_for(values, null_code)?;
+        let nulls = values.logical_nulls();
+        let is_null = |row| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+        let mut codes = vec![null_code; values.len()];
+        let mut next = first_code;
+        let mut number = |row: usize, insert: &mut dyn FnMut(u32) -> u32| {
+            if !is_null(row) {
+                codes[row] = insert(next);
+                next += u32::from(codes[row] == next);
+            }
+        };
+        match &mut index.table {
+            Table::Empty => {}
+            Table::Bytes(table) => with_byte_array!(&values, bytes => for row in 0..bytes.len() {
+                if row + AHEAD < bytes.len() {
+                    table.expect(bytes, row + AHEAD);
+                }
+                number(row, &mut |code| table.insert(bytes, row, code));
+            }),
+            table => with_keys!(&values, keys => {
+                let ahead = keys.clone().skip(AHEAD).map(Some).chain(std::iter::repeat(None));
+                for ((row, key), ahead) in keys.enumerate().zip(ahead) {
+                    ahead.into_iter().for_each(|key| table.expect(key));
+                    number(row, &mut |code| table.insert(key, code));
+                }
+            }),
+        }
+        index.add_nan();
+        Ok((index, codes))
+    }
+
+    /// An empty index, and the values in the form in which they are put into it.
+    fn with_room_for(
+        values: &ArrayRef,
+        null_code: u32,
+    ) -> Result<(ColumnIndex, ArrayRef), LookupError> {
+        let family = Family::of(values.data_type())?;
+        let values = canonical(&strict_cast(values, &plain_type(values.data_type()))?);
+        let table = match family {
+            Family::Null => Table::Empty,
+            Family::Bytes => Table::Bytes(BytesTable::new(&values)?),
+            _ => Table::of_numbers(family, &values)?,
+        };
+        let index = ColumnIndex {
+            family,
+            table,
+            null_code,
+        };
+        Ok((index, values))
+    }
+
+    /// NaN is looked up as a value, with the code of nulls.
+    fn add_nan(&mut self) {
+        if let (Family::Float, Table::Packed(table)) = (self.family, &mut self.table)
+            && self.null_code != ABSENT
+        {
+            table.insert(NAN_KEY, self.null_code);
+        }
     }
 
     /// How many bytes the table takes.
@@ -256,6 +250,25 @@ fn lookup_narrow(
 }
 
 impl Table {
+    /// Stores the code of a number unless it is there; returns the code that it has now.
+    fn insert(&mut self, key: u128, code: u32) -> u32 {
+        match self {
+            Table::Dense(table) => table.insert(key, code),
+            Table::Narrow(table) => table.insert(key, code),
+            Table::Packed(table) => table.insert(key, code),
+            Table::Empty | Table::Bytes(_) => ABSENT,
+        }
+    }
+
+    /// Asks for the slot of a number that is to be inserted soon.
+    fn expect(&self, key: u128) {
+        match self {
+            Table::Narrow(table) => table.expect(key),
+            Table::Packed(table) => table.expect(key),
+            Table::Empty | Table::Dense(_) | Table::Bytes(_) => {}
+        }
+    }
+
     /// An empty table for numbers, booleans or times: the closer the values, the smaller.
     fn of_numbers(family: Family, values: &ArrayRef) -> Result<Table, LookupError> {
         let capacity = values.len() + 1;

@@ -9,8 +9,9 @@ use arrow::datatypes::{DataType, ToByteSlice};
 use siphasher::sip128::SipHasher13;
 
 use super::bytes::{ByteValues, LONG, with_bytes};
+use super::fill::place;
 use super::keys::{all_null, plain_type, strict_cast, with_keys};
-use super::slots::KEY_MASK;
+use super::slots::{KEY_MASK, Slot};
 use super::table::PackedTable;
 use super::{ABSENT, Family, LookupError, align, canonical};
 use crate::storage::Storage;
@@ -181,12 +182,16 @@ impl DiskIndexBuilder {
             let start = start_of(part, homes, count);
             let mut slots = vec![0; start_of(part + 1, homes, count) - start];
             let mut beyond = Vec::new();
-            for slot in carried.drain(..) {
-                place(&mut slots, 0, slot, self.first_code, &mut beyond)?;
-            }
-            for slot in read_slots(file).map_err(storing)? {
-                let at = self.shape.home(slot & KEY_MASK) - start;
-                place(&mut slots, at, slot, self.first_code, &mut beyond)?;
+            let carried_slots = carried.drain(..).map(|slot| (0, slot));
+            let read = read_slots(file).map_err(storing)?;
+            let read = read
+                .into_iter()
+                .map(|slot| (self.shape.home(slot.key()) - start, slot));
+            for (at, slot) in carried_slots.chain(read) {
+                let placed = place(&mut slots, at, slot, |one, other| one.key() == other.key());
+                if !placed.map_err(|repeated| repeated.error(self.first_code))? {
+                    beyond.push(slot);
+                }
             }
             sink.write_all(&slots).map_err(storing)?;
             carried = beyond;
@@ -201,31 +206,6 @@ impl DiskIndexBuilder {
             null_code: self.null_code,
         })
     }
-}
-
-/// Puts a slot into the first empty one from `at` on, or beyond the end.
-fn place(
-    slots: &mut [u128],
-    at: usize,
-    slot: u128,
-    first_code: u32,
-    beyond: &mut Vec<u128>,
-) -> Result<(), LookupError> {
-    for place in &mut slots[at..] {
-        if *place == 0 {
-            *place = slot;
-            return Ok(());
-        }
-        if *place & KEY_MASK == slot & KEY_MASK {
-            let row = |slot: u128| (((slot >> 96) as u32).saturating_sub(first_code)) as usize;
-            return Err(LookupError::Repeated {
-                first: row(*place),
-                second: row(slot),
-            });
-        }
-    }
-    beyond.push(slot);
-    Ok(())
 }
 
 fn part_of(home: usize, homes: usize, parts: usize) -> usize {

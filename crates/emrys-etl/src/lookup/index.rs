@@ -3,7 +3,7 @@
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 
-use super::column::{ColumnIndex, Numbering};
+use super::column::ColumnIndex;
 use super::disk::{DiskIndex, DiskIndexBuilder};
 use super::table::PackedTable;
 use super::{ABSENT, LookupError};
@@ -145,11 +145,8 @@ impl MemoryIndex {
             return Err(LookupError::TooMany { found: rows, most });
         }
         if let [column] = columns {
-            let (column, codes) =
-                ColumnIndex::build(column, Numbering::ByRow(first_code), null_code)?;
-            check_distinct(&codes, first_code)?;
             return Ok(MemoryIndex {
-                columns: vec![column],
+                columns: vec![ColumnIndex::distinct(column, first_code, null_code)?],
                 pairs: Vec::new(),
             });
         }
@@ -157,8 +154,8 @@ impl MemoryIndex {
         let mut members = Vec::with_capacity(columns.len());
         let mut numbers = Vec::with_capacity(columns.len());
         for column in columns {
-            let numbering = Numbering::ByAppearance(NULL_MEMBER + 1);
-            let (member, number) = ColumnIndex::build(column, numbering, NULL_MEMBER)?;
+            let (member, number) =
+                ColumnIndex::by_appearance(column, NULL_MEMBER + 1, NULL_MEMBER)?;
             members.push(member);
             numbers.push(number);
         }

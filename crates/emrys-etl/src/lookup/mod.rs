@@ -10,9 +10,11 @@ pub(crate) mod bytes;
 mod column;
 mod counts;
 mod disk;
+mod fill;
 mod index;
 mod keyed_table;
 pub(crate) mod keys;
+mod long_table;
 mod slots;
 mod table;
 

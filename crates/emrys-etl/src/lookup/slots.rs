@@ -5,13 +5,14 @@ use std::ops::{Deref, DerefMut};
 
 use bytemuck::Pod;
 use memmap2::MmapMut;
+use rayon::prelude::*;
 
 use super::table::BLOCK;
 
 /// A word that holds a key and, above it, a number that is not zero; zero is an empty slot.
 ///
 /// Narrow slots take half the memory, so that more of a table is in the caches.
-pub(super) trait Slot: Pod + Eq + Debug {
+pub(super) trait Slot: Pod + Eq + Debug + Send + Sync {
     /// A key, as wide as a slot holds it.
     type Key: Copy + Ord + Default + Into<u128> + Debug;
 
@@ -158,6 +159,9 @@ const HUGE_PAGE: usize = 2 << 20;
 /// Tables from this size on have memory of their own.
 const LARGE: usize = 2 * HUGE_PAGE;
 
+/// How much memory a thread asks the system for at once.
+const POPULATED_AT_ONCE: usize = 8 * HUGE_PAGE;
+
 /// The slots of a hash table, zero at first.
 ///
 /// A probe of a large table misses the caches, and with small pages it misses the table of
@@ -180,10 +184,30 @@ enum Memory<W> {
 impl<W: Slot> Slots<W> {
     /// A number of empty slots.
     pub(super) fn empty(len: usize) -> Slots<W> {
+        Slots::new(len, |pages, bytes| populate(pages, 0, bytes))
+    }
+
+    /// The same with the work of rayon's threads, so not for one who holds a lock: a thread that
+    /// waits for others may take on other work, which wants the lock.
+    pub(super) fn empty_by_threads(len: usize) -> Slots<W> {
+        Slots::new(len, |pages, bytes| {
+            let parts = bytes.div_ceil(POPULATED_AT_ONCE);
+            (0..parts).into_par_iter().for_each(|part| {
+                let start = part * POPULATED_AT_ONCE;
+                populate(pages, start, POPULATED_AT_ONCE.min(bytes - start));
+            });
+        })
+    }
+
+    fn new(len: usize, populate: impl Fn(&MmapMut, usize)) -> Slots<W> {
         let bytes = len * size_of::<W>();
         if bytes >= LARGE
-            && let Ok(pages) = huge_pages(bytes)
+            && let Ok(pages) = MmapMut::map_anon(bytes.next_multiple_of(HUGE_PAGE))
         {
+            // A wish: a system that does not know huge pages gives others.
+            #[cfg(target_os = "linux")]
+            let _ = pages.advise(memmap2::Advice::HugePage);
+            populate(&pages, bytes);
             return Slots(Memory::Large { pages, len });
         }
         // Written, not only asked for as zero: pages that are read before they are written to
@@ -239,33 +263,33 @@ impl<W: Slot> Clone for Slots<W> {
     }
 }
 
-/// Zeroed memory in huge pages where the system has them, and in memory already.
-fn huge_pages(bytes: usize) -> std::io::Result<MmapMut> {
-    let pages = MmapMut::map_anon(bytes.next_multiple_of(HUGE_PAGE))?;
-    // Both are wishes: a system that does not know them gives pages as they are touched.
+/// Asks for zeroed memory behind addresses, without waiting for their first use. A system that does
+/// not know this gives it as it is touched.
+fn populate(pages: &MmapMut, start: usize, bytes: usize) {
     #[cfg(target_os = "linux")]
-    {
-        let _ = pages.advise(memmap2::Advice::HugePage);
-        let _ = pages.advise_range(memmap2::Advice::PopulateWrite, 0, bytes);
-    }
-    Ok(pages)
+    let _ = pages.advise_range(memmap2::Advice::PopulateWrite, start, bytes);
+    #[cfg(not(target_os = "linux"))]
+    let _ = (pages, start, bytes);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{HUGE_PAGE, KEY_MASK, LARGE, Slot, Slots};
+    use super::{HUGE_PAGE, KEY_MASK, LARGE, POPULATED_AT_ONCE, Slot, Slots};
 
     fn large_and_small_are_alike<W: Slot>(last: W) {
         let bytes = size_of::<W>();
-        for len in [1, 1000, LARGE / bytes, 3 * HUGE_PAGE / bytes - 1] {
-            let mut slots = Slots::<W>::empty(len);
-            assert!(slots.iter().all(|slot| slot.is_empty()));
-            slots[len - 1] = last;
-            slots.push_empty();
-            slots.push_empty();
-            assert_eq!(slots.len(), len + 2);
-            assert_eq!(slots[len - 1..], [last, W::zeroed(), W::zeroed()]);
-            assert_eq!(slots.clone()[..], slots[..]);
+        let lens = [1, 1000, LARGE / bytes, 3 * HUGE_PAGE / bytes - 1];
+        let longest = POPULATED_AT_ONCE / bytes + 7;
+        for len in lens.into_iter().chain([longest]) {
+            for mut slots in [Slots::<W>::empty(len), Slots::empty_by_threads(len)] {
+                assert!(slots.iter().all(|slot| slot.is_empty()));
+                slots[len - 1] = last;
+                slots.push_empty();
+                slots.push_empty();
+                assert_eq!(slots.len(), len + 2);
+                assert_eq!(slots[len - 1..], [last, W::zeroed(), W::zeroed()]);
+                assert_eq!(slots.clone()[..], slots[..]);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::Deref;
 
+use super::fill::{Repeated, fill};
 use super::keys::integer_of_key;
 use super::slots::{KEY_MASK, Slot, Slots};
 
@@ -40,7 +41,7 @@ impl<W: Slot> PackedTable<W> {
             false => 2 * capacity,
         };
         let homes = homes.max(1);
-        PackedTable::over(Slots::empty(homes + 1), homes)
+        PackedTable::over(Slots::empty_by_threads(homes + 1), homes)
     }
 
     /// Stores the code unless the key is there; returns the code that the key has now.
@@ -71,6 +72,18 @@ impl<W: Slot> PackedTable<W> {
             self.slots.push_empty();
         }
         code
+    }
+
+    /// Stores the codes of distinct keys, of which there is room for all.
+    pub(super) fn fill(
+        &mut self,
+        keys: impl Iterator<Item = (W::Key, u32)> + Clone + Send + Sync,
+    ) -> Result<(), Repeated> {
+        let homes = self.homes;
+        let entries = keys.map(|(key, code)| (W::new(key, code), W::home_of(key, homes)));
+        let is_same = |one: W, other: W| one.key() == other.key();
+        self.len += fill(&mut self.slots, homes, entries, is_same)?;
+        Ok(())
     }
 
     fn grow(&mut self) {
@@ -233,6 +246,17 @@ impl DenseTable {
         *place
     }
 
+    /// Stores the codes of distinct keys.
+    pub(super) fn fill(&mut self, keys: impl Iterator<Item = (u128, u32)>) -> Result<(), Repeated> {
+        for (key, second) in keys {
+            let first = self.insert(key, second);
+            if first != second {
+                return Err(Repeated { first, second });
+            }
+        }
+        Ok(())
+    }
+
     /// The code of each key, zero where it is absent.
     pub(super) fn lookup(&self, keys: impl Iterator<Item = u128>, codes: &mut [u32]) {
         for (code, key) in codes.iter_mut().zip(keys) {
@@ -246,7 +270,7 @@ impl DenseTable {
     }
 
     fn place(&self, key: u128) -> Option<usize> {
-        let distance = key.wrapping_sub(self.first) & KEY_MASK;
+        let distance = distance(self.first, key);
         (distance < self.codes.len() as u128).then_some(distance as usize)
     }
 }
@@ -275,9 +299,18 @@ impl NarrowTable {
 
     /// Stores the code unless the key is there; returns the code that the key has now.
     pub(super) fn insert(&mut self, key: u128, code: u32) -> u32 {
-        let distance = u64::fit(self.distance(key));
-        let distance = distance.expect("keys were measured when the table was made");
-        self.table.insert(distance, code)
+        // Keys were measured when the table was made.
+        self.table.insert(self.distance(key) as u32, code)
+    }
+
+    /// Stores the codes of distinct keys, of which there is room for all.
+    pub(super) fn fill(
+        &mut self,
+        keys: impl Iterator<Item = (u128, u32)> + Clone + Send + Sync,
+    ) -> Result<(), Repeated> {
+        let first = self.first;
+        let keys = keys.map(|(key, code)| (distance(first, key) as u32, code));
+        self.table.fill(keys)
     }
 
     /// Asks for the first slot of a key, which is to be inserted soon.
@@ -324,8 +357,13 @@ impl NarrowTable {
 
     #[inline]
     fn distance(&self, key: u128) -> u128 {
-        key.wrapping_sub(self.first) & KEY_MASK
+        distance(self.first, key)
     }
+}
+
+#[inline]
+fn distance(first: u128, key: u128) -> u128 {
+    key.wrapping_sub(first) & KEY_MASK
 }
 
 /// Whether slots fit the nearest caches.

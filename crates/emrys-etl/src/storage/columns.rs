@@ -93,6 +93,13 @@ impl ColumnSink {
         })
     }
 
+    /// Makes room in memory for so many bytes of texts.
+    pub(crate) fn expect_text(&mut self, bytes: usize) {
+        if let Values::Bytes { data, .. } = &mut self.values {
+            data.reserve(bytes);
+        }
+    }
+
     /// Adds the rows of an array of the type that the sink was made for.
     pub(crate) fn append(&mut self, array: &ArrayRef) -> Result<()> {
         self.rows += array.len();

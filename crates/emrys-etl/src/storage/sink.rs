@@ -32,6 +32,13 @@ impl Sink {
         }
     }
 
+    /// Makes room for more bytes in memory.
+    pub(super) fn reserve(&mut self, more: usize) {
+        if let Sink::Memory(buffer) = self {
+            buffer.reserve(more);
+        }
+    }
+
     /// Adds bytes at the end.
     pub(crate) fn write(&mut self, new: &[u8]) -> Result<()> {
         match self {

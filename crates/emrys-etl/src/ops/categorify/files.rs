@@ -26,7 +26,7 @@ use super::vocabulary::{Counted, IdRange, Vocabulary};
 use crate::storage::Storage;
 use crate::{Error, Result};
 
-/// How many rows are written at a time.
+/// How many rows are written at a time, and are in a row group: row groups are read side by side.
 const ROWS_AT_ONCE: usize = 1 << 18;
 
 /// The key under which pandas describes its index.
@@ -202,6 +202,7 @@ fn write(
     // Values are distinct, so a dictionary of them would be written in vain.
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(ROWS_AT_ONCE))
         .set_key_value_metadata(Some(vec![KeyValue::new(
             PANDAS.to_owned(),
             pandas.to_string(),

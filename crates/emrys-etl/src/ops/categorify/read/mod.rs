@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::datatypes::{DataType, Int64Type, Schema};
 
 use super::files::{index_column, size_column, wrong};
 use super::vocabulary::{Counted, FIRST_UNSEEN_ID, Layout, NULL_ID, Vocabulary};
@@ -18,7 +18,7 @@ use crate::storage::Storage;
 use crate::{Error, Result};
 use meta::Meta;
 use reading::Reading;
-use tables::{batches, pandas_start, tables};
+use tables::{first_row, for_each_batch, pandas_start, tables};
 
 /// Where a vocabulary is stored; see [`Vocabulary::read`].
 #[derive(Debug, Clone, Copy)]
@@ -44,14 +44,9 @@ impl VocabularyFiles<'_> {
         let bytes: usize = tables.iter().map(TableFile::bytes).sum();
         let index_bytes = ValueIndex::expected_bytes(rows, self.columns.len());
         let on_disk = rows > 0 && storage.is_on_disk(bytes + index_bytes);
-        let batches = batches(&tables, on_disk)?;
-        let mut batches = batches.peekable();
-        let first = match batches.peek() {
-            Some(Ok(batch)) => Some(batch.clone()),
-            _ => None,
-        };
         // A file without rows has columns nevertheless.
-        let first = first.unwrap_or_else(|| RecordBatch::new_empty(Arc::clone(tables[0].schema())));
+        let empty = || RecordBatch::new_empty(Arc::clone(tables[0].schema()));
+        let first = first_row(&tables)?.unwrap_or_else(empty);
 
         let ids = index_column(self.name);
         let first_id = match first.column_by_name(&ids) {
@@ -68,7 +63,7 @@ impl VocabularyFiles<'_> {
         let counted = meta.as_ref().and_then(|(_, meta)| meta.observed);
         let layout = self.layout(first_id.or(meta.map(|(_, meta)| meta.first_id)));
 
-        let mut reading = Reading::new(self, &first, on_disk, rows, bytes, storage)?;
+        let mut reading = Reading::new(self, &tables, first.schema_ref(), on_disk, storage)?;
         reading.first_id = first_id;
         reading.has_counts &= counted.is_some();
         if on_disk {
@@ -76,9 +71,7 @@ impl VocabularyFiles<'_> {
             let index = DiskIndexBuilder::new(&types, rows, layout.first_id(), NULL_ID, storage);
             reading.index = Some(index.map_err(|error| failed(self.unique, error))?);
         }
-        for batch in batches {
-            reading.add(self, &batch?)?;
-        }
+        for_each_batch(&tables, on_disk, |batch| reading.add(self, batch))?;
         let rest = self
             .rest
             .map(|path| self.read_rest(path, storage))
@@ -98,16 +91,13 @@ impl VocabularyFiles<'_> {
     fn read_rest(&self, path: &Path, storage: &Storage) -> Result<Counted> {
         let table = TableFile::open(path)?;
         let on_disk = table.rows() > 0 && storage.is_on_disk(table.bytes());
-        let (rows, bytes) = (table.rows(), table.bytes());
-        let empty = RecordBatch::new_empty(Arc::clone(table.schema()));
+        let tables = [table];
         let here = VocabularyFiles {
             unique: path,
             ..*self
         };
-        let mut reading = Reading::new(&here, &empty, on_disk, rows, bytes, storage)?;
-        for batch in batches(&[table], on_disk)? {
-            reading.add(&here, &batch?)?;
-        }
+        let mut reading = Reading::new(&here, &tables, tables[0].schema(), on_disk, storage)?;
+        for_each_batch(&tables, on_disk, |batch| reading.add(&here, batch))?;
         if !reading.has_counts {
             let size = size_column(self.name);
             return Err(wrong(path, format!("column `{size}` is missing")));
@@ -123,9 +113,9 @@ fn failed(path: &Path, error: LookupError) -> Error {
     }
 }
 
-fn column_of<'a>(path: &Path, table: &'a RecordBatch, column: &str) -> Result<&'a ArrayRef> {
-    table.column_by_name(column).ok_or_else(|| {
-        let schema = table.schema_ref();
+/// Where a column is.
+fn position_of(path: &Path, schema: &Schema, column: &str) -> Result<usize> {
+    schema.index_of(column).map_err(|_| {
         let names: Vec<&str> = schema
             .fields()
             .iter()
@@ -139,6 +129,10 @@ fn column_of<'a>(path: &Path, table: &'a RecordBatch, column: &str) -> Result<&'
             ),
         )
     })
+}
+
+fn column_of<'a>(path: &Path, table: &'a RecordBatch, column: &str) -> Result<&'a ArrayRef> {
+    Ok(table.column(position_of(path, table.schema_ref(), column)?))
 }
 
 fn integers(path: &Path, column: &str, values: &ArrayRef) -> Result<Int64Array> {

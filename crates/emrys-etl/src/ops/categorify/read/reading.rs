@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 
-use super::{VocabularyFiles, column_of, failed, integers};
+use super::{VocabularyFiles, column_of, failed, integers, position_of};
+use crate::io::TableFile;
 use crate::lookup::{DiskIndexBuilder, ValueIndex, all_null, canonical, plain_type, strict_cast};
 use crate::ops::categorify::files::{index_column, size_column, wrong};
 use crate::ops::categorify::vocabulary::{Counted, Layout, NULL_ID, Observed, Vocabulary};
@@ -29,22 +30,28 @@ pub(super) struct Reading {
 impl Reading {
     pub(super) fn new(
         files: &VocabularyFiles,
-        first: &RecordBatch,
+        tables: &[TableFile],
+        schema: &Schema,
         on_disk: bool,
-        rows: usize,
-        bytes: usize,
         storage: &Storage,
     ) -> Result<Reading> {
-        let types = files.columns.iter().map(|column| {
-            let values = column_of(files.unique, first, column)?;
-            Ok(plain_type(values.data_type()))
-        });
-        let types = types.collect::<Result<Vec<_>>>()?;
+        let rows = tables.iter().map(TableFile::rows).sum();
+        let bytes = tables.iter().map(TableFile::bytes).sum();
         let sink = |data_type: &DataType| ColumnSink::new(data_type, storage, on_disk, rows, bytes);
+        let mut types = Vec::with_capacity(files.columns.len());
+        let mut values = Vec::with_capacity(files.columns.len());
+        for column in files.columns {
+            let at = position_of(files.unique, schema, column)?;
+            let plain = plain_type(schema.field(at).data_type());
+            let mut sink = sink(&plain)?;
+            sink.expect_text(tables.iter().map(|table| table.text_bytes(column)).sum());
+            values.push(sink);
+            types.push(plain);
+        }
         Ok(Reading {
-            values: types.iter().map(sink).collect::<Result<_>>()?,
+            values,
             counts: sink(&DataType::Int64)?,
-            has_counts: first.column_by_name(&size_column(files.name)).is_some(),
+            has_counts: schema.index_of(&size_column(files.name)).is_ok(),
             types,
             index: None,
             first_id: None,

@@ -9,8 +9,11 @@ use crate::io::TableFile;
 use crate::ops::categorify::files::{PANDAS, wrong};
 use crate::{Error, Result};
 
-/// How many rows at a time go from a file onto disk.
+/// How many rows at a time are handed on.
 const ROWS_AT_ONCE: usize = 1 << 16;
+
+/// The most row groups that are read side by side; twice as many are in memory.
+const MOST_GROUPS: usize = 4;
 
 /// The start of the index that pandas describes in a file, where it counts on from there.
 pub(super) fn pandas_start(table: &TableFile) -> Option<i64> {
@@ -52,35 +55,48 @@ pub(super) fn tables(path: &Path) -> Result<Vec<TableFile>> {
         .collect()
 }
 
-/// All rows in order: read when they are asked for, or row groups side by side.
-pub(super) fn batches<'a>(
-    tables: &'a [TableFile],
+/// The first row of all, if there is one.
+pub(super) fn first_row(tables: &[TableFile]) -> Result<Option<RecordBatch>> {
+    for table in tables.iter().filter(|table| table.rows() > 0) {
+        if let Some(batch) = table.all_batches(1)?.next() {
+            return batch.map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// Hands on all rows in order: as they are read, or with some row groups read side by side while
+/// those before them are handed on.
+pub(super) fn for_each_batch(
+    tables: &[TableFile],
     one_by_one: bool,
-) -> Result<Box<dyn Iterator<Item = Result<RecordBatch>> + 'a>> {
+    mut add: impl FnMut(&RecordBatch) -> Result<()> + Send,
+) -> Result<()> {
     let groups = tables.iter().flat_map(|table| {
         let groups = table.metadata().num_row_groups();
         (0..groups).map(move |group| (table, group))
     });
     if one_by_one {
-        return Ok(Box::new(groups.flat_map(|(table, group)| {
-            let (batches, error) = match table.batches(vec![group], ROWS_AT_ONCE) {
-                Ok(batches) => (Some(batches), None),
-                Err(error) => (None, Some(Err(error))),
-            };
-            error.into_iter().chain(batches.into_iter().flatten())
-        })));
+        for (table, group) in groups {
+            for batch in table.batches(vec![group], ROWS_AT_ONCE)? {
+                add(&batch?)?;
+            }
+        }
+        return Ok(());
     }
     let groups: Vec<(&TableFile, usize)> = groups.collect();
-    let read = |(table, group): (&TableFile, usize)| {
-        let rows = table.metadata().row_group(group).num_rows();
-        let rows = usize::try_from(rows).unwrap_or_default();
-        table
-            .batches(vec![group], rows)?
-            .collect::<Result<Vec<_>>>()
+    let read = |(table, group): &(&TableFile, usize)| {
+        let batches = table.batches(vec![*group], ROWS_AT_ONCE)?;
+        batches.collect::<Result<Vec<RecordBatch>>>()
     };
-    let batches = groups
-        .into_par_iter()
-        .map(read)
-        .collect::<Result<Vec<_>>>()?;
-    Ok(Box::new(batches.into_iter().flatten().map(Ok)))
+    let mut batches = Vec::new();
+    for groups in groups.chunks(rayon::current_num_threads().min(MOST_GROUPS)) {
+        let (next, added) = rayon::join(
+            || groups.par_iter().map(read).collect::<Result<Vec<_>>>(),
+            || batches.iter().flatten().try_for_each(&mut add),
+        );
+        added?;
+        batches = next?;
+    }
+    batches.iter().flatten().try_for_each(add)
 }
