@@ -88,42 +88,22 @@ macro_rules! with_bytes {
         use arrow::array::AsArray;
         let array: &dyn arrow::array::Array = $array;
         match array.data_type() {
-            DataType::Utf8 => {
-                let $values = array.as_string::<i32>();
-                $body
-            }
-            DataType::LargeUtf8 => {
-                let $values = array.as_string::<i64>();
-                $body
-            }
             DataType::Utf8View => {
                 let $values = array.as_string_view();
-                $body
-            }
-            DataType::Binary => {
-                let $values = array.as_binary::<i32>();
-                $body
-            }
-            DataType::LargeBinary => {
-                let $values = array.as_binary::<i64>();
                 $body
             }
             DataType::BinaryView => {
                 let $values = array.as_binary_view();
                 $body
             }
-            found => {
-                return Err($crate::lookup::LookupError::Unsupported {
-                    found: found.clone(),
-                });
-            }
+            _ => $crate::lookup::bytes::with_contiguous_bytes!(array, $values => $body),
         }
     }};
 }
 pub(crate) use with_bytes;
 
-/// The same for an array with contiguous bytes, which the values are.
-macro_rules! with_byte_array {
+/// The same for an array that is none of views.
+macro_rules! with_contiguous_bytes {
     ($array:expr, $values:ident => $body:expr) => {{
         use arrow::array::AsArray;
         let array: &dyn arrow::array::Array = $array;
@@ -152,7 +132,7 @@ macro_rules! with_byte_array {
         }
     }};
 }
-pub(super) use with_byte_array;
+pub(crate) use with_contiguous_bytes;
 
 /// Codes (not zero) of strings or binary values.
 #[derive(Debug, Clone)]
@@ -164,7 +144,7 @@ pub(super) struct BytesTable {
 impl BytesTable {
     /// A table of values that are rows of an array with contiguous bytes, whose buffer it shares.
     pub(super) fn new(values: &dyn Array) -> Result<BytesTable, LookupError> {
-        let (long, arena) = with_byte_array!(values, values => shape_of(values));
+        let (long, arena) = with_contiguous_bytes!(values, values => shape_of(values));
         Ok(BytesTable {
             short: PackedTable::with_capacity(values.len() - long),
             long: LongTable::new(long, arena),

@@ -5,7 +5,7 @@ use arrow::datatypes::{ArrowDictionaryKeyType, DataType, Int32Type, Int64Type};
 
 use crate::functions::put_at_nulls;
 
-use super::bytes::{BytesTable, with_byte_array, with_bytes};
+use super::bytes::{BytesTable, with_bytes, with_contiguous_bytes};
 use super::keys::{NAN_KEY, integer_key, integer_of_key, plain_type, strict_cast, with_keys};
 use super::table::{DenseTable, NarrowTable, PackedTable};
 use super::{ABSENT, Family, LookupError, align, canonical};
@@ -47,7 +47,7 @@ impl ColumnIndex {
         let filled = match &mut index.table {
             Table::Empty => Ok(()),
             Table::Bytes(table) => {
-                with_byte_array!(&values, bytes => table.fill(bytes, nulls.as_ref(), first_code))
+                with_contiguous_bytes!(&values, bytes => table.fill(bytes, nulls.as_ref(), first_code))
             }
             table => with_keys!(&values, keys => {
                 let rows = keys.zip(first_code..).enumerate();
@@ -85,12 +85,14 @@ impl ColumnIndex {
         };
         match &mut index.table {
             Table::Empty => {}
-            Table::Bytes(table) => with_byte_array!(&values, bytes => for row in 0..bytes.len() {
-                if row + AHEAD < bytes.len() {
-                    table.expect(bytes, row + AHEAD);
-                }
-                number(row, &mut |code| table.insert(bytes, row, code));
-            }),
+            Table::Bytes(table) => {
+                with_contiguous_bytes!(&values, bytes => for row in 0..bytes.len() {
+                    if row + AHEAD < bytes.len() {
+                        table.expect(bytes, row + AHEAD);
+                    }
+                    number(row, &mut |code| table.insert(bytes, row, code));
+                });
+            }
             table => with_keys!(&values, keys => {
                 let ahead = keys.clone().skip(AHEAD).map(Some).chain(std::iter::repeat(None));
                 for ((row, key), ahead) in keys.enumerate().zip(ahead) {
