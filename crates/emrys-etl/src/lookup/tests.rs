@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::*;
-use arrow::compute::cast;
+use arrow::compute::{cast, concat};
 use arrow::datatypes::{Float16Type, Int32Type, TimeUnit};
 use proptest::prelude::*;
 
@@ -323,6 +323,43 @@ fn large_tables_agree_with_a_hash_map() {
             .get(partner)
             .is_some_and(|other| other[..1] == texts[row][..1]);
         assert_eq!(code, if is_same { 10 + partner as u32 } else { 0 });
+    }
+}
+
+/// So many values, short and long ones and nulls among them, that several threads fill a table.
+#[test]
+fn tables_filled_side_by_side_agree_with_a_hash_map() {
+    let text = |i: u64| format!("{:x}{}", i * 7919, "-".repeat(i as usize % 17));
+    let wide = |i: u64| i.wrapping_mul(0x9E37_79B9_7F4A_7C15) as i64;
+    let narrow = |i: u64| (i as u32).wrapping_mul(0x9E37_79B1);
+    let values = |rows: std::ops::Range<u64>| {
+        let null = |i: &u64| *i == 250_001;
+        let texts = rows.clone().map(|i| (!null(&i)).then(|| text(i)));
+        let wides = rows.clone().map(|i| (!null(&i)).then(|| wide(i)));
+        let floats = rows.clone().map(|i| (!null(&i)).then(|| i as f64 / 3.0));
+        let narrows = rows.map(|i| (!null(&i)).then(|| narrow(i)));
+        [
+            array(texts.collect::<StringArray>()),
+            array(wides.collect::<Int64Array>()),
+            array(floats.collect::<Float64Array>()),
+            array(narrows.collect::<UInt32Array>()),
+        ]
+    };
+    let expected: Vec<u32> = (10..300_010).chain([0; 1000]).collect();
+    for (known, asked) in values(0..300_000).iter().zip(values(0..301_000)) {
+        assert_eq!(
+            index(&[Arc::clone(known)]).lookup(&[asked]).unwrap(),
+            expected
+        );
+    }
+    for known in values(0..300_000) {
+        let again = [known.slice(0, 280_000), known.slice(7, 1)];
+        let again: Vec<&dyn Array> = again.iter().map(|part| &**part).collect();
+        let repeated = ValueIndex::build(&[concat(&again).unwrap()], 3, 1).unwrap_err();
+        assert_eq!(
+            repeated.to_string(),
+            "the value in row 280000 is the same as in row 7; values must be distinct"
+        );
     }
 }
 
