@@ -187,12 +187,13 @@ impl BytesTable {
         let rows = (0..values.len()).filter(|row| is_valid(*row));
         let keys = rows.clone().map(|row| (row, values.packed(row)));
         let short = keys.filter(|(_, key)| *key != LONG);
-        self.short.fill(short.map(|(row, key)| (key, code(row))))?;
+        let short = self.short.fill(short.map(|(row, key)| (key, code(row))));
         let long = rows.filter(|row| values.packed(*row) == LONG);
-        self.long.fill(long.map(|row| {
+        let long = self.long.fill(long.map(|row| {
             let place = values.value_offsets()[row].as_usize();
             (place, values.value(row).as_ref(), code(row))
-        }))
+        }));
+        Repeated::first_of(short.err().into_iter().chain(long.err()))
     }
 
     /// Asks for the slot of a row that is to be inserted soon.

@@ -24,6 +24,14 @@ pub(super) struct Repeated {
 }
 
 impl Repeated {
+    /// The one that comes first, if there is any.
+    pub(super) fn first_of(all: impl IntoIterator<Item = Repeated>) -> Result<(), Repeated> {
+        match all.into_iter().min_by_key(|repeated| repeated.second) {
+            None => Ok(()),
+            Some(first) => Err(first),
+        }
+    }
+
     /// The error for rows that are numbered from `first_code` on.
     pub(super) fn error(self, first_code: u32) -> LookupError {
         LookupError::Repeated {
@@ -73,10 +81,7 @@ fn fill_in_parts<W: Slot>(
             }
         }
     }
-    match repeated.into_iter().min_by_key(|repeated| repeated.second) {
-        None => Ok(count),
-        Some(repeated) => Err(repeated),
-    }
+    Repeated::first_of(repeated).map(|()| count)
 }
 
 /// What came of the entries of one part.

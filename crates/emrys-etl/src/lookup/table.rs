@@ -46,10 +46,7 @@ impl<W: Slot> PackedTable<W> {
 
     /// Stores the code unless the key is there; returns the code that the key has now.
     pub(super) fn insert(&mut self, key: W::Key, code: u32) -> u32 {
-        debug_assert!(
-            key.into() <= KEY_MASK && code != 0,
-            "keys have at most 96 bits and zero means empty"
-        );
+        let new = checked_slot(key, code);
         if 2 * self.len >= self.homes {
             self.grow();
         }
@@ -65,7 +62,7 @@ impl<W: Slot> PackedTable<W> {
             }
             at += 1;
         }
-        slots[at] = W::new(key, code);
+        slots[at] = new;
         self.len += 1;
         // Probes stop at an empty slot, so there is always one at the end.
         if at + 1 == slots.len() {
@@ -80,7 +77,7 @@ impl<W: Slot> PackedTable<W> {
         keys: impl Iterator<Item = (W::Key, u32)> + Clone + Send + Sync,
     ) -> Result<(), Repeated> {
         let homes = self.homes;
-        let entries = keys.map(|(key, code)| (W::new(key, code), W::home_of(key, homes)));
+        let entries = keys.map(|(key, code)| (checked_slot(key, code), W::home_of(key, homes)));
         let is_same = |one: W, other: W| one.key() == other.key();
         self.len += fill(&mut self.slots, homes, entries, is_same)?;
         Ok(())
@@ -195,6 +192,16 @@ impl<W: Slot, S: Deref<Target = [W]>> PackedTable<W, S> {
     }
 }
 
+/// The slot of a key that is put in.
+#[inline]
+fn checked_slot<W: Slot>(key: W::Key, code: u32) -> W {
+    debug_assert!(
+        key.into() <= KEY_MASK && code != 0,
+        "keys have at most 96 bits and zero means empty"
+    );
+    W::new(key, code)
+}
+
 /// The code of a key whose first slot is `home`, zero if it is absent.
 #[inline]
 fn probe<W: Slot>(slots: &[W], key: W::Key, home: usize) -> u32 {
@@ -299,8 +306,7 @@ impl NarrowTable {
 
     /// Stores the code unless the key is there; returns the code that the key has now.
     pub(super) fn insert(&mut self, key: u128, code: u32) -> u32 {
-        // Keys were measured when the table was made.
-        self.table.insert(self.distance(key) as u32, code)
+        self.table.insert(near(self.distance(key)), code)
     }
 
     /// Stores the codes of distinct keys, of which there is room for all.
@@ -309,7 +315,7 @@ impl NarrowTable {
         keys: impl Iterator<Item = (u128, u32)> + Clone + Send + Sync,
     ) -> Result<(), Repeated> {
         let first = self.first;
-        let keys = keys.map(|(key, code)| (distance(first, key) as u32, code));
+        let keys = keys.map(|(key, code)| (near(distance(first, key)), code));
         self.table.fill(keys)
     }
 
@@ -364,6 +370,12 @@ impl NarrowTable {
 #[inline]
 fn distance(first: u128, key: u128) -> u128 {
     key.wrapping_sub(first) & KEY_MASK
+}
+
+/// The distance of a key that is put into a narrow table.
+#[inline]
+fn near(distance: u128) -> u32 {
+    u64::fit(distance).expect("keys were measured when the table was made")
 }
 
 /// Whether slots fit the nearest caches.

@@ -238,6 +238,15 @@ fn repeated_values_are_refused() {
         error.to_string(),
         "the value in row 2 is the same as in row 0; values must be distinct"
     );
+    // The first of several, whether short or long.
+    let long = "a value that is too long for a slot";
+    for (values, second) in [(["a", long, long, "a"], 2), (["a", long, "a", long], 2)] {
+        let error = ValueIndex::build(&[strings(values)], 3, 1).unwrap_err();
+        assert!(
+            matches!(error, LookupError::Repeated { second: row, .. } if row == second),
+            "{error}"
+        );
+    }
     assert!(ValueIndex::build(&[array(Float64Array::from(vec![0.0, -0.0]))], 3, 1).is_err());
     let tuples = [strings(["a", "a"]), array(Int64Array::from(vec![1, 1]))];
     assert!(ValueIndex::build(&tuples, 3, 1).is_err());
